@@ -1,0 +1,10 @@
+//! The words that every part of aictl shares: exit codes, limits, isolation layers, and the JSON
+//! documents that users see.
+//!
+//! Nothing here does I/O. A value that exists is valid: what comes from outside is parsed once
+//! into these types, and handed on as such.
+
+pub mod exit;
+pub mod layer;
+pub mod limits;
+pub mod run;

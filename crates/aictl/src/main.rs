@@ -1,0 +1,2 @@
+//! aictl.
+fn main() {}
