@@ -1,1 +1,21 @@
-//! The isolation engine.
+//! The sandbox: the isolation engine, the protocol between `aictl-sandboxd` and its clients, and
+//! the client.
+//!
+//! `aictl-sandboxd` is the only program that makes sandboxes. It takes one job over a unix socket
+//! ([`protocol`]), and turns it into one outcome. Who may run what, and how often, is decided by
+//! those who call it.
+
+pub mod client;
+pub mod interpreter;
+pub mod protocol;
+pub mod sandboxd;
+
+mod engine;
+mod identity;
+mod socket;
+mod stage;
+mod sys;
+mod weaken;
+
+pub use engine::{Call, calls as syscall_list};
+pub use sys::sealed_memfd;

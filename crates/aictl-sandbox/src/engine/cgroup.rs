@@ -1,0 +1,236 @@
+//! Control groups, version 2 (Documentation/admin-guide/cgroup-v2.rst): limits and accounting for
+//! a whole sandbox, where a tree has been delegated to us.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use aictl_api::limits::Limits;
+use nix::unistd;
+
+use super::usage::Usage;
+
+/// Where the hierarchy is mounted.
+const MOUNT: &str = "/sys/fs/cgroup";
+/// The controllers without which a group would hold nothing.
+const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
+/// The group that sandboxd itself moves to: one with limits for its children holds no process.
+const SUPERVISOR: &str = "supervisor";
+/// Period of `cpu.max` in microseconds.
+const CPU_PERIOD_US: u64 = 100_000;
+/// How often the removal of a group that has just been emptied is tried.
+const REMOVE_TRIES: u32 = 50;
+
+/// A tree of control groups that belongs to us.
+#[derive(Debug)]
+pub struct Delegated {
+    root: PathBuf,
+    next: AtomicU64,
+}
+
+/// Finds this process's own group in the text of /proc/self/cgroup (cgroups(7)).
+fn own_group(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| line.strip_prefix("0::"))
+}
+
+/// The processes in the text of cgroup.procs; `None` if one lies outside our own namespace.
+fn members(text: &str) -> Option<Vec<i32>> {
+    text.lines().map(|line| line.parse().ok().filter(|pid| *pid > 0)).collect()
+}
+
+/// Whether a group was given to us to manage: its attribute says so, or it belongs to our user,
+/// who is not root. The root of the hierarchy never is.
+fn is_delegated(group: &str, attribute: bool, owner: u32, uid: u32) -> bool {
+    group != "/" && group.starts_with('/') && (attribute || (uid != 0 && owner == uid))
+}
+
+impl Delegated {
+    /// Takes over the tree that this process runs in, if it was delegated, and moves this process
+    /// into a group of its own there. `None` where there is no such tree, or one without the
+    /// controllers.
+    #[must_use]
+    pub fn take_over() -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let text = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let group = own_group(&text)?;
+        let root = Path::new(MOUNT).join(group.strip_prefix('/')?);
+        let meta = fs::metadata(&root).ok()?;
+        let attribute = crate::sys::has_attribute(&root, c"user.delegate")
+            || crate::sys::has_attribute(&root, c"trusted.delegate");
+        if !is_delegated(group, attribute, meta.uid(), unistd::geteuid().as_raw()) {
+            return None;
+        }
+        let offered = fs::read_to_string(root.join("cgroup.controllers")).ok()?;
+        if !CONTROLLERS.iter().all(|c| offered.split_ascii_whitespace().any(|o| o == *c)) {
+            return None;
+        }
+        // Others who live in the group would be in the way: a group with limits for its children
+        // holds no process.
+        let members = members(&fs::read_to_string(root.join("cgroup.procs")).ok()?)?;
+        let ours = [unistd::getpid().as_raw(), unistd::getppid().as_raw()];
+        if members.iter().any(|pid| !ours.contains(pid)) {
+            return None;
+        }
+        if Self::prepare(&root, &members).is_err() {
+            for pid in &members {
+                let _back = fs::write(root.join("cgroup.procs"), pid.to_string());
+            }
+            let _unused = fs::remove_dir(root.join(SUPERVISOR));
+            return None;
+        }
+        Some(Self { root, next: AtomicU64::new(0) })
+    }
+
+    fn prepare(root: &Path, members: &[i32]) -> io::Result<()> {
+        let supervisor = root.join(SUPERVISOR);
+        match fs::create_dir(&supervisor) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        for pid in members {
+            fs::write(supervisor.join("cgroup.procs"), pid.to_string())?;
+        }
+        let enable: Vec<String> = CONTROLLERS.iter().map(|c| format!("+{c}")).collect();
+        fs::write(root.join("cgroup.subtree_control"), enable.join(" "))
+    }
+
+    /// Makes a group for one run, with its limits set.
+    ///
+    /// # Errors
+    /// If the kernel refuses a limit; then no group is left.
+    pub fn group(&self, limits: &Limits) -> io::Result<Group> {
+        let name =
+            format!("run-{}-{}", std::process::id(), self.next.fetch_add(1, Ordering::Relaxed));
+        let path = self.root.join(name);
+        fs::create_dir(&path)?;
+        // From here on the group removes itself.
+        let mut group = Group { dir: None, path };
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let quota = CPU_PERIOD_US.saturating_mul(cpus as u64);
+        group.set("memory.max", &limits.memory().to_string())?;
+        group.set("memory.oom.group", "1")?;
+        group.set("pids.max", &(limits.processes() + 2).to_string())?;
+        group.set("cpu.max", &format!("{quota} {CPU_PERIOD_US}"))?;
+        // Kernels without swap accounting have no such file, and no swap for the group.
+        match group.set("memory.swap.max", "0") {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        group.dir = Some(File::open(&group.path)?.into());
+        Ok(group)
+    }
+}
+
+/// The control group of one run; removed when dropped.
+#[derive(Debug)]
+pub struct Group {
+    path: PathBuf,
+    dir: Option<OwnedFd>,
+}
+
+/// A number behind a key in one of the group's files.
+fn keyed(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+impl Group {
+    fn set(&self, file: &str, value: &str) -> io::Result<()> {
+        fs::write(self.path.join(file), value)
+    }
+
+    fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.path.join(file)).unwrap_or_default()
+    }
+
+    fn number(&self, file: &str) -> Option<u64> {
+        self.read(file).trim().parse().ok()
+    }
+
+    /// The group's directory, to start a process in.
+    #[must_use]
+    pub fn dir(&self) -> Option<BorrowedFd<'_>> {
+        self.dir.as_ref().map(AsFd::as_fd)
+    }
+
+    /// What the group uses now.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        Usage {
+            memory: self.number("memory.current").unwrap_or(0),
+            cpu: Duration::from_micros(keyed(&self.read("cpu.stat"), "usage_usec").unwrap_or(0)),
+            // The sandbox's first process is not the program's.
+            tasks: self.number("pids.current").unwrap_or(0).saturating_sub(1),
+        }
+    }
+
+    /// The most memory it ever used, where the kernel (5.19 or newer) remembers.
+    #[must_use]
+    pub fn peak_memory(&self) -> Option<u64> {
+        self.number("memory.peak")
+    }
+
+    /// Whether the kernel killed a process of it for want of memory.
+    #[must_use]
+    pub fn oom_killed(&self) -> bool {
+        keyed(&self.read("memory.events"), "oom_kill").unwrap_or(0) > 0
+    }
+
+    /// Whether it was refused a process.
+    #[must_use]
+    pub fn process_refused(&self) -> bool {
+        keyed(&self.read("pids.events"), "max").unwrap_or(0) > 0
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Absent before Linux 5.14; the sandbox is dead by now anyway.
+        let _kill = self.set("cgroup.kill", "1");
+        for _ in 0..REMOVE_TRIES {
+            match fs::remove_dir(&self.path) {
+                // A process that has just been reaped may still be leaving.
+                Err(error) if error.raw_os_error() == Some(nix::libc::EBUSY) => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_delegated_is_taken() {
+        let table = [
+            ("/", true, 1000, 1000, false),
+            ("/", false, 0, 0, false),
+            ("/user.slice/x", false, 1000, 1000, true),
+            ("/user.slice/x", false, 0, 1000, false),
+            ("/system.slice/x", false, 0, 0, false),
+            ("/system.slice/x", true, 0, 0, true),
+            ("system.slice", true, 0, 0, false),
+        ];
+        for (group, attribute, owner, uid, expected) in table {
+            assert_eq!(is_delegated(group, attribute, owner, uid), expected, "{group} {uid}");
+        }
+    }
+
+    #[test]
+    fn groups_and_their_files_are_read() {
+        assert_eq!(own_group("12:pids:/a\n0::/b/c.service\n"), Some("/b/c.service"));
+        assert_eq!(own_group("12:pids:/a\n"), None);
+        let events = "low 0\nhigh 0\nmax 7\noom 2\noom_kill 1\noom_group_kill 1\n";
+        assert_eq!(keyed(events, "oom_kill"), Some(1));
+        assert_eq!(keyed(events, "oom"), Some(2));
+        assert_eq!(keyed(events, "oom_"), None);
+        assert_eq!(keyed("usage_usec 1234\nuser_usec 1\n", "usage_usec"), Some(1234));
+    }
+}

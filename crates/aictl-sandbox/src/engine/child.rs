@@ -1,0 +1,278 @@
+//! The processes of a sandbox, from their clone to the program's exec.
+//!
+//! Everything here runs in a copy of a process that may have many threads: it only makes system
+//! calls, on what the [`Plan`] has prepared. It never allocates, locks, panics or returns.
+
+use std::{
+    ffi::CStr,
+    os::fd::{AsFd, AsRawFd, RawFd},
+    sync::atomic::Ordering::SeqCst,
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{AT_FDCWD, OFlag, open},
+    libc,
+    mount::{MntFlags, MsFlags, mount, umount2},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        prctl,
+        resource::setrlimit,
+        signal::Signal,
+        stat::{Mode, mkdirat, umask},
+    },
+    unistd::{chdir, pivot_root, setsid, symlinkat, write},
+};
+
+use super::{
+    landlock,
+    plan::{Entry, Plan, RESULT_FD, Tree},
+    step::Step,
+};
+use crate::sys::{self, MountAttr, Never, SysResult};
+
+/// Where a step failed.
+type Failed = (Step, Errno);
+
+/// Names the step that a system call belongs to.
+trait At<T> {
+    fn at(self, step: Step) -> Result<T, Failed>;
+}
+
+impl<T> At<T> for SysResult<T> {
+    fn at(self, step: Step) -> Result<T, Failed> {
+        self.map_err(|errno| (step, errno))
+    }
+}
+
+/// The sandbox's first process: builds the sandbox, starts the program, and stays as the parent
+/// of all that lose theirs, until the program ends. Its own end is the end of all.
+pub fn first_process(plan: &mut Plan) -> Never {
+    let failed = match build(plan) {
+        Ok(proc_dir) => match start(plan) {
+            Ok(program) => wait_for(plan, program, proc_dir),
+            Err(failed) => failed,
+        },
+        Err(failed) => failed,
+    };
+    report(plan, failed)
+}
+
+/// Writes down what failed, and ends.
+fn report(plan: &Plan, (step, errno): Failed) -> Never {
+    let board = plan.board.get();
+    board.errno.store(errno as i32, SeqCst);
+    board.failed_step.store(step.number(), SeqCst);
+    sys::exit_now(125)
+}
+
+/// Builds the sandbox around this process; returns a descriptor for its /proc.
+fn build(plan: &mut Plan) -> Result<RawFd, Failed> {
+    map_user(plan).at(Step::UserMap)?;
+    nix::unistd::sethostname("sandbox").or_else(unless_weakened).at(Step::HostName)?;
+    let proc_dir = match plan.tree.take() {
+        Some(tree) => {
+            let proc_dir = build_root(plan, &tree);
+            // Freeing it could wait for a lock that another thread held.
+            plan.tree = Some(tree);
+            proc_dir?
+        }
+        None => -1,
+    };
+    if plan.drop_privileges {
+        sys::drop_capabilities().at(Step::Capabilities)?;
+        prctl::set_no_new_privs().at(Step::Capabilities)?;
+    }
+    // Nobody of the same user may look into this process.
+    prctl::set_dumpable(false).at(Step::Capabilities)?;
+    tie_to_parent(plan).at(Step::Parent)?;
+    Ok(proc_dir)
+}
+
+/// Only a test can leave out the namespace that gives the right to do this.
+fn unless_weakened(errno: Errno) -> SysResult<()> {
+    if cfg!(feature = "weaken") { Ok(()) } else { Err(errno) }
+}
+
+/// Maps the one user and group that exist inside.
+fn map_user(plan: &Plan) -> SysResult<()> {
+    // After a change of user, /proc/self belongs to root until the process may be looked into.
+    prctl::set_dumpable(true)?;
+    write_file(c"/proc/self/setgroups", b"deny")?;
+    write_file(c"/proc/self/uid_map", &plan.uid_map)?;
+    write_file(c"/proc/self/gid_map", &plan.gid_map)
+}
+
+/// Writes `bytes` to a file in one go, making it if need be.
+fn write_file(path: &CStr, bytes: &[u8]) -> SysResult<()> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let file = open(path, flags, Mode::from_bits_truncate(0o644))?;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let written = write(&file, rest)?;
+        rest = rest.get(written..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// Builds the new root and moves into it; returns a descriptor for its /proc.
+fn build_root(plan: &mut Plan, tree: &Tree) -> Result<RawFd, Failed> {
+    const NONE: Option<&CStr> = None;
+    // What is bound is opened first: the new root may cover it.
+    for (bind, slot) in tree.binds.iter().chain(&tree.devices).zip(&mut plan.detached) {
+        *slot = Some(sys::open_tree(&bind.source).at(Step::OpenTree)?);
+    }
+    let hardened = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(
+        Some(c"sandbox"),
+        tree.stage.as_c_str(),
+        Some(c"tmpfs"),
+        hardened,
+        Some(c"mode=0755,size=1m,nr_inodes=1024"),
+    )
+    .at(Step::Root)?;
+    chdir(tree.stage.as_c_str()).at(Step::Root)?;
+    umask(Mode::from_bits_truncate(0o022));
+    for entry in &tree.entries {
+        match entry {
+            Entry::Dir(path) => {
+                match mkdirat(AT_FDCWD, path.as_c_str(), Mode::from_bits_truncate(0o755)) {
+                    Err(Errno::EEXIST) => Ok(()),
+                    other => other,
+                }
+            }
+            Entry::File(path, bytes) => write_file(path, bytes),
+            Entry::Scratch(path) => mount(
+                Some(path.as_c_str()),
+                path.as_c_str(),
+                Some(c"tmpfs"),
+                hardened,
+                Some(plan.scratch.as_c_str()),
+            ),
+            Entry::Link(path, target) => symlinkat(target.as_c_str(), AT_FDCWD, path.as_c_str()),
+        }
+        .at(Step::Populate)?;
+    }
+    let (binds, devices) = plan.detached.split_at(tree.binds.len().min(plan.detached.len()));
+    for (bind, mounted) in tree.binds.iter().zip(binds.iter().flatten()) {
+        sys::mount_setattr(mounted.as_raw_fd(), c"", MountAttr::READ_ONLY, true)
+            .at(Step::ReadOnly)?;
+        sys::move_mount(mounted.as_fd(), &bind.target).at(Step::Bind)?;
+    }
+    for (device, mounted) in tree.devices.iter().zip(devices.iter().flatten()) {
+        sys::mount_setattr(mounted.as_raw_fd(), c"", MountAttr::DEVICE, false)
+            .at(Step::Devices)?;
+        sys::move_mount(mounted.as_fd(), &device.target).at(Step::Devices)?;
+    }
+    // Only what belongs to processes is shown, nothing of the machine.
+    mount(Some(c"proc"), c"proc", Some(c"proc"), hardened, Some(c"subset=pid")).at(Step::Proc)?;
+    write_file(&plan.script.0, &plan.script.1).at(Step::Script)?;
+    sys::mount_setattr(libc::AT_FDCWD, c".", MountAttr::READ_ONLY, false).at(Step::ReadOnly)?;
+    pivot_root(c".", c".").at(Step::Pivot)?;
+    umount2(c".", MntFlags::MNT_DETACH).at(Step::Pivot)?;
+    chdir(c"/").at(Step::Pivot)?;
+    hand_over_proc(plan).at(Step::Watch)
+}
+
+/// Opens /proc, and gives it to the watcher outside if there is one.
+fn hand_over_proc(plan: &Plan) -> SysResult<RawFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let proc_dir = open(c"/proc", flags, Mode::empty())?;
+    if plan.watch >= 0 {
+        sys::send_fd(plan.watch, proc_dir.as_raw_fd())?;
+    }
+    Ok(std::os::fd::IntoRawFd::into_raw_fd(proc_dir))
+}
+
+/// Makes this process die with the thread of sandboxd that made it.
+fn tie_to_parent(plan: &Plan) -> SysResult<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // If sandboxd is gone already, no signal will come any more.
+    // A process descriptor becomes readable when its process ends.
+    let parent = sys::borrow(plan.parent);
+    let mut waiting = [PollFd::new(parent, PollFlags::POLLIN)];
+    if poll(&mut waiting, PollTimeout::ZERO)? == 0 { Ok(()) } else { Err(Errno::ESRCH) }
+}
+
+/// Starts the program in a process of its own; returns its process id in the sandbox.
+fn start(plan: &mut Plan) -> Result<i32, Failed> {
+    let child = sys::clone_process(0, None, || {
+        let failed = become_program(plan);
+        report(plan, failed)
+    })
+    .at(Step::Fork)?;
+    Ok(child.pid)
+}
+
+/// Takes on the last layers and executes the program; returns only if something fails.
+fn become_program(plan: &mut Plan) -> Failed {
+    match restrict(plan) {
+        Ok(()) => (Step::Execute, plan.program.execute()),
+        Err(failed) => failed,
+    }
+}
+
+fn restrict(plan: &mut Plan) -> Result<(), Failed> {
+    for (from, to) in plan.stdio.into_iter().zip(0..) {
+        sys::dup_onto(from, to).at(Step::Stdio)?;
+    }
+    setsid().at(Step::Session)?;
+    sys::reset_signals();
+    prctl::set_pdeathsig(Signal::SIGKILL).at(Step::Session)?;
+    chdir(plan.work.as_c_str()).at(Step::Session)?;
+    for &(resource, limit) in &plan.rlimits {
+        match setrlimit(resource, limit, limit) {
+            // The caller's own hard limit is lower still.
+            Err(Errno::EPERM) => Ok(()),
+            other => other,
+        }
+        .at(Step::Rlimits)?;
+    }
+    apply_landlock(plan)?;
+    // The last use of any other descriptor is over.
+    if plan.result >= 0 {
+        sys::dup_onto(plan.result, RESULT_FD).at(Step::Stdio)?;
+        sys::close_from(RESULT_FD as u32 + 1).at(Step::CloseFds)?;
+    } else {
+        sys::close_from(RESULT_FD as u32).at(Step::CloseFds)?;
+    }
+    if let Some(filter) = &plan.seccomp {
+        seccompiler::apply_filter(filter).map_err(|_| (Step::Seccomp, Errno::last()))?;
+    }
+    Ok(())
+}
+
+fn apply_landlock(plan: &mut Plan) -> Result<(), Failed> {
+    let Some(mut ruleset) = plan.landlock.take() else { return Ok(()) };
+    let failed = |_| (Step::Landlock, Errno::last());
+    if let Some(tree) = &plan.tree {
+        for rule in &tree.rules {
+            let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+            let at = open(rule.path.as_c_str(), flags, Mode::empty()).at(Step::Landlock)?;
+            landlock::grant(&mut ruleset, at.as_fd(), rule.grant).map_err(failed)?;
+        }
+    }
+    ruleset.restrict_self().map(drop).map_err(failed)
+}
+
+/// Reaps whatever ends, until the program does; then writes down how.
+fn wait_for(plan: &Plan, program: i32, proc_dir: RawFd) -> Failed {
+    let keep = if proc_dir >= 0 { sys::dup_onto(proc_dir, 0) } else { Ok(()) };
+    if let Err(errno) = keep.and_then(|()| sys::close_from(u32::from(proc_dir >= 0))) {
+        return (Step::CloseFds, errno);
+    }
+    loop {
+        match sys::wait_any() {
+            Ok((pid, status)) if pid == program => {
+                let board = plan.board.get();
+                let left = sys::count_processes(0).unwrap_or(0);
+                board.left_over.store(left, SeqCst);
+                board.wait_status.store(status, SeqCst);
+                board.ended.store(1, SeqCst);
+                sys::exit_now(0)
+            }
+            Ok(_) => {}
+            Err(errno) => return (Step::Fork, errno),
+        }
+    }
+}

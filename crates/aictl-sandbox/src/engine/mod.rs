@@ -1,0 +1,128 @@
+//! The isolation engine: one job in, one outcome out.
+
+mod cgroup;
+mod child;
+mod landlock;
+mod outcome;
+mod pipes;
+mod plan;
+mod script;
+mod seccomp;
+mod step;
+mod supervise;
+mod usage;
+
+use std::{collections::HashMap, fs::File, io, os::fd::OwnedFd};
+
+use aictl_api::layer::Layer;
+use nix::{libc, unistd};
+use seccompiler::BpfProgram;
+
+pub use script::Script;
+pub use seccomp::{Call, calls};
+pub use step::{SetupError, Step};
+pub use supervise::{run, send_by};
+
+use crate::{
+    identity::Identity,
+    interpreter::{Interpreter, Runtime},
+    stage::Staged,
+    sys, weaken,
+};
+
+/// Everything that all runs of one sandboxd share, made once when it starts.
+pub struct Engine {
+    identity: Identity,
+    interpreters: HashMap<Runtime, Interpreter>,
+    filter: BpfProgram,
+    landlock: Option<Layer>,
+    cgroup: Option<cgroup::Delegated>,
+    staged: Staged,
+    strict: bool,
+    own_pidfd: OwnedFd,
+    null: File,
+}
+
+/// The engine could not be made.
+#[derive(Debug)]
+pub enum EngineError {
+    /// A system call failed: which, and how.
+    System(&'static str, io::Error),
+    /// The written list of system calls cannot be expressed.
+    Filter(seccompiler::BackendError),
+}
+
+impl std::fmt::Display for EngineError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::System(what, error) => write!(f, "{what}: {error}"),
+            Self::Filter(error) => write!(f, "the system call filter: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for EngineError {}
+
+impl Engine {
+    /// Makes an engine for the user that this process is now; `strict` makes every missing layer
+    /// an error instead of an entry in `missing`.
+    ///
+    /// # Errors
+    /// If what every run needs is not there.
+    pub fn new(
+        identity: Identity,
+        interpreters: impl IntoIterator<Item = Interpreter>,
+        staged: Staged,
+        strict: bool,
+    ) -> Result<Self, EngineError> {
+        let system = |what| move |error: io::Error| EngineError::System(what, error);
+        let own_pidfd = sys::pidfd_open(unistd::getpid().as_raw())
+            .map_err(sys::io_error)
+            .map_err(system("a descriptor for this process"))?;
+        Ok(Self {
+            identity,
+            interpreters: interpreters.into_iter().map(|i| (i.runtime(), i)).collect(),
+            filter: seccomp::compile(calls()).map_err(EngineError::Filter)?,
+            landlock: landlock::available(),
+            cgroup: cgroup::Delegated::take_over(),
+            staged,
+            strict,
+            own_pidfd,
+            null: File::open("/dev/null").map_err(system("/dev/null"))?,
+        })
+    }
+
+    /// The layers around every run, and those that this machine cannot provide.
+    #[must_use]
+    pub fn layers(&self) -> (Vec<Layer>, Vec<Layer>) {
+        let there = |layer: &Layer| match layer {
+            Layer::Cgroup => self.cgroup.is_some(),
+            Layer::Landlock(_) => self.landlock.is_some(),
+            _ => true,
+        };
+        let all = Layer::ALL.into_iter().filter(|layer| !weaken::off(layer.name()));
+        let (mut isolation, missing): (Vec<_>, Vec<_>) = all.partition(there);
+        for layer in &mut isolation {
+            if let (Layer::Landlock(_), Some(exact)) = (&layer, self.landlock) {
+                *layer = exact;
+            }
+        }
+        (isolation, missing)
+    }
+
+    /// The flags of clone(2) for a sandbox's first process.
+    fn namespaces() -> u64 {
+        let optional = [
+            ("pid-ns", libc::CLONE_NEWPID),
+            ("mount-ns", libc::CLONE_NEWNS),
+            ("net-ns", libc::CLONE_NEWNET),
+            ("ipc-ns", libc::CLONE_NEWIPC),
+            ("uts-ns", libc::CLONE_NEWUTS),
+        ];
+        let always = libc::CLONE_NEWUSER | libc::CLONE_NEWCGROUP;
+        optional
+            .into_iter()
+            .filter(|(name, _)| !weaken::off(name))
+            .fold(always, |flags, (_, flag)| flags | flag) as u64
+    }
+}

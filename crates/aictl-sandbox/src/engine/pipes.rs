@@ -1,0 +1,221 @@
+//! The pipes between a sandbox and sandboxd: the program's streams, bounded while they flow.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, OFlag, fcntl},
+    unistd::{pipe2, read, write},
+};
+
+use crate::{
+    protocol::{MAX_CHUNK, Stream},
+    sys,
+};
+
+/// A pipe whose one end is ours, without waiting, and whose other end is the program's.
+pub struct Pipe {
+    /// Our end.
+    pub ours: OwnedFd,
+    /// The program's end.
+    pub theirs: OwnedFd,
+}
+
+/// A pipe out of the sandbox.
+pub fn outward() -> io::Result<Pipe> {
+    let (ours, theirs) = pipe2(OFlag::O_CLOEXEC)?;
+    no_wait(&ours)?;
+    Ok(Pipe { ours, theirs })
+}
+
+/// A pipe into the sandbox.
+pub fn inward() -> io::Result<Pipe> {
+    let (theirs, ours) = pipe2(OFlag::O_CLOEXEC)?;
+    no_wait(&ours)?;
+    Ok(Pipe { ours, theirs })
+}
+
+fn no_wait(fd: &OwnedFd) -> io::Result<()> {
+    fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+/// What one read from a stream brought.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Bytes within the limit.
+    Bytes(Vec<u8>),
+    /// The last bytes within the limit, and more behind them: the stream is over its limit.
+    Over(Vec<u8>),
+    /// Nothing now.
+    Nothing,
+    /// No writer is left.
+    End,
+}
+
+/// One of the program's output streams, read up to its limit.
+pub struct Output {
+    /// Which one.
+    pub stream: Stream,
+    fd: Option<OwnedFd>,
+    left: u64,
+    /// Whether more came than the limit allows.
+    pub truncated: bool,
+}
+
+impl Output {
+    /// Reads `stream` from `fd`, `limit` bytes at most.
+    #[must_use]
+    pub fn new(stream: Stream, fd: OwnedFd, limit: u64) -> Self {
+        Self { stream, fd: Some(fd), left: limit, truncated: false }
+    }
+
+    /// The descriptor to wait for, while there is anything to come.
+    #[must_use]
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.fd.as_ref().map(AsFd::as_fd)
+    }
+
+    /// How much may still come, and whether any can: changes whenever something was read.
+    #[must_use]
+    pub fn state(&self) -> (u64, bool) {
+        (self.left, self.fd.is_some())
+    }
+
+    /// Reads what is there, one chunk at most.
+    pub fn read(&mut self) -> Read {
+        let Some(fd) = &self.fd else { return Read::End };
+        let mut chunk = vec![0; MAX_CHUNK];
+        match read(fd, &mut chunk) {
+            Err(Errno::EAGAIN | Errno::EINTR) => Read::Nothing,
+            Ok(0) | Err(_) => {
+                self.fd = None;
+                Read::End
+            }
+            Ok(count) => {
+                let keep = usize::try_from(self.left).unwrap_or(usize::MAX).min(count);
+                chunk.truncate(keep);
+                self.left -= keep as u64;
+                if keep == count {
+                    return Read::Bytes(chunk);
+                }
+                self.fd = None;
+                self.truncated = true;
+                Read::Over(chunk)
+            }
+        }
+    }
+}
+
+/// The program's standard input, pumped from a pipe of the caller's: the program never holds a
+/// descriptor that the caller made.
+pub struct Input {
+    from: Option<OwnedFd>,
+    to: Option<OwnedFd>,
+    waiting: Vec<u8>,
+}
+
+impl Input {
+    /// Pumps from `from` to `to`.
+    #[must_use]
+    pub fn new(from: OwnedFd, to: OwnedFd) -> Self {
+        Self { from: Some(from), to: Some(to), waiting: Vec::new() }
+    }
+
+    /// The descriptor to read from, if bytes are wanted.
+    #[must_use]
+    pub fn source(&self) -> Option<BorrowedFd<'_>> {
+        self.from.as_ref().filter(|_| self.waiting.is_empty()).map(AsFd::as_fd)
+    }
+
+    /// The descriptor to write to: for bytes that wait, or to see that nobody reads any more.
+    #[must_use]
+    pub fn sink(&self) -> Option<(BorrowedFd<'_>, bool)> {
+        self.to.as_ref().map(|to| (to.as_fd(), !self.waiting.is_empty()))
+    }
+
+    /// Nobody reads any more.
+    pub fn close(&mut self) {
+        self.from = None;
+        self.to = None;
+        self.waiting.clear();
+    }
+
+    /// Takes bytes from the caller, if there are any, and hands on what the program takes.
+    pub fn pump(&mut self) {
+        if let (Some(from), true) = (&self.from, self.waiting.is_empty()) {
+            let mut chunk = vec![0; MAX_CHUNK];
+            match sys::read_nowait(from.as_fd(), &mut chunk) {
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Ok(0) | Err(_) => self.from = None,
+                Ok(count) => {
+                    chunk.truncate(count);
+                    self.waiting = chunk;
+                }
+            }
+        }
+        if let (Some(to), false) = (&self.to, self.waiting.is_empty()) {
+            match write(to, &self.waiting) {
+                Ok(count) => drop(self.waiting.drain(..count)),
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(_) => return self.close(),
+            }
+        }
+        if self.from.is_none() && self.waiting.is_empty() {
+            self.to = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_cut_at_its_limit_and_not_before() {
+        for (limit, written, expected) in [
+            (5, &b"12345"[..], Read::Bytes(b"12345".to_vec())),
+            (5, b"123456", Read::Over(b"12345".to_vec())),
+            (0, b"1", Read::Over(Vec::new())),
+        ] {
+            let pipe = outward().unwrap();
+            let mut output = Output::new(Stream::Stdout, pipe.ours, limit);
+            assert_eq!(output.read(), Read::Nothing);
+            write(&pipe.theirs, written).unwrap();
+            assert_eq!(output.read(), expected, "limit {limit}");
+            assert_eq!(output.truncated, written.len() as u64 > limit);
+            drop(pipe.theirs);
+            assert_eq!(output.read(), Read::End);
+        }
+    }
+
+    #[test]
+    fn input_is_pumped_to_its_end() {
+        let (from, source) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        let pipe = inward().unwrap();
+        let mut input = Input::new(from, pipe.ours);
+        write(&source, b"hello").unwrap();
+        input.pump();
+        let mut buffer = [0; 16];
+        assert_eq!(read(&pipe.theirs, &mut buffer).unwrap(), 5);
+        assert!(input.source().is_some());
+        drop(source);
+        input.pump();
+        assert!(input.source().is_none() && input.sink().is_none());
+        assert_eq!(read(&pipe.theirs, &mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn input_that_nobody_reads_is_let_go() {
+        let (from, source) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        let pipe = inward().unwrap();
+        let mut input = Input::new(from, pipe.ours);
+        drop(pipe.theirs);
+        write(&source, b"hello").unwrap();
+        input.pump();
+        assert!(input.source().is_none() && input.sink().is_none());
+    }
+}

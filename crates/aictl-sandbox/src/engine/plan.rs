@@ -1,0 +1,325 @@
+//! What a sandbox is to look like: all that its processes need, worked out before they exist.
+//!
+//! After the clone nothing is decided any more and nothing is allocated: `child` only carries
+//! out what stands here.
+
+use std::{
+    ffi::CString,
+    fs, io,
+    os::{
+        fd::{OwnedFd, RawFd},
+        unix::ffi::OsStringExt,
+    },
+    path::{Path, PathBuf},
+};
+
+use aictl_api::limits::Limits;
+use landlock::RulesetCreated;
+use nix::sys::resource::Resource;
+use seccompiler::BpfProgram;
+
+use super::landlock::{Grant, Rule};
+use crate::{
+    identity::Identity,
+    interpreter::{Interpreter, Runtime},
+    protocol::{Job, ScriptName},
+    stage::Staged,
+    sys::{Program, SharedPage, StatusBoard},
+};
+
+/// User and group id inside the sandbox.
+pub const INNER_ID: u32 = 1000;
+/// Where the script and its files live.
+pub const WORK: &str = "/work";
+/// The descriptor on which a Python script's `result` comes back.
+pub const RESULT_FD: RawFd = 3;
+/// How many files and directories `/work`, and `/tmp`, may hold.
+const SCRATCH_INODES: u32 = 16_384;
+/// Descriptors that one process may have open.
+const MAX_OPEN_FILES: u64 = 256;
+/// Memory that one process may lock, in bytes.
+const MAX_LOCKED_MEMORY: u64 = 64 * 1024;
+/// Signals that may be queued.
+const MAX_PENDING_SIGNALS: u64 = 1024;
+
+/// Reads what the interpreter gets on its command line before the script's own arguments.
+const PYTHON_BOOTSTRAP: &str = include_str!("bootstrap.py");
+
+/// Directories that hold the system's programs and libraries, seen from `/`.
+const SYSTEM_DIRS: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
+/// Device files that a program may expect.
+const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+/// Files and directories of `/etc` that hold no secret and that programs need to find others.
+const ETC_BINDS: [&str; 2] = ["etc/ld.so.cache", "etc/alternatives"];
+/// Where the new root can be mounted; any directory of the host's that is always there.
+const STAGES: [&str; 4] = ["/tmp", "/run", "/mnt", "/usr"];
+
+/// Something that is bound into the new root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bind {
+    /// The path outside, absolute.
+    pub source: CString,
+    /// The path inside, relative to the root.
+    pub target: CString,
+}
+
+/// Something that is made in the new root; paths are relative to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A directory.
+    Dir(CString),
+    /// A file with this content.
+    File(CString, Vec<u8>),
+    /// A symbolic link: path, target.
+    Link(CString, CString),
+    /// A directory that exists already becomes a tmpfs for scratch files.
+    Scratch(CString),
+}
+
+/// The file system of a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tree {
+    /// The directory over which the new root is mounted.
+    pub stage: CString,
+    /// What is made in the new root, in order.
+    pub entries: Vec<Entry>,
+    /// What is bound read-only.
+    pub binds: Vec<Bind>,
+    /// Device files.
+    pub devices: Vec<Bind>,
+    /// Landlock's rules for it.
+    pub rules: Vec<Rule>,
+}
+
+/// Everything that the processes of one sandbox need.
+pub struct Plan {
+    /// The file system; `None` only where a test has switched the mount namespace off.
+    pub tree: Option<Tree>,
+    /// Room for the detached mounts of `tree`, binds first, then devices.
+    pub detached: Vec<Option<OwnedFd>>,
+    /// Options for the tmpfs of `/work` and `/tmp`.
+    pub scratch: CString,
+    /// The script's path below the root, and its text.
+    pub script: (CString, Vec<u8>),
+    /// Lines for `uid_map` and `gid_map`.
+    pub uid_map: Vec<u8>,
+    /// As above.
+    pub gid_map: Vec<u8>,
+    /// Standard input, output and error, and the pipe for `result`.
+    pub stdio: [RawFd; 3],
+    /// As above; -1 where there is none.
+    pub result: RawFd,
+    /// A socket on which the sandbox's /proc is handed over; -1 where nobody watches it.
+    pub watch: RawFd,
+    /// A descriptor for sandboxd itself, to see whether it still lives.
+    pub parent: RawFd,
+    /// Limits of each process.
+    pub rlimits: Vec<(Resource, u64)>,
+    /// Landlock, where the kernel has it.
+    pub landlock: Option<RulesetCreated>,
+    /// The system call filter; `None` only where a test has switched it off.
+    pub seccomp: Option<BpfProgram>,
+    /// Whether capabilities are dropped; `false` only where a test has switched that off.
+    pub drop_privileges: bool,
+    /// The working directory of the program.
+    pub work: CString,
+    /// The program.
+    pub program: Program,
+    /// Where the sandbox reports how it went.
+    pub board: SharedPage<StatusBoard>,
+}
+
+fn c(text: impl Into<Vec<u8>>) -> io::Result<CString> {
+    Ok(CString::new(text)?)
+}
+
+/// `path` without its leading slash.
+fn relative(path: &Path) -> io::Result<CString> {
+    let path = path.strip_prefix("/").map_err(|_| io::Error::other("a path is not absolute"))?;
+    c(path.as_os_str().to_owned().into_vec())
+}
+
+impl Tree {
+    /// Looks at the host and says what a sandbox for `interpreter` shows of it.
+    ///
+    /// # Errors
+    /// If a directory of the host cannot be looked at.
+    pub fn new(interpreter: &Interpreter, staged: &Staged) -> io::Result<Self> {
+        let stage = STAGES
+            .into_iter()
+            .find(|stage| Path::new(stage).is_dir())
+            .ok_or_else(|| io::Error::other("no directory to mount the new root on"))?;
+        let mut tree = Self {
+            stage: c(stage)?,
+            entries: Vec::new(),
+            binds: Vec::new(),
+            devices: Vec::new(),
+            rules: Vec::new(),
+        };
+        for dir in ["proc", "dev", "etc", "tmp", "work"] {
+            tree.entries.push(Entry::Dir(c(dir)?));
+        }
+        // First, because an interpreter may live below /tmp.
+        for dir in ["tmp", "work"] {
+            tree.entries.push(Entry::Scratch(c(dir)?));
+        }
+        for name in SYSTEM_DIRS {
+            tree.add_system_dir(name)?;
+        }
+        for name in ETC_BINDS {
+            tree.add_etc(name)?;
+        }
+        for root in interpreter.roots() {
+            tree.add_root(root, staged.source(root))?;
+        }
+        for name in DEVICES {
+            tree.entries.push(Entry::File(c(format!("dev/{name}"))?, Vec::new()));
+            let bind =
+                Bind { source: c(format!("/dev/{name}"))?, target: c(format!("dev/{name}"))? };
+            tree.devices.push(bind);
+            tree.rules.push(Rule { path: c(format!("/dev/{name}"))?, grant: Grant::Device });
+        }
+        for (path, target) in [
+            ("dev/fd", "/proc/self/fd"),
+            ("dev/stdin", "/proc/self/fd/0"),
+            ("dev/stdout", "/proc/self/fd/1"),
+            ("dev/stderr", "/proc/self/fd/2"),
+            ("dev/shm", "/tmp"),
+        ] {
+            tree.entries.push(Entry::Link(c(path)?, c(target)?));
+        }
+        for (path, text) in [
+            (
+                "etc/passwd",
+                "root:x:0:0:root:/:/usr/sbin/nologin\n\
+                 sandbox:x:1000:1000:sandbox:/work:/bin/sh\n\
+                 nobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n",
+            ),
+            ("etc/group", "root:x:0:\nsandbox:x:1000:\nnogroup:x:65534:\n"),
+            ("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
+            ("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
+        ] {
+            tree.entries.push(Entry::File(c(path)?, text.into()));
+        }
+        for (path, grant) in [
+            ("/etc", Grant::Read),
+            ("/proc", Grant::Read),
+            ("/work", Grant::Scratch),
+            ("/tmp", Grant::Scratch),
+        ] {
+            tree.rules.push(Rule { path: c(path)?, grant });
+        }
+        Ok(tree)
+    }
+
+    /// A directory of the system: bound if it is one, linked if it is a link.
+    fn add_system_dir(&mut self, name: &str) -> io::Result<()> {
+        let outside = PathBuf::from(format!("/{name}"));
+        let Ok(meta) = fs::symlink_metadata(&outside) else { return Ok(()) };
+        if meta.is_symlink() {
+            let target = fs::read_link(&outside)?.into_os_string().into_vec();
+            self.entries.push(Entry::Link(c(name)?, c(target)?));
+        } else if meta.is_dir() {
+            self.entries.push(Entry::Dir(c(name)?));
+            self.binds.push(Bind { source: c(format!("/{name}"))?, target: c(name)? });
+            self.rules.push(Rule { path: c(format!("/{name}"))?, grant: Grant::ReadExecute });
+        }
+        Ok(())
+    }
+
+    /// Something of `/etc`, where it exists.
+    fn add_etc(&mut self, name: &str) -> io::Result<()> {
+        let Ok(meta) = fs::symlink_metadata(format!("/{name}")) else { return Ok(()) };
+        let target = c(name)?;
+        self.entries.push(match meta.is_dir() {
+            true => Entry::Dir(target.clone()),
+            false => Entry::File(target.clone(), Vec::new()),
+        });
+        self.binds.push(Bind { source: c(format!("/{name}"))?, target });
+        Ok(())
+    }
+
+    /// A directory of the interpreter's outside the system's, with the directories above it.
+    fn add_root(&mut self, root: &Path, source: &Path) -> io::Result<()> {
+        let mut above: Vec<&Path> =
+            root.ancestors().filter(|dir| dir.components().count() > 1).collect();
+        above.reverse();
+        for dir in above {
+            let entry = Entry::Dir(relative(dir)?);
+            if !self.entries.contains(&entry) {
+                self.entries.push(entry);
+            }
+        }
+        let path = c(root.as_os_str().to_owned().into_vec())?;
+        let source = c(source.as_os_str().to_owned().into_vec())?;
+        self.binds.push(Bind { source, target: relative(root)? });
+        self.rules.push(Rule { path, grant: Grant::ReadExecute });
+        Ok(())
+    }
+}
+
+/// The options of a tmpfs of `size` bytes for scratch files.
+pub fn scratch_options(size: u64) -> io::Result<CString> {
+    c(format!("mode=0700,size={size},nr_inodes={SCRATCH_INODES}"))
+}
+
+/// The line that maps [`INNER_ID`] to `outer`.
+pub fn id_map(outer: u32) -> Vec<u8> {
+    format!("{INNER_ID} {outer} 1\n").into_bytes()
+}
+
+/// The maps for user and group.
+pub fn id_maps(identity: Identity) -> (Vec<u8>, Vec<u8>) {
+    (id_map(identity.uid), id_map(identity.gid))
+}
+
+/// The script's path below the root, which is also below the working directory of the stage.
+pub fn script_path(name: &ScriptName) -> io::Result<CString> {
+    c(format!("work/{}", name.as_str()))
+}
+
+/// The program that runs a job's script.
+pub fn program(job: &Job, interpreter: &Interpreter) -> io::Result<Program> {
+    let exe = c(interpreter.exe().as_os_str().to_owned().into_vec())?;
+    let script = format!("{WORK}/{}", job.name.as_str());
+    let mut args = vec![exe.clone()];
+    match interpreter.runtime() {
+        Runtime::Python => {
+            args.extend([c("-I")?, c("-c")?, c(PYTHON_BOOTSTRAP)?, c(script)?]);
+            args.push(c(if job.want_result { "1" } else { "" })?);
+        }
+        Runtime::Bash | Runtime::Node => args.push(c(script)?),
+    }
+    for arg in job.args.as_slice() {
+        args.push(c(arg.as_str())?);
+    }
+    let environment =
+        vec![c("PATH=/usr/bin:/bin")?, c("HOME=/work")?, c("LANG=C.UTF-8")?];
+    Ok(Program::new(exe, args, environment))
+}
+
+/// The limits of each process of a run.
+///
+/// Where a control group counts memory, `by_cgroup` is true and data is not limited a second
+/// time. Where none does, one process may map twice the memory limit, so that the limit itself is
+/// reached first, by what is used and not by what is reserved. Processes may go one over their
+/// limit, so that going over it can be seen; the sandbox's first process counts too.
+pub fn rlimits(limits: &Limits, by_cgroup: bool) -> Vec<(Resource, u64)> {
+    let cpu = limits.cpu().as_millis().div_ceil(1000);
+    let mut list = vec![
+        (Resource::RLIMIT_CORE, 0),
+        (Resource::RLIMIT_NOFILE, MAX_OPEN_FILES),
+        (Resource::RLIMIT_FSIZE, limits.work()),
+        (Resource::RLIMIT_NPROC, limits.processes() + 2),
+        (Resource::RLIMIT_CPU, u64::try_from(cpu).unwrap_or(u64::MAX).saturating_add(1)),
+        (Resource::RLIMIT_MEMLOCK, MAX_LOCKED_MEMORY),
+        (Resource::RLIMIT_MSGQUEUE, 0),
+        (Resource::RLIMIT_SIGPENDING, MAX_PENDING_SIGNALS),
+        (Resource::RLIMIT_NICE, 0),
+        (Resource::RLIMIT_RTPRIO, 0),
+    ];
+    if !by_cgroup {
+        list.push((Resource::RLIMIT_DATA, limits.memory().saturating_mul(2)));
+    }
+    list
+}

@@ -1,0 +1,132 @@
+//! A script as it is handed over: sealed memory, copied once, so that what is hashed is what runs.
+
+use std::{
+    fmt::{self, Write as _},
+    fs::File,
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::FileExt,
+    },
+};
+
+use sha2::{Digest, Sha256};
+
+use crate::sys;
+
+/// A script's text and its hash.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Script {
+    text: Vec<u8>,
+    sha256: String,
+}
+
+/// No code in a log.
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Script({} bytes, {})", self.text.len(), self.sha256)
+    }
+}
+
+/// Why a descriptor is not a script.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ScriptError {
+    /// It is not sealed memory: it could change while it is read, or block.
+    NotSealed,
+    /// It holds nothing.
+    Empty,
+    /// It is longer than the limit.
+    TooLarge {
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// It could not be read.
+    Read(io::Error),
+}
+
+impl fmt::Display for ScriptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSealed => write!(f, "the script is not a sealed memfd"),
+            Self::Empty => write!(f, "the script is empty"),
+            Self::TooLarge { size, limit } => {
+                write!(f, "the script has {size} bytes, more than the limit of {limit}")
+            }
+            Self::Read(error) => write!(f, "the script cannot be read: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ScriptError {}
+
+impl Script {
+    /// Copies a script out of a sealed memfd of 1 to `limit` bytes.
+    ///
+    /// # Errors
+    /// If the descriptor is anything else.
+    pub fn from_memfd(fd: OwnedFd, limit: u64) -> Result<Self, ScriptError> {
+        if !sys::is_sealed(fd.as_fd()) {
+            return Err(ScriptError::NotSealed);
+        }
+        let file = File::from(fd);
+        let size = file.metadata().map_err(ScriptError::Read)?.len();
+        if size == 0 {
+            return Err(ScriptError::Empty);
+        }
+        if size > limit {
+            return Err(ScriptError::TooLarge { size, limit });
+        }
+        let mut text = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
+        file.read_exact_at(&mut text, 0).map_err(ScriptError::Read)?;
+        let mut sha256 = String::with_capacity(64);
+        for byte in Sha256::digest(&text) {
+            // Writing to a String cannot fail.
+            let _ = write!(sha256, "{byte:02x}");
+        }
+        Ok(Self { text, sha256 })
+    }
+
+    /// Its SHA-256 in hexadecimal digits.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn into_text(self) -> Vec<u8> {
+        self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::sealed_memfd;
+
+    #[test]
+    fn only_sealed_memory_of_the_right_size_is_a_script() {
+        let script = Script::from_memfd(sealed_memfd(b"abc").unwrap(), 3).unwrap();
+        assert_eq!(
+            script.sha256(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(format!("{script:?}").find("abc"), None);
+        assert_eq!(script.into_text(), b"abc");
+        let error = |fd, limit| Script::from_memfd(fd, limit).unwrap_err();
+        assert!(matches!(error(sealed_memfd(b"").unwrap(), 3), ScriptError::Empty));
+        assert!(matches!(
+            error(sealed_memfd(b"abcd").unwrap(), 3),
+            ScriptError::TooLarge { size: 4, limit: 3 }
+        ));
+        for path in ["/dev/zero", "/dev/null", "/proc/self/status", "/usr"] {
+            let file = File::open(path).unwrap().into();
+            assert!(matches!(error(file, 1 << 20), ScriptError::NotSealed), "{path}");
+        }
+        let (pipe, _writer) = nix::unistd::pipe().unwrap();
+        assert!(matches!(error(pipe, 3), ScriptError::NotSealed));
+    }
+}

@@ -1,0 +1,668 @@
+//! One run from its start to its end: makes the sandbox, pumps its streams, watches its limits,
+//! kills it when one is reached, and says what it came to.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    sync::atomic::Ordering::SeqCst,
+    time::{Duration, Instant},
+};
+
+use aictl_api::{layer::Layer, limits::Limits};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        socket::MsgFlags,
+        stat::{SFlag, fstat},
+    },
+};
+
+use super::{
+    Engine, cgroup, child,
+    landlock,
+    outcome::{self, End, Seen, Stop},
+    pipes::{self, Input, Output, Read},
+    plan::{self, Plan, Tree},
+    script::{Script, ScriptError},
+    step::{SetupError, Step},
+    usage::{ProcMeter, Usage},
+};
+use crate::{
+    interpreter::Interpreter,
+    protocol::{Job, RejectKind, Rejection, Reply, Request, RunRecord, Stream},
+    socket,
+    sys::{self, Rusage, SharedPage, StatusBoard},
+    weaken,
+};
+
+/// How long a client may take to read what is left when its run is over.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest and the shortest time between two looks at a sandbox.
+const LOOK_SLOWEST: Duration = Duration::from_millis(20);
+const LOOK_FASTEST: Duration = Duration::from_millis(4);
+/// How fast a program is thought to be able to take memory at the most, in bytes a second.
+const FASTEST_GROWTH: u64 = 4 << 30;
+/// The largest `result`, and the byte that marks it.
+const MAX_RESULT: u64 = 64 * 1024 + 1;
+
+impl Rejection {
+    fn new(kind: RejectKind, message: impl ToString) -> Self {
+        Self { kind, message: message.to_string() }
+    }
+}
+
+fn unavailable(what: &str) -> impl FnOnce(io::Error) -> Rejection {
+    move |error| Rejection::new(RejectKind::Unavailable, format!("{what}: {error}"))
+}
+
+/// Runs a job for the client at the other end of `client`, to which its output goes as it comes.
+/// `fds` are the descriptors that came with the job: the script, and a pipe for standard input.
+///
+/// # Errors
+/// If nothing was run.
+pub fn run(
+    engine: &Engine,
+    client: BorrowedFd<'_>,
+    job: &Job,
+    fds: Vec<OwnedFd>,
+) -> Result<RunRecord, Rejection> {
+    let started = Instant::now();
+    let mut fds = fds.into_iter();
+    let (source, stdin) = (fds.next(), fds.next());
+    let source = source.ok_or_else(|| Rejection::new(RejectKind::Invalid, "no script came"))?;
+    if stdin.is_some() != job.stdin || fds.next().is_some() {
+        return Err(Rejection::new(RejectKind::Invalid, "the wrong number of descriptors came"));
+    }
+    let script = Script::from_memfd(source, job.limits.source()).map_err(|error| {
+        let kind = match error {
+            ScriptError::Read(_) => RejectKind::Unavailable,
+            _ => RejectKind::Invalid,
+        };
+        Rejection::new(kind, error)
+    })?;
+    let stdin = stdin.map(check_stdin).transpose()?;
+    let interpreter = engine.interpreters.get(&job.runtime).ok_or_else(|| {
+        Rejection::new(RejectKind::NoInterpreter, format!("no {} is set up here", job.runtime))
+    })?;
+    let (isolation, missing) = engine.layers();
+    if let (true, [first, ..]) = (engine.strict, missing.as_slice()) {
+        return Err(Rejection::new(
+            RejectKind::Unavailable,
+            format!("the layer {} is missing on this machine", first.name()),
+        ));
+    }
+    let sandbox = Sandbox::start(engine, job, script.clone(), interpreter, stdin)?;
+    sandbox.supervise(client, job, started, &script, isolation, missing)
+}
+
+/// Standard input must be a pipe: only that can be read without ever waiting.
+fn check_stdin(fd: OwnedFd) -> Result<OwnedFd, Rejection> {
+    match fstat(&fd) {
+        Ok(stat) if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO => {
+            Ok(fd)
+        }
+        _ => Err(Rejection::new(RejectKind::Invalid, "standard input is not a pipe")),
+    }
+}
+
+/// A sandbox that has been started, from outside.
+struct Sandbox {
+    pidfd: OwnedFd,
+    plan: Plan,
+    /// Where the sandbox's /proc arrives.
+    watch: Option<OwnedFd>,
+    meter: Option<ProcMeter>,
+    group: Option<cgroup::Group>,
+    stdout: Output,
+    stderr: Output,
+    result: Option<Output>,
+    input: Option<Input>,
+    killed: bool,
+}
+
+/// Whatever happens to its supervisor, no sandbox outlives it.
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if !self.killed {
+            sys::pidfd_kill(self.pidfd.as_fd());
+            let _reaped = sys::reap(self.pidfd.as_fd());
+        }
+    }
+}
+
+impl Sandbox {
+    fn start(
+        engine: &Engine,
+        job: &Job,
+        script: Script,
+        interpreter: &Interpreter,
+        stdin: Option<OwnedFd>,
+    ) -> Result<Self, Rejection> {
+        let stdout = pipes::outward().map_err(unavailable("a pipe"))?;
+        let stderr = pipes::outward().map_err(unavailable("a pipe"))?;
+        let result = job.want_result.then(pipes::outward).transpose();
+        let result = result.map_err(unavailable("a pipe"))?;
+        let stdin_pipe = stdin
+            .map(|from| pipes::inward().map(|pipe| (from, pipe)))
+            .transpose()
+            .map_err(unavailable("a pipe"))?;
+        let group = engine.cgroup.as_ref().map(|tree| tree.group(&job.limits)).transpose();
+        let group = group.map_err(unavailable("a control group"))?;
+        let (watch, their_watch) = match group {
+            Some(_) => (None, None),
+            None => {
+                let (ours, theirs) = socket::pair().map_err(unavailable("a socket"))?;
+                (Some(ours), Some(theirs))
+            }
+        };
+        let plain = |what| unavailable(what);
+        let tree = match weaken::off("mount-ns") {
+            true => None,
+            false => Some(Tree::new(interpreter, &engine.staged).map_err(plain("the sandbox's files"))?),
+        };
+        let seen = tree.as_ref().map_or(0, |tree| tree.binds.len() + tree.devices.len());
+        let (uid_map, gid_map) = plan::id_maps(engine.identity);
+        let landlock = match weaken::off("landlock") || engine.landlock.is_none() {
+            true => None,
+            false => Some(landlock::ruleset().map_err(|error| {
+                Rejection::new(RejectKind::Unavailable, format!("Landlock: {error}"))
+            })?),
+        };
+        let mut plan = Plan {
+            work: if tree.is_some() { c"/work" } else { c"/tmp" }.to_owned(),
+            tree,
+            detached: (0..seen).map(|_| None).collect(),
+            scratch: plan::scratch_options(job.limits.work()).map_err(plain("a tmpfs"))?,
+            script: (
+                plan::script_path(&job.name).map_err(plain("the script's name"))?,
+                script.into_text(),
+            ),
+            uid_map,
+            gid_map,
+            stdio: [
+                stdin_pipe
+                    .as_ref()
+                    .map_or(engine.null.as_raw_fd(), |(_, pipe)| pipe.theirs.as_raw_fd()),
+                stdout.theirs.as_raw_fd(),
+                stderr.theirs.as_raw_fd(),
+            ],
+            result: result.as_ref().map_or(-1, |pipe| pipe.theirs.as_raw_fd()),
+            watch: their_watch.as_ref().map_or(-1, AsRawFd::as_raw_fd),
+            parent: engine.own_pidfd.as_raw_fd(),
+            rlimits: match weaken::off("rlimits") {
+                true => Vec::new(),
+                false => plan::rlimits(&job.limits, group.is_some()),
+            },
+            landlock,
+            seccomp: (!weaken::off("seccomp")).then(|| engine.filter.clone()),
+            drop_privileges: !weaken::off("no-new-privs"),
+            program: plan::program(job, interpreter).map_err(plain("the program"))?,
+            board: SharedPage::<StatusBoard>::new()
+                .map_err(sys::io_error)
+                .map_err(unavailable("shared memory"))?,
+        };
+        let into = group.as_ref().and_then(cgroup::Group::dir);
+        let child = sys::clone_process(Engine::namespaces(), into, || {
+            child::first_process(&mut plan)
+        });
+        // The program's ends of the pipes close here as they go out of scope.
+        let child = child.map_err(|errno| {
+            Rejection::new(RejectKind::Unavailable, SetupError { step: Step::Clone, errno })
+        })?;
+        let limit = if weaken::off("output") { u64::MAX } else { job.limits.output() };
+        Ok(Self {
+            pidfd: child.pidfd,
+            plan,
+            watch,
+            meter: None,
+            group,
+            stdout: Output::new(Stream::Stdout, stdout.ours, limit),
+            stderr: Output::new(Stream::Stderr, stderr.ours, limit),
+            result: result.map(|pipe| Output::new(Stream::Stdout, pipe.ours, MAX_RESULT)),
+            input: stdin_pipe.map(|(from, pipe)| Input::new(from, pipe.ours)),
+            killed: false,
+        })
+    }
+
+    fn supervise(
+        mut self,
+        client: BorrowedFd<'_>,
+        job: &Job,
+        started: Instant,
+        script: &Script,
+        isolation: Vec<Layer>,
+        missing: Vec<Layer>,
+    ) -> Result<RunRecord, Rejection> {
+        let mut state = Watching::new(started, &job.limits);
+        self.watch_until_end(client, &mut state);
+        sys::pidfd_kill(self.pidfd.as_fd());
+        let rusage = sys::reap(self.pidfd.as_fd()).unwrap_or_default();
+        self.killed = true;
+        if let Some(error) = self.setup_error() {
+            let kind = match (error.step, error.errno) {
+                (Step::Execute, Errno::ENOENT | Errno::ENOTDIR) => RejectKind::NoInterpreter,
+                _ => RejectKind::Unavailable,
+            };
+            return Err(Rejection::new(kind, error));
+        }
+        self.drain(client, &mut state);
+        let record = self.record(state, rusage, started, script, job);
+        Ok(RunRecord { isolation, missing, ..record })
+    }
+
+    /// What went wrong in the making, if anything did.
+    fn setup_error(&self) -> Option<SetupError> {
+        let board = self.plan.board.get();
+        let step = Step::from_number(board.failed_step.load(SeqCst))?;
+        Some(SetupError { step, errno: Errno::from_raw(board.errno.load(SeqCst)) })
+    }
+
+    /// Pumps and watches until the sandbox's first process has ended, or has to.
+    fn watch_until_end(&mut self, client: BorrowedFd<'_>, state: &mut Watching) {
+        loop {
+            let ready = self.wait(client, state);
+            if ready.ended {
+                return;
+            }
+            if let Some(pending) = &state.pending {
+                match socket::try_send(client, pending) {
+                    Ok(()) => state.pending = None,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => state.stop = state.stop.or(Some(Stop::Cancelled)),
+                }
+            }
+            if ready.client && client_is_done(client) {
+                state.stop = Some(Stop::Cancelled);
+            }
+            if ready.watch {
+                self.take_proc();
+            }
+            for stream in [Stream::Stdout, Stream::Stderr] {
+                if state.pending.is_none() {
+                    self.forward(stream, client, state);
+                }
+            }
+            if let Some(result) = &mut self.result {
+                state.collect_result(result);
+            }
+            if let Some(input) = &mut self.input {
+                match ready.input_closed {
+                    true => input.close(),
+                    false => input.pump(),
+                }
+            }
+            let now = Instant::now();
+            if now >= state.next_look {
+                self.look(state, now);
+            }
+            if now >= state.deadline && !weaken::off("wall") {
+                state.stop = state.stop.or(Some(Stop::Wall));
+            }
+            if state.stop.is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Waits until something happens, or until it is time to look.
+    fn wait(&self, client: BorrowedFd<'_>, state: &Watching) -> Ready {
+        let until = match self.watched() {
+            true => state.next_look.min(state.deadline),
+            false => state.deadline,
+        };
+        // A millisecond more, so that the time has come when poll returns.
+        let millis = until.saturating_duration_since(Instant::now()).as_millis() + 1;
+        let timeout = PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX))
+            .unwrap_or(PollTimeout::MAX);
+        let readable = PollFlags::POLLIN;
+        let send = match state.pending {
+            Some(_) => readable | PollFlags::POLLOUT,
+            None => readable,
+        };
+        let mut fds = vec![PollFd::new(self.pidfd.as_fd(), readable), PollFd::new(client, send)];
+        let watch = self.watch.as_ref().map(|fd| {
+            fds.push(PollFd::new(fd.as_fd(), readable));
+            fds.len() - 1
+        });
+        let streams = [Some(&self.stdout), Some(&self.stderr), self.result.as_ref()];
+        for (index, output) in streams.into_iter().flatten().enumerate() {
+            // Output waits while the client does not take what it has.
+            if let (Some(fd), true) = (output.fd(), index == 2 || state.pending.is_none()) {
+                fds.push(PollFd::new(fd, readable));
+            }
+        }
+        let mut sink = None;
+        if let Some(input) = &self.input {
+            if let Some(fd) = input.source() {
+                fds.push(PollFd::new(fd, readable));
+            }
+            if let Some((fd, waiting)) = input.sink() {
+                let events = if waiting { PollFlags::POLLOUT } else { PollFlags::empty() };
+                fds.push(PollFd::new(fd, events));
+                sink = Some(fds.len() - 1);
+            }
+        }
+        if poll(&mut fds, timeout).is_err() {
+            return Ready::default();
+        }
+        let happened = |index: usize| fds.get(index).and_then(PollFd::revents);
+        let any = |index| happened(index).is_some_and(|events| !events.is_empty());
+        let in_or_gone = |index| {
+            happened(index).is_some_and(|events| {
+                events.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR)
+            })
+        };
+        Ready {
+            ended: any(0),
+            client: in_or_gone(1),
+            watch: watch.is_some_and(any),
+            input_closed: sink.is_some_and(|index| {
+                happened(index).is_some_and(|events| events.contains(PollFlags::POLLERR))
+            }),
+        }
+    }
+
+    /// Whether there is anything to look at from time to time.
+    fn watched(&self) -> bool {
+        self.meter.is_some() || self.group.is_some()
+    }
+
+    /// Takes over the sandbox's /proc, which its first process sends when all is built.
+    fn take_proc(&mut self) {
+        let Some(watch) = self.watch.take() else { return };
+        if let Ok(packet) = socket::receive(watch.as_fd(), MsgFlags::MSG_DONTWAIT) {
+            self.meter = packet.fds.into_iter().next().map(ProcMeter::new);
+        }
+    }
+
+    /// Looks at what the sandbox uses, and decides whether that is too much.
+    fn look(&mut self, state: &mut Watching, now: Instant) {
+        let usage = match (&mut self.meter, &self.group) {
+            (_, Some(group)) => group.usage(),
+            (Some(meter), None) => meter.sample(state.limits.memory()),
+            (None, None) => {
+                state.next_look = now + LOOK_FASTEST;
+                return;
+            }
+        };
+        state.peak = state.peak.max(usage.memory);
+        state.cpu = state.cpu.max(usage.cpu);
+        // Where a control group holds memory and processes, the kernel does that part.
+        let kernel_holds = self.group.is_some();
+        state.stop = state.stop.or(exceeded(&usage, &state.limits, kernel_holds))
+            .filter(|_| !weaken::off("watch"));
+        state.next_look = now + pause(usage.memory, state.limits.memory());
+    }
+
+    /// Sends on what a stream holds, one chunk.
+    fn forward(&mut self, stream: Stream, client: BorrowedFd<'_>, state: &mut Watching) {
+        let output = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        let bytes = match output.read() {
+            Read::Nothing | Read::End => return,
+            Read::Bytes(bytes) => bytes,
+            Read::Over(bytes) => {
+                state.stop = state.stop.or(Some(Stop::Output(stream)));
+                bytes
+            }
+        };
+        if bytes.is_empty() {
+            return;
+        }
+        let packet = Reply::encode_output(stream, &bytes);
+        match socket::try_send(client, &packet) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                state.pending = Some(packet);
+            }
+            Err(_) => state.stop = state.stop.or(Some(Stop::Cancelled)),
+        }
+    }
+
+    /// Sends on what is left in the pipes of a dead sandbox, for as long as the client takes it.
+    fn drain(&mut self, client: BorrowedFd<'_>, state: &mut Watching) {
+        let deadline = Instant::now() + DRAIN_TIMEOUT;
+        if let Some(result) = &mut self.result {
+            state.collect_result(result);
+        }
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            loop {
+                if let Some(packet) = state.pending.take() {
+                    if send_by(client, &packet, deadline).is_err() {
+                        return;
+                    }
+                }
+                let before = self.left(stream);
+                self.forward(stream, client, state);
+                if state.pending.is_none() && self.left(stream) == before {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn left(&self, stream: Stream) -> (u64, bool) {
+        match stream {
+            Stream::Stdout => self.stdout.state(),
+            Stream::Stderr => self.stderr.state(),
+        }
+    }
+
+    /// Puts together what the run came to.
+    fn record(
+        &self,
+        state: Watching,
+        rusage: Rusage,
+        started: Instant,
+        script: &Script,
+        job: &Job,
+    ) -> RunRecord {
+        let board = self.plan.board.get();
+        let end = (board.ended.load(SeqCst) == 1)
+            .then(|| End::from_status(board.wait_status.load(SeqCst)));
+        let mut cpu = state.cpu.max(rusage.cpu);
+        let mut peak = state.peak.max(rusage.max_rss);
+        let mut oom_kill = false;
+        // The first process is among those that are left.
+        let left_over = u64::from(board.left_over.load(SeqCst));
+        let mut process_refused = left_over > job.limits.processes();
+        if let Some(group) = &self.group {
+            cpu = cpu.max(group.usage().cpu);
+            peak = group.peak_memory().unwrap_or(peak);
+            oom_kill = group.oom_killed();
+            process_refused = group.process_refused();
+        }
+        let seen = Seen {
+            stop: state.stop,
+            end,
+            oom_kill,
+            process_refused,
+            cpu_used_up: cpu >= job.limits.cpu(),
+        };
+        let verdict = outcome::decide(&seen, &job.limits);
+        let (result, result_error) = match parse_result(&state.result) {
+            Ok(result) => (result, None),
+            Err(error) => (None, Some(error)),
+        };
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        RunRecord {
+            outcome: verdict.outcome,
+            exit_code: verdict.exit_code,
+            signal: verdict.signal,
+            message: verdict.message,
+            stdout_truncated: self.stdout.truncated,
+            stderr_truncated: self.stderr.truncated,
+            result,
+            result_error,
+            wall_us: micros(started.elapsed()),
+            cpu_us: micros(cpu),
+            peak_memory: (peak > 0).then_some(peak),
+            code_sha256: script.sha256().to_owned(),
+            isolation: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
+}
+
+/// What a wait brought.
+#[derive(Debug, Default)]
+struct Ready {
+    ended: bool,
+    client: bool,
+    watch: bool,
+    input_closed: bool,
+}
+
+/// What is known of a run while it lasts.
+struct Watching {
+    limits: Limits,
+    deadline: Instant,
+    next_look: Instant,
+    /// Output that the client has not taken yet.
+    pending: Option<Vec<u8>>,
+    stop: Option<Stop>,
+    peak: u64,
+    cpu: Duration,
+    result: Vec<u8>,
+}
+
+impl Watching {
+    fn new(started: Instant, limits: &Limits) -> Self {
+        Self {
+            limits: *limits,
+            deadline: started + limits.wall(),
+            next_look: started + LOOK_FASTEST,
+            pending: None,
+            stop: None,
+            peak: 0,
+            cpu: Duration::ZERO,
+            result: Vec::new(),
+        }
+    }
+
+    /// Reads what the script says of its `result`.
+    fn collect_result(&mut self, from: &mut Output) {
+        while let Read::Bytes(bytes) | Read::Over(bytes) = from.read() {
+            self.result.extend(bytes);
+        }
+        if from.truncated {
+            self.result = b"-it is longer than 64 KiB as JSON".to_vec();
+        }
+    }
+}
+
+/// Which limit a sandbox is over, if any.
+fn exceeded(usage: &Usage, limits: &Limits, kernel_holds: bool) -> Option<Stop> {
+    if usage.cpu >= limits.cpu() {
+        return Some(Stop::Cpu);
+    }
+    if kernel_holds {
+        return None;
+    }
+    if usage.memory > limits.memory() {
+        return Some(Stop::Memory);
+    }
+    (usage.tasks > limits.processes()).then_some(Stop::Processes)
+}
+
+/// How long until the next look: sooner, the closer the memory is to its limit.
+fn pause(memory: u64, limit: u64) -> Duration {
+    let room = limit.saturating_sub(memory);
+    let micros = room.saturating_mul(1_000_000) / FASTEST_GROWTH;
+    Duration::from_micros(micros).clamp(LOOK_FASTEST, LOOK_SLOWEST)
+}
+
+/// Whether the client has cancelled, gone, or said what makes no sense.
+fn client_is_done(client: BorrowedFd<'_>) -> bool {
+    match socket::receive(client, MsgFlags::MSG_DONTWAIT) {
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        Ok(packet) => match Request::decode(&packet.bytes) {
+            Ok(Request::Cancel) | Err(_) => true,
+            // A second job on the same connection.
+            Ok(Request::Run(_)) => true,
+        },
+    }
+}
+
+/// Sends a packet, waiting for room until `deadline`.
+pub fn send_by(client: BorrowedFd<'_>, packet: &[u8], deadline: Instant) -> io::Result<()> {
+    loop {
+        match socket::try_send(client, packet) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            other => return other,
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let millis = i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX);
+        let mut fds = [PollFd::new(client, PollFlags::POLLOUT)];
+        poll(&mut fds, PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX))?;
+    }
+}
+
+/// Reads what a script sent of its `result`: a plus sign and JSON, or a minus sign and a reason.
+/// All of it is the script's own word, and may be anything.
+fn parse_result(bytes: &[u8]) -> Result<Option<serde_json::Value>, String> {
+    match bytes {
+        [] => Ok(None),
+        [b'+', json @ ..] => serde_json::from_slice(json)
+            .map(Some)
+            .map_err(|_| "what came back is not valid JSON".to_owned()),
+        [b'-', reason @ ..] => {
+            let text = String::from_utf8_lossy(reason);
+            Err(text.chars().filter(|c| !c.is_control()).take(300).collect())
+        }
+        _ => Err("what came back is not valid JSON".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_that_is_passed_stops_the_run() {
+        let limits = Limits::default();
+        let under = Usage { memory: limits.memory(), cpu: Duration::ZERO, tasks: 64 };
+        let table = [
+            (under, false, None),
+            (Usage { memory: limits.memory() + 1, ..under }, false, Some(Stop::Memory)),
+            (Usage { memory: limits.memory() + 1, ..under }, true, None),
+            (Usage { tasks: 65, ..under }, false, Some(Stop::Processes)),
+            (Usage { tasks: 65, ..under }, true, None),
+            (Usage { cpu: limits.cpu(), ..under }, false, Some(Stop::Cpu)),
+            (Usage { cpu: limits.cpu(), ..under }, true, Some(Stop::Cpu)),
+        ];
+        for (usage, kernel_holds, expected) in table {
+            assert_eq!(exceeded(&usage, &limits, kernel_holds), expected, "{usage:?}");
+        }
+    }
+
+    #[test]
+    fn looks_come_faster_near_the_limit() {
+        assert_eq!(pause(0, 1 << 30), LOOK_SLOWEST);
+        assert_eq!(pause(1 << 30, 1 << 30), LOOK_FASTEST);
+        assert_eq!(pause(2 << 30, 1 << 30), LOOK_FASTEST);
+        let half = pause((1 << 30) - (40 << 20), 1 << 30);
+        assert!(half > LOOK_FASTEST && half < LOOK_SLOWEST, "{half:?}");
+    }
+
+    #[test]
+    fn a_result_is_data_or_a_reason_and_never_trusted() {
+        assert_eq!(parse_result(b""), Ok(None));
+        assert_eq!(parse_result(b"+4"), Ok(Some(4.into())));
+        assert_eq!(parse_result(b"+null"), Ok(Some(serde_json::Value::Null)));
+        for forged in [&b"+"[..], b"+1+2", b"x", b"+NaN", b"+\xff", b"\0", b"++"] {
+            assert!(parse_result(forged).is_err(), "{forged:?}");
+        }
+        let deep = [b"+", "[".repeat(100_000).as_bytes()].concat();
+        assert!(parse_result(&deep).is_err());
+        let reason = parse_result(b"-a\x1b[31m\nb").unwrap_err();
+        assert_eq!(reason, "a[31mb");
+        assert_eq!(parse_result(&[b"-", "x".repeat(999).as_bytes()].concat()).unwrap_err().len(), 300);
+    }
+}

@@ -1,0 +1,234 @@
+//! What a running sandbox uses, as a whole, where no control group counts it: all processes in
+//! the sandbox's own /proc, whatever their parents are.
+
+use std::{
+    collections::HashMap,
+    fs,
+    os::fd::{AsRawFd, OwnedFd},
+    path::PathBuf,
+    time::Duration,
+};
+
+use nix::unistd::{SysconfVar, sysconf};
+
+/// What a sandbox uses at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Memory in bytes.
+    pub memory: u64,
+    /// CPU time from the start on.
+    pub cpu: Duration,
+    /// Processes and threads, without the sandbox's first process.
+    pub tasks: u64,
+}
+
+/// What `/proc/PID/status` and `/proc/PID/stat` tell about one process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Process {
+    /// Anonymous and shared memory, page tables and swap, in bytes.
+    memory: u64,
+    threads: u64,
+    ticks: Ticks,
+    /// When it started, in clock ticks after boot: with the id, its identity.
+    start: u64,
+}
+
+/// CPU time in clock ticks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Ticks {
+    /// Of the process itself.
+    own: u64,
+    /// Of its children that it has waited for, and theirs.
+    waited_for: u64,
+}
+
+/// Adds up the memory that `/proc/PID/status` (proc_pid_status(5)) shows, and reads the threads.
+fn parse_status(text: &str) -> (u64, u64) {
+    let (mut kib, mut threads) = (0, 0);
+    for line in text.lines() {
+        let Some((key, value)) = line.split_once(':') else { continue };
+        let number = || {
+            value.split_ascii_whitespace().next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0)
+        };
+        match key {
+            // Pages of files on disk belong to the page cache, and can be dropped any time.
+            "RssAnon" | "RssShmem" | "VmPTE" | "VmSwap" => kib += number(),
+            "Threads" => threads = number(),
+            _ => {}
+        }
+    }
+    (kib * 1024, threads)
+}
+
+/// Reads CPU ticks and start time from `/proc/PID/stat` (proc_pid_stat(5)). The name in brackets
+/// is the process's own choice, brackets and newlines included.
+fn parse_stat(text: &str) -> Option<(Ticks, u64)> {
+    let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    // Fields 14 to 17 and 22 of the manual page, of which the first two stand before the bracket.
+    let ticks = Ticks { own: number(11)? + number(12)?, waited_for: number(13)? + number(14)? };
+    Some((ticks, number(19)?))
+}
+
+/// Reads the proportional share from `/proc/PID/smaps_rollup`, in bytes.
+fn parse_pss(text: &str) -> Option<u64> {
+    let sum = |key: &str| {
+        let line = text.lines().find(|line| line.starts_with(key))?;
+        line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    Some((sum("Pss_Anon:")? + sum("Pss_Shmem:")? + sum("SwapPss:").unwrap_or(0)) * 1024)
+}
+
+/// Watches the processes of one sandbox through its /proc.
+#[derive(Debug)]
+pub struct ProcMeter {
+    root: PathBuf,
+    _proc_dir: OwnedFd,
+    ticks_per_second: u64,
+    /// The processes seen last, by id and start.
+    last: HashMap<(u32, u64), Ticks>,
+    /// What processes that are gone had used when they were last seen.
+    gone: u64,
+    /// The most that was ever reported: time does not run backwards.
+    most: u64,
+}
+
+impl ProcMeter {
+    /// Watches the processes that `proc_dir` shows.
+    #[must_use]
+    pub fn new(proc_dir: OwnedFd) -> Self {
+        let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
+        Self {
+            root: PathBuf::from(format!("/proc/self/fd/{}", proc_dir.as_raw_fd())),
+            _proc_dir: proc_dir,
+            ticks_per_second: u64::try_from(ticks).unwrap_or(100).max(1),
+            last: HashMap::new(),
+            gone: 0,
+            most: 0,
+        }
+    }
+
+    /// Looks at every process now. `limit` is the memory limit: only when simple sums pass it are
+    /// shared pages counted once, which costs more.
+    pub fn sample(&mut self, limit: u64) -> Usage {
+        let mut usage = Usage::default();
+        let mut seen = HashMap::new();
+        for pid in self.pids() {
+            let Some(process) = self.process(pid) else { continue };
+            usage.memory += process.memory;
+            if pid != 1 {
+                usage.tasks += process.threads;
+            }
+            seen.insert((pid, process.start), process.ticks);
+        }
+        if usage.memory > limit && seen.len() > 1 {
+            usage.memory = self.shared_once();
+        }
+        usage.cpu = self.cpu(seen);
+        usage
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        fs::read_dir(&self.root)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .collect()
+    }
+
+    fn read(&self, pid: u32, file: &str) -> Option<String> {
+        let bytes = fs::read(self.root.join(pid.to_string()).join(file)).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn process(&self, pid: u32) -> Option<Process> {
+        let (memory, threads) = parse_status(&self.read(pid, "status")?);
+        let (ticks, start) = parse_stat(&self.read(pid, "stat")?)?;
+        Some(Process { memory, threads, ticks, start })
+    }
+
+    /// The memory of all processes, with pages that several share counted once.
+    fn shared_once(&self) -> u64 {
+        self.pids()
+            .into_iter()
+            .filter_map(|pid| {
+                let whole = || parse_status(&self.read(pid, "status").unwrap_or_default()).0;
+                let pss = self.read(pid, "smaps_rollup").and_then(|text| parse_pss(&text));
+                Some(pss.unwrap_or_else(whole))
+            })
+            .sum()
+    }
+
+    /// CPU time of all processes so far, given those of this moment.
+    ///
+    /// Two sums, each of which misses something: what the living have used and what they have
+    /// waited for (not children whose parent ignores them); and what every process had used when
+    /// it was last seen (not what it used after that). The larger one counts.
+    fn cpu(&mut self, now: HashMap<(u32, u64), Ticks>) -> Duration {
+        for (process, ticks) in &self.last {
+            if !now.contains_key(process) {
+                self.gone += ticks.own;
+            }
+        }
+        self.last = now;
+        let living: u64 = self.last.values().map(|ticks| ticks.own + ticks.waited_for).sum();
+        let ever: u64 = self.last.values().map(|ticks| ticks.own).sum::<u64>() + self.gone;
+        self.most = self.most.max(living).max(ever);
+        Duration::from_millis(self.most * 1000 / self.ticks_per_second)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_and_stat_are_read_whatever_the_name_is() {
+        let status = "Name:\tx\nVmPTE:\t      64 kB\nRssAnon:\t    1000 kB\nRssFile:\t  9 kB\n\
+                      RssShmem:\t       8 kB\nVmSwap:\t 4 kB\nThreads:\t3\n";
+        assert_eq!(parse_status(status), ((64 + 1000 + 8 + 4) * 1024, 3));
+        let stat = |name: &str| {
+            format!("7 ({name}) R 1 7 7 0 -1 4194304 1 2 3 4 10 20 30 40 20 0 1 0 555 9 9")
+        };
+        for name in ["python3", "a) R 1 1 1", "x\n) (", ""] {
+            assert_eq!(parse_stat(&stat(name)), Some((Ticks { own: 30, waited_for: 70 }, 555)), "{name:?}");
+        }
+        assert_eq!(parse_stat(""), None);
+        assert_eq!(parse_stat("7 (x) R 1"), None);
+        let rollup = "00-ff ---p 00 00:00 0 [rollup]\nRss: 900 kB\nPss: 500 kB\nPss_Anon: 400 kB\n\
+                      Pss_File: 60 kB\nPss_Shmem: 40 kB\nSwapPss: 2 kB\n";
+        assert_eq!(parse_pss(rollup), Some(442 * 1024));
+        assert_eq!(parse_pss(""), None);
+    }
+
+    #[test]
+    fn cpu_time_never_runs_backwards() {
+        let own = fs::File::open("/proc").unwrap();
+        let mut meter = ProcMeter::new(own.into());
+        meter.ticks_per_second = 100;
+        // Process id, own ticks, ticks of children waited for.
+        let at = |list: &[(u32, u64, u64)]| {
+            list.iter().map(|&(pid, own, waited_for)| ((pid, 0), Ticks { own, waited_for }))
+                .collect()
+        };
+        let table: [(&str, &[(u32, u64, u64)], u64); 6] = [
+            ("one burns", &[(1, 0, 0), (2, 50, 0)], 500),
+            ("a child burns too", &[(1, 0, 0), (2, 50, 0), (3, 30, 0)], 800),
+            ("its parent has waited for it", &[(1, 0, 0), (2, 50, 30)], 800),
+            ("another child burns", &[(1, 0, 0), (2, 50, 30), (4, 20, 0)], 1000),
+            ("it vanishes, and nobody waited", &[(1, 0, 0), (2, 50, 30)], 1000),
+            ("the first goes on", &[(1, 0, 0), (2, 70, 30)], 1200),
+        ];
+        for (what, processes, millis) in table {
+            assert_eq!(meter.cpu(at(processes)), Duration::from_millis(millis), "{what}");
+        }
+    }
+
+    #[test]
+    fn this_machine_can_be_measured() {
+        let own = fs::File::open("/proc").unwrap();
+        let mut meter = ProcMeter::new(own.into());
+        let usage = meter.sample(u64::MAX);
+        assert!(usage.memory > 0 && usage.tasks > 0, "{usage:?}");
+    }
+}

@@ -1,0 +1,489 @@
+//! What sandboxd and its clients say to each other.
+//!
+//! One connection (unix(7), `SOCK_SEQPACKET`) carries one run. The client sends [`Request::Run`]
+//! with the script as a sealed memfd, and a pipe for standard input if there is one. sandboxd
+//! answers with any number of [`Reply::Output`], then one [`Reply::Done`] or [`Reply::Rejected`].
+//! [`Request::Cancel`], or the end of the connection, ends the run.
+//!
+//! Every message is one packet: two bytes of magic, a version, a kind, then the body: raw bytes
+//! for output, JSON for all else. Nothing is trusted: sizes, counts, alphabets and versions are
+//! checked, and unknown fields are refused.
+
+use std::fmt;
+
+use aictl_api::{layer::Layer, limits::Limits, run::Outcome};
+use serde::{Deserialize, Serialize};
+
+use crate::interpreter::Runtime;
+
+/// The largest message, header included, in bytes. A packet must fit into a socket's buffer,
+/// 208 KiB by default.
+pub const MAX_MESSAGE: usize = 160 * 1024;
+/// The most output that one message carries, in bytes.
+pub const MAX_CHUNK: usize = 64 * 1024;
+/// The most descriptors that come with a message: the script, and standard input.
+pub const MAX_FDS: usize = 2;
+/// The most arguments of a script.
+pub const MAX_ARGS: usize = 1024;
+/// The most bytes of all arguments of a script together.
+pub const MAX_ARGS_BYTES: usize = 64 * 1024;
+
+const MAGIC: [u8; 2] = *b"ai";
+/// The version of the message format; both sides must speak the same.
+pub const VERSION: u8 = 1;
+const HEADER: usize = 4;
+
+/// Why bytes are not a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// Shorter than a header, or longer than [`MAX_MESSAGE`].
+    Size(usize),
+    /// Not of this protocol.
+    Magic,
+    /// Of another version.
+    Version(u8),
+    /// A kind of message that this side does not take.
+    Kind(u8),
+    /// The body does not parse.
+    Body(String),
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Size(size) => write!(f, "a message of {size} bytes"),
+            Self::Magic => write!(f, "not a message of this protocol"),
+            Self::Version(version) => {
+                write!(f, "protocol version {version}, where {VERSION} is spoken")
+            }
+            Self::Kind(kind) => write!(f, "an unknown kind of message ({kind})"),
+            Self::Body(error) => write!(f, "a malformed message: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ProtocolError {}
+
+/// The file name that a script has inside the sandbox: 1 to 255 bytes of UTF-8, no slash, no
+/// control character, neither `.` nor `..`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ScriptName(String);
+
+impl ScriptName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ScriptName {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, &'static str> {
+        if name.is_empty() || name.len() > 255 {
+            return Err("a script's name has 1 to 255 bytes");
+        }
+        if name.contains('/') || name.chars().any(char::is_control) {
+            return Err("a script's name has no slash and no control character");
+        }
+        if name == "." || name == ".." {
+            return Err("a script's name is not a directory's");
+        }
+        Ok(Self(name))
+    }
+}
+
+impl From<ScriptName> for String {
+    fn from(name: ScriptName) -> Self {
+        name.0
+    }
+}
+
+/// The id of a request: 32 lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// The id made of 16 random bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for RequestId {
+    type Error = &'static str;
+
+    fn try_from(id: String) -> Result<Self, &'static str> {
+        if id.len() == 32 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+            Ok(Self(id))
+        } else {
+            Err("a request id has 32 lower-case hexadecimal digits")
+        }
+    }
+}
+
+impl From<RequestId> for String {
+    fn from(id: RequestId) -> Self {
+        id.0
+    }
+}
+
+/// The arguments of a script, without NUL, within [`MAX_ARGS`] and [`MAX_ARGS_BYTES`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct ScriptArgs(Vec<String>);
+
+impl ScriptArgs {
+    /// The arguments in order.
+    #[must_use]
+    pub fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl TryFrom<Vec<String>> for ScriptArgs {
+    type Error = &'static str;
+
+    fn try_from(args: Vec<String>) -> Result<Self, &'static str> {
+        if args.len() > MAX_ARGS {
+            return Err("more than 1024 arguments");
+        }
+        if args.iter().map(|arg| arg.len() + 1).sum::<usize>() > MAX_ARGS_BYTES {
+            return Err("the arguments are longer than 64 KiB together");
+        }
+        if args.iter().any(|arg| arg.contains('\0')) {
+            return Err("an argument holds a NUL");
+        }
+        Ok(Self(args))
+    }
+}
+
+impl From<ScriptArgs> for Vec<String> {
+    fn from(args: ScriptArgs) -> Self {
+        args.0
+    }
+}
+
+/// How strictly a run is isolated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Profile {
+    /// Every layer of the kernel; the language is whole.
+    #[default]
+    Standard,
+}
+
+impl Profile {
+    /// The profile's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+        }
+    }
+}
+
+/// What is to be run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// Id of the request that this run serves.
+    pub request_id: RequestId,
+    /// The script's file name.
+    pub name: ScriptName,
+    /// What runs it.
+    pub runtime: Runtime,
+    /// Its arguments.
+    pub args: ScriptArgs,
+    /// Its limits.
+    pub limits: Limits,
+    /// Its profile.
+    pub profile: Profile,
+    /// Whether the script's variable `result` is wanted.
+    pub want_result: bool,
+    /// Whether a second descriptor comes along: a pipe to read standard input from.
+    pub stdin: bool,
+}
+
+/// One of the two streams of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// What a run ended in, as sandboxd saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunRecord {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The program's exit code, if it ended by itself.
+    pub exit_code: Option<i32>,
+    /// The signal that killed it.
+    pub signal: Option<i32>,
+    /// Why, in one sentence, where the outcome does not tell all.
+    pub message: Option<String>,
+    /// Whether standard output was cut.
+    pub stdout_truncated: bool,
+    /// Whether standard error was cut.
+    pub stderr_truncated: bool,
+    /// The script's `result`.
+    pub result: Option<serde_json::Value>,
+    /// Why there is no `result` although the script set one.
+    pub result_error: Option<String>,
+    /// Wall-clock time, microseconds.
+    pub wall_us: u64,
+    /// CPU time of all processes, microseconds.
+    pub cpu_us: u64,
+    /// The most memory seen in use by the whole sandbox, bytes.
+    pub peak_memory: Option<u64>,
+    /// SHA-256 of the script, hexadecimal.
+    pub code_sha256: String,
+    /// The layers around the run.
+    pub isolation: Vec<Layer>,
+    /// The layers that this machine could not provide.
+    pub missing: Vec<Layer>,
+}
+
+/// Why sandboxd did not run a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum RejectKind {
+    /// The job breaks the rules: a descriptor of the wrong type, a script that is too large.
+    Invalid,
+    /// Too many runs at a time.
+    LimitExceeded,
+    /// The interpreter is not there.
+    NoInterpreter,
+    /// The sandbox could not be made on this machine.
+    Unavailable,
+}
+
+/// Why sandboxd did not run a job, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rejection {
+    /// The kind of reason.
+    pub kind: RejectKind,
+    /// What happened and what to do, for the user.
+    pub message: String,
+}
+
+/// From a client to sandboxd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Run this.
+    Run(Box<Job>),
+    /// End the run.
+    Cancel,
+}
+
+/// From sandboxd to its client.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// Output of the script, as it comes.
+    Output(Stream, Vec<u8>),
+    /// The run is over, and nothing of it is left.
+    Done(Box<RunRecord>),
+    /// Nothing was run.
+    Rejected(Rejection),
+}
+
+/// Kinds of messages, as they stand in the header.
+mod kind {
+    pub const RUN: u8 = 1;
+    pub const CANCEL: u8 = 2;
+    pub const STDOUT: u8 = 16;
+    pub const STDERR: u8 = 17;
+    pub const DONE: u8 = 18;
+    pub const REJECTED: u8 = 19;
+}
+
+fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER + body.len());
+    bytes.extend(MAGIC);
+    bytes.extend([VERSION, kind]);
+    bytes.extend(body);
+    bytes
+}
+
+fn json<T: Serialize>(kind: u8, body: &T) -> Vec<u8> {
+    // Serialising these types cannot fail: no maps with odd keys, no failing implementations.
+    message(kind, &serde_json::to_vec(body).unwrap_or_default())
+}
+
+fn split(bytes: &[u8]) -> Result<(u8, &[u8]), ProtocolError> {
+    if bytes.len() < HEADER || bytes.len() > MAX_MESSAGE {
+        return Err(ProtocolError::Size(bytes.len()));
+    }
+    let (header, body) = bytes.split_at(HEADER);
+    if header[..2] != MAGIC {
+        return Err(ProtocolError::Magic);
+    }
+    if header[2] != VERSION {
+        return Err(ProtocolError::Version(header[2]));
+    }
+    Ok((header[3], body))
+}
+
+fn parse<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, ProtocolError> {
+    serde_json::from_slice(body).map_err(|error| ProtocolError::Body(error.to_string()))
+}
+
+impl Request {
+    /// The request as one packet.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Run(job) => json(kind::RUN, job),
+            Self::Cancel => message(kind::CANCEL, b""),
+        }
+    }
+
+    /// Reads a packet.
+    ///
+    /// # Errors
+    /// If it is not a well-formed request of this version.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ProtocolError> {
+        match split(bytes)? {
+            (kind::RUN, body) => Ok(Self::Run(parse(body)?)),
+            (kind::CANCEL, b"") => Ok(Self::Cancel),
+            (kind::CANCEL, _) => Err(ProtocolError::Body("a cancel has no body".to_owned())),
+            (kind, _) => Err(ProtocolError::Kind(kind)),
+        }
+    }
+}
+
+impl Reply {
+    /// Output as one packet, without copying it twice.
+    #[must_use]
+    pub fn encode_output(stream: Stream, bytes: &[u8]) -> Vec<u8> {
+        message(if stream == Stream::Stdout { kind::STDOUT } else { kind::STDERR }, bytes)
+    }
+
+    /// The reply as one packet.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Output(stream, bytes) => Self::encode_output(*stream, bytes),
+            Self::Done(record) => json(kind::DONE, record),
+            Self::Rejected(rejection) => json(kind::REJECTED, rejection),
+        }
+    }
+
+    /// Reads a packet.
+    ///
+    /// # Errors
+    /// If it is not a well-formed reply of this version.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ProtocolError> {
+        match split(bytes)? {
+            (kind::STDOUT, body) => Ok(Self::Output(Stream::Stdout, body.to_vec())),
+            (kind::STDERR, body) => Ok(Self::Output(Stream::Stderr, body.to_vec())),
+            (kind::DONE, body) => Ok(Self::Done(parse(body)?)),
+            (kind::REJECTED, body) => Ok(Self::Rejected(parse(body)?)),
+            (kind, _) => Err(ProtocolError::Kind(kind)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job() -> Job {
+        Job {
+            request_id: RequestId::from_bytes([0xab; 16]),
+            name: ScriptName::try_from("a.py".to_owned()).unwrap(),
+            runtime: Runtime::Python,
+            args: ScriptArgs::try_from(vec!["x".to_owned(), "ü\n".to_owned()]).unwrap(),
+            limits: Limits::default(),
+            profile: Profile::Standard,
+            want_result: true,
+            stdin: false,
+        }
+    }
+
+    #[test]
+    fn requests_and_replies_survive_a_round_trip() {
+        for request in [Request::Run(Box::new(job())), Request::Cancel] {
+            assert_eq!(Request::decode(&request.encode()), Ok(request));
+        }
+        let rejection =
+            Rejection { kind: RejectKind::Unavailable, message: "no user namespaces".to_owned() };
+        for reply in [
+            Reply::Output(Stream::Stdout, b"\xff\0x".to_vec()),
+            Reply::Output(Stream::Stderr, Vec::new()),
+            Reply::Rejected(rejection),
+        ] {
+            assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
+        }
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        let good = Request::Run(Box::new(job())).encode();
+        let text = String::from_utf8(good[HEADER..].to_vec()).unwrap();
+        let with = |from: &str, to: &str| {
+            assert!(text.contains(from), "{from} in {text}");
+            message(kind::RUN, text.replace(from, to).as_bytes())
+        };
+        let cases: Vec<(&str, Vec<u8>)> = vec![
+            ("empty", vec![]),
+            ("short", good[..3].to_vec()),
+            ("magic", [b"xx", &good[2..]].concat()),
+            ("version", [b"ai\x02\x01", &good[4..]].concat()),
+            ("a reply", Reply::encode_output(Stream::Stdout, b"x")),
+            ("kind 0", b"ai\x01\x00".to_vec()),
+            ("a cancel with a body", b"ai\x01\x02x".to_vec()),
+            ("no body", b"ai\x01\x01".to_vec()),
+            ("half a body", good[..good.len() - 1].to_vec()),
+            ("two bodies", [&good[..], b"{}"].concat()),
+            ("too large", [&good[..], &vec![b' '; MAX_MESSAGE]].concat()),
+            ("unknown field", with("\"stdin\":false", "\"stdin\":false,\"root\":true")),
+            ("missing field", with(",\"stdin\":false", "")),
+            ("a path as name", with("a.py", "../a.py")),
+            ("a control character in the name", with("a.py", "a\\n.py")),
+            ("a directory as name", with("a.py", "..")),
+            ("an empty name", with("a.py", "")),
+            ("a long name", with("a.py", &"a".repeat(256))),
+            ("a short id", with("abababab", "ab")),
+            ("an id in capitals", with("abababab", "ABABABAB")),
+            ("NUL in an argument", with("\"x\"", "\"x\\u0000\"")),
+            ("an unknown runtime", with("\"python\"", "\"perl\"")),
+            ("an unknown profile", with("\"standard\"", "\"none\"")),
+            ("a limit of 0", with("\"processes\":64", "\"processes\":0")),
+        ];
+        for (what, bytes) in cases {
+            assert!(Request::decode(&bytes).is_err(), "{what}");
+        }
+    }
+
+    #[test]
+    fn arguments_are_bounded() {
+        let many = |n: usize, size: usize| ScriptArgs::try_from(vec!["a".repeat(size); n]);
+        assert!(many(MAX_ARGS, 1).is_ok());
+        assert!(many(MAX_ARGS + 1, 1).is_err());
+        assert!(many(1, MAX_ARGS_BYTES - 1).is_ok());
+        assert!(many(1, MAX_ARGS_BYTES).is_err());
+        let mut largest = job();
+        largest.args = ScriptArgs::try_from(vec!["\u{1}".repeat(MAX_ARGS_BYTES - 1)]).unwrap();
+        let bytes = Request::Run(Box::new(largest)).encode();
+        assert!(Request::decode(&bytes).is_err() || bytes.len() <= MAX_MESSAGE);
+    }
+}

@@ -1,0 +1,418 @@
+//! The program `aictl-sandboxd`: gives up every privilege, then turns jobs into outcomes.
+//!
+//! Embedded (`--embedded`) it serves one job on the socket that is its standard input, for the
+//! user who started it. Otherwise it is socket-activated (sd_listen_fds(3)), and serves every
+//! connection in a thread of its own, strictly: a missing layer is an error.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    path::PathBuf,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use nix::{
+    errno::Errno,
+    sys::{
+        prctl,
+        signal::Signal,
+        socket::{
+            MsgFlags, SockFlag, accept4, getsockname, getsockopt,
+            sockopt::{PeerCredentials, SockType as SockTypeOption},
+        },
+    },
+};
+
+use crate::{
+    engine::{self, Engine, EngineError},
+    identity::{self, Identity},
+    interpreter::{self, Interpreter, Runtime},
+    protocol::{RejectKind, Rejection, Reply, Request},
+    socket,
+    stage::Staged,
+    sys,
+};
+
+/// Exit code of a wrong command line, as for `aictl`.
+const EXIT_USAGE: u8 = 2;
+/// Exit code when sandboxd cannot work here.
+const EXIT_FAILED: u8 = 1;
+/// How many runs there may be at one time, unless told otherwise.
+const MAX_RUNS: usize = 64;
+/// How long a client may take over its request, and over the answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const HELP: &str = "\
+aictl-sandboxd makes sandboxes, one for each job that comes over a unix socket.
+It is started by systemd (aictl-sandboxd.socket) or by `aictl run`, not by hand.
+
+Usage: aictl-sandboxd [OPTIONS]
+
+  --embedded                 serve one job, on the socket that is standard input
+  --interpreter RUNTIME=PATH an interpreter to offer: python, bash or node
+  --allow-uid UID            serve this user too, besides our own and root
+  --max-runs N               serve so many runs at a time (64)
+  --print-syscalls           print the list of system calls and what happens to each
+  --help, --version
+";
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    Serve(Options),
+    PrintSyscalls,
+    Help,
+    Version,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    embedded: bool,
+    interpreters: Vec<(Runtime, PathBuf)>,
+    allowed_uids: Vec<u32>,
+    max_runs: usize,
+}
+
+/// Why sandboxd does not start.
+#[derive(Debug)]
+enum StartError {
+    Usage(String),
+    Interpreter(interpreter::InterpreterError),
+    System(&'static str, io::Error),
+    Engine(EngineError),
+    NoSocket,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(what) => write!(f, "{what}; see aictl-sandboxd --help"),
+            Self::Interpreter(error) => error.fmt(f),
+            Self::System(what, error) => write!(f, "{what}: {error}"),
+            Self::Engine(error) => error.fmt(f),
+            Self::NoSocket => write!(
+                f,
+                "no socket to listen on: it is started by aictl-sandboxd.socket or by `aictl run`"
+            ),
+        }
+    }
+}
+
+fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
+    move |error| StartError::System(what, error)
+}
+
+/// Reads the command line, without the program's name.
+fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, StartError> {
+    let mut options = Options {
+        embedded: false,
+        interpreters: Vec::new(),
+        allowed_uids: Vec::new(),
+        max_runs: MAX_RUNS,
+    };
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        let mut value =
+            || args.next().ok_or_else(|| StartError::Usage(format!("{arg} needs a value")));
+        match arg.as_str() {
+            "--embedded" => options.embedded = true,
+            "--interpreter" => {
+                let value = value()?;
+                let pair = value.split_once('=').and_then(|(runtime, path)| {
+                    Some((runtime.parse::<Runtime>().ok()?, PathBuf::from(path)))
+                });
+                let wrong = || StartError::Usage(format!("{value:?} is not RUNTIME=PATH"));
+                options.interpreters.push(pair.ok_or_else(wrong)?);
+            }
+            "--allow-uid" => {
+                let value = value()?;
+                let wrong = |_| StartError::Usage(format!("{value:?} is not a user id"));
+                options.allowed_uids.push(value.parse().map_err(wrong)?);
+            }
+            "--max-runs" => {
+                let value = value()?;
+                let number = value.parse().ok().filter(|n| (1..=4096).contains(n));
+                let wrong = || StartError::Usage(format!("{value:?} is not from 1 to 4096"));
+                options.max_runs = number.ok_or_else(wrong)?;
+            }
+            "--print-syscalls" => return Ok(Command::PrintSyscalls),
+            "--help" | "-h" => return Ok(Command::Help),
+            "--version" | "-V" => return Ok(Command::Version),
+            other => return Err(StartError::Usage(format!("unknown option {other:?}"))),
+        }
+    }
+    Ok(Command::Serve(options))
+}
+
+/// The whole program.
+#[must_use]
+pub fn main(args: impl IntoIterator<Item = String>) -> ExitCode {
+    let done = match parse(args) {
+        Ok(Command::Serve(options)) => serve(options),
+        Ok(Command::PrintSyscalls) => return print(&syscalls()),
+        Ok(Command::Help) => return print(HELP),
+        Ok(Command::Version) => {
+            return print(concat!("aictl-sandboxd ", env!("CARGO_PKG_VERSION"), "\n"));
+        }
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _closed = writeln!(io::stderr(), "aictl-sandboxd: {error}");
+            let usage = matches!(error, StartError::Usage(_));
+            ExitCode::from(if usage { EXIT_USAGE } else { EXIT_FAILED })
+        }
+    }
+}
+
+/// Prints text; a reader that is gone is no error.
+fn print(text: &str) -> ExitCode {
+    let _closed = io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+/// The list of system calls, a line each: number, name, verdict, reason.
+fn syscalls() -> String {
+    let mut calls: Vec<_> = engine::calls().collect();
+    calls.sort_by_key(|call| call.number);
+    calls
+        .iter()
+        .map(|call| {
+            format!("{} {} {} {}\n", call.number, call.name, call.verdict.word(), call.why)
+        })
+        .collect()
+}
+
+fn serve(options: Options) -> Result<(), StartError> {
+    let listeners = match options.embedded {
+        true => {
+            sys::close_from(3).map_err(sys::io_error).map_err(system("the descriptors"))?;
+            Vec::new()
+        }
+        false => listeners()?,
+    };
+    let client = options.embedded.then(take_stdin).transpose()?;
+    // The terminal's Ctrl-C is for the client, which tells us what to do.
+    sys::ignore_signal(Signal::SIGINT);
+    // Runs' secrets pass through here: no core file, nobody of our user looks in.
+    prctl::set_dumpable(false).map_err(|errno| StartError::System("prctl", errno.into()))?;
+    let mut interpreters = Vec::new();
+    for (runtime, path) in &options.interpreters {
+        let found = interpreter::inspect(*runtime, path).map_err(StartError::Interpreter)?;
+        interpreters.push(found);
+    }
+    let staged = Staged::new(&interpreters).map_err(system("the interpreter's directory"))?;
+    let identity = identity::give_up_root().map_err(system("giving up root"))?;
+    if options.embedded {
+        // After the change of user, which would undo it.
+        prctl::set_pdeathsig(Signal::SIGKILL)
+            .map_err(|errno| StartError::System("prctl", errno.into()))?;
+    }
+    let engine = Engine::new(identity, interpreters, staged, !options.embedded)
+        .map_err(StartError::Engine)?;
+    match client {
+        Some(client) => {
+            serve_client(&engine, client.as_fd());
+            Ok(())
+        }
+        None => listen(engine, identity, options, listeners),
+    }
+}
+
+/// Takes the socket that is standard input, and puts /dev/null there.
+fn take_stdin() -> Result<OwnedFd, StartError> {
+    let socket = sys::dup_at_least(&io::stdin(), 3)
+        .map_err(sys::io_error)
+        .map_err(system("standard input"))?;
+    getsockopt(&socket, SockTypeOption)
+        .map_err(|_| StartError::Usage("--embedded needs a socket as standard input".to_owned()))?;
+    let null = std::fs::File::open("/dev/null").map_err(system("/dev/null"))?;
+    sys::dup_onto(null.as_raw_fd(), 0).map_err(sys::io_error).map_err(system("/dev/null"))?;
+    Ok(socket)
+}
+
+/// The sockets that systemd has passed.
+fn listeners() -> Result<Vec<OwnedFd>, StartError> {
+    let fds: Vec<RawFd> = sd_notify::listen_fds().map_err(system("LISTEN_FDS"))?.collect();
+    if fds.is_empty() {
+        return Err(StartError::NoSocket);
+    }
+    sys::cloexec_from(3).map_err(sys::io_error).map_err(system("the descriptors"))?;
+    fds.into_iter()
+        .map(|fd| sys::adopt_fd(fd).map_err(sys::io_error).map_err(system("LISTEN_FDS")))
+        .collect()
+}
+
+/// What all connections share.
+struct Service {
+    engine: Engine,
+    uids: Vec<u32>,
+    running: AtomicUsize,
+    max_runs: usize,
+}
+
+/// Serves connections until the process is told to end.
+fn listen(
+    engine: Engine,
+    identity: Identity,
+    options: Options,
+    listeners: Vec<OwnedFd>,
+) -> Result<(), StartError> {
+    let mut uids = options.allowed_uids;
+    uids.extend([0, identity.uid]);
+    let service = Arc::new(Service {
+        engine,
+        uids,
+        running: AtomicUsize::new(0),
+        max_runs: options.max_runs,
+    });
+    let mut threads = Vec::new();
+    for listener in listeners {
+        getsockname::<nix::sys::socket::UnixAddr>(listener.as_raw_fd())
+            .map_err(|_| StartError::NoSocket)?;
+        let service = Arc::clone(&service);
+        threads.push(std::thread::spawn(move || accept_all(&service, &listener)));
+    }
+    // Absent a manager, nobody listens.
+    let _unheard = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    for thread in threads {
+        let failed = thread.join().unwrap_or_else(|_| io::Error::other("a thread panicked"));
+        return Err(StartError::System("accepting connections", failed));
+    }
+    Ok(())
+}
+
+/// Accepts connections for ever; returns only if the listening socket fails.
+fn accept_all(service: &Arc<Service>, listener: &OwnedFd) -> io::Error {
+    loop {
+        let client = match accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
+            Ok(fd) => sys::own_received(fd),
+            Err(Errno::EINTR | Errno::ECONNABORTED) => continue,
+            Err(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS) => {
+                // Until a run ends there is nothing to accept with.
+                std::thread::sleep(Duration::from_millis(10));
+                continue;
+            }
+            Err(errno) => return errno.into(),
+        };
+        let peer = getsockopt(&client, PeerCredentials).map(|peer| peer.uid());
+        if !peer.is_ok_and(|uid| service.uids.contains(&uid)) {
+            continue;
+        }
+        let place = Place::take(service);
+        let start = std::thread::Builder::new().stack_size(256 * 1024);
+        let _refused = start.spawn(move || match place {
+            Some(place) => serve_client(&place.0.engine, client.as_fd()),
+            None => answer(
+                client.as_fd(),
+                &Reply::Rejected(Rejection {
+                    kind: RejectKind::LimitExceeded,
+                    message: "too many runs at a time: try again when one has ended".to_owned(),
+                }),
+            ),
+        });
+    }
+}
+
+/// A place among those that may run at one time, given back when dropped.
+struct Place(Arc<Service>);
+
+impl Place {
+    fn take(service: &Arc<Service>) -> Option<Self> {
+        let place = Self(Arc::clone(service));
+        // The place is given back by its drop also where there is none left.
+        (service.running.fetch_add(1, SeqCst) < service.max_runs).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, SeqCst);
+    }
+}
+
+/// Serves the one job of a connection.
+fn serve_client(engine: &Engine, client: BorrowedFd<'_>) {
+    let reply = match receive_job(client) {
+        Ok(None) => return,
+        Ok(Some((job, fds))) => engine::run(engine, client, &job, fds)
+            .map_or_else(Reply::Rejected, |record| Reply::Done(Box::new(record))),
+        Err(message) => Reply::Rejected(Rejection { kind: RejectKind::Invalid, message }),
+    };
+    answer(client, &reply);
+}
+
+/// The job that a client sends; `None` if it goes without one.
+fn receive_job(
+    client: BorrowedFd<'_>,
+) -> Result<Option<(Box<crate::protocol::Job>, Vec<OwnedFd>)>, String> {
+    if !socket::wait_readable(client, PATIENCE) {
+        return Ok(None);
+    }
+    let packet =
+        socket::receive(client, MsgFlags::MSG_DONTWAIT).map_err(|error| error.to_string())?;
+    if packet.bytes.is_empty() {
+        return Ok(None);
+    }
+    match Request::decode(&packet.bytes) {
+        Ok(Request::Run(job)) => Ok(Some((job, packet.fds))),
+        Ok(Request::Cancel) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Sends the last packet of a connection.
+fn answer(client: BorrowedFd<'_>, reply: &Reply) {
+    let _gone = engine::send_by(client, &reply.encode(), Instant::now() + PATIENCE);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(line: &str) -> Result<Command, StartError> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn the_command_line_is_read() {
+        let Ok(Command::Serve(options)) = args(
+            "--embedded --interpreter python=/usr/bin/python3 --interpreter bash=/bin/bash \
+             --allow-uid 7 --max-runs 2",
+        ) else {
+            panic!("not understood");
+        };
+        assert!(options.embedded);
+        assert_eq!(options.interpreters.len(), 2);
+        assert_eq!((options.allowed_uids, options.max_runs), (vec![7], 2));
+        assert!(matches!(args("--help"), Ok(Command::Help)));
+        for wrong in [
+            "--interpreter",
+            "--interpreter python",
+            "--interpreter perl=/usr/bin/perl",
+            "--max-runs 0",
+            "--max-runs x",
+            "--allow-uid -1",
+            "--no-seccomp",
+            "script.py",
+        ] {
+            assert!(matches!(args(wrong), Err(StartError::Usage(_))), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_printed_list_has_a_line_for_each_call() {
+        let text = syscalls();
+        assert!(text.contains("0 read allow reading"));
+        assert!(text.contains("101 ptrace kill "));
+        assert!(text.contains("435 clone3 enosys "));
+        assert_eq!(text.lines().count(), engine::calls().count());
+    }
+}

@@ -1,0 +1,672 @@
+//! System calls that no safe wrapper offers: the one module with `unsafe`.
+//!
+//! Every function here that a sandbox calls between its clone and its exec is async-signal-safe
+//! (signal-safety(7)): it makes system calls, and neither allocates nor takes a lock.
+
+#![allow(unsafe_code)]
+
+use std::{
+    ffi::{CStr, CString, c_char, c_int, c_void},
+    io, mem,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    ptr,
+    time::Duration,
+};
+
+use nix::{errno::Errno, libc};
+
+/// The result of a system call: its value, or errno.
+pub type SysResult<T> = Result<T, Errno>;
+
+/// Turns the return value of `libc::syscall` into a result.
+fn check(ret: libc::c_long) -> SysResult<libc::c_long> {
+    if ret < 0 { Err(Errno::last()) } else { Ok(ret) }
+}
+
+/// A descriptor that a system call has just returned.
+fn new_fd(ret: libc::c_long) -> SysResult<OwnedFd> {
+    let fd = RawFd::try_from(check(ret)?).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just handed this descriptor to us, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The process that [`clone_process`] made, seen from its parent.
+#[derive(Debug)]
+pub struct Child {
+    /// Its process id in the caller's namespace.
+    pub pid: i32,
+    /// A descriptor for it (pidfd_open(2)).
+    pub pidfd: OwnedFd,
+}
+
+/// `struct clone_args` of clone(2).
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// Makes a process by clone3(2) with `flags` (`CLONE_NEW*`), which runs `child` and never returns
+/// from it; with `cgroup`, the process starts in that control group.
+///
+/// The child is a copy with one thread of a process that may have many: `child` must be
+/// async-signal-safe.
+///
+/// # Errors
+/// What clone3 says: EPERM or ENOSPC where the namespaces are forbidden, EAGAIN at a process limit.
+pub fn clone_process(
+    flags: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+    child: impl FnOnce() -> Never,
+) -> SysResult<Child> {
+    let mut pidfd: RawFd = -1;
+    let mut args = CloneArgs {
+        flags: flags | libc::CLONE_PIDFD as u64,
+        pidfd: &raw mut pidfd as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        ..CloneArgs::default()
+    };
+    if let Some(cgroup) = cgroup {
+        args.flags |= libc::CLONE_INTO_CGROUP as u64;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    // SAFETY: `args` is a valid clone_args whose pidfd field points to a live integer; without
+    // CLONE_VM the child has its own copy of the stack it goes on with.
+    let ret = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, mem::size_of::<CloneArgs>()) };
+    match check(ret)? {
+        0 => match child() {},
+        pid => {
+            // SAFETY: CLONE_PIDFD has stored a new descriptor there, which nobody else owns.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Child { pid: i32::try_from(pid).unwrap_or(-1), pidfd })
+        }
+    }
+}
+
+/// What a function returns that never returns.
+pub enum Never {}
+
+/// Ends the process at once, without running anything of ours.
+pub fn exit_now(code: c_int) -> ! {
+    // SAFETY: _exit takes any number and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// A process descriptor for `pid` (pidfd_open(2)).
+///
+/// # Errors
+/// ESRCH if there is no such process.
+pub fn pidfd_open(pid: i32) -> SysResult<OwnedFd> {
+    // SAFETY: takes numbers only.
+    new_fd(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
+}
+
+/// Sends SIGKILL to the process behind a descriptor; the first process of a pid namespace takes
+/// all others with it. A process that is gone already is no error.
+pub fn pidfd_kill(pidfd: BorrowedFd<'_>) {
+    // SAFETY: takes numbers and a null pointer, which means a plain signal.
+    let _gone_already = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            libc::SIGKILL,
+            ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    };
+}
+
+/// What a finished child used, its own waited-for children included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rusage {
+    /// User and system CPU time.
+    pub cpu: Duration,
+    /// The largest resident set of any one of its processes, in bytes.
+    pub max_rss: u64,
+}
+
+/// Reaps the child behind a descriptor, waiting for its end (waitid(2)).
+///
+/// # Errors
+/// ECHILD if it is no child of ours, or reaped already.
+pub fn reap(pidfd: BorrowedFd<'_>) -> SysResult<Rusage> {
+    loop {
+        // SAFETY: all-zero is a valid value of these plain C structures.
+        let mut usage: libc::rusage = unsafe { mem::zeroed() };
+        // SAFETY: as above.
+        let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
+        // SAFETY: both pointers are to live structures of the right type.
+        let ret = unsafe {
+            libc::syscall(
+                libc::SYS_waitid,
+                libc::P_PIDFD,
+                pidfd.as_raw_fd(),
+                &raw mut info,
+                libc::WEXITED,
+                &raw mut usage,
+            )
+        };
+        match check(ret) {
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno),
+            Ok(_) => {
+                return Ok(Rusage {
+                    cpu: timeval(usage.ru_utime) + timeval(usage.ru_stime),
+                    max_rss: u64::try_from(usage.ru_maxrss).unwrap_or(0).saturating_mul(1024),
+                });
+            }
+        }
+    }
+}
+
+fn timeval(time: libc::timeval) -> Duration {
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_usec).unwrap_or(0).saturating_mul(1000),
+    )
+}
+
+/// Waits for any child, of whatever kind, and returns its id and wait status (wait(2)).
+///
+/// # Errors
+/// ECHILD if there is none.
+pub fn wait_any() -> SysResult<(i32, i32)> {
+    let mut status: c_int = 0;
+    loop {
+        // SAFETY: `status` is a live integer; the resource usage is not asked for.
+        let ret = unsafe { libc::wait4(-1, &raw mut status, libc::__WALL, ptr::null_mut()) };
+        match check(ret.into()) {
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno),
+            Ok(_) => return Ok((ret, status)),
+        }
+    }
+}
+
+/// A page of memory that a process shares with the children it clones, for a plain value of
+/// atomics. All-zero must be a valid value of `T`, which the private trait ensures.
+pub struct SharedPage<T: Atomics> {
+    at: *mut T,
+}
+
+/// Types made of atomic integers only: any bytes are a valid value, and shared access is sound.
+///
+/// # Safety
+/// The type must be `repr(C)`, hold nothing but atomic integers, and fit in a page of 4096 bytes.
+pub unsafe trait Atomics: Sync {}
+
+/// What the processes of a sandbox tell sandboxd through shared memory.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct StatusBoard {
+    /// The step at which the making of the sandbox failed (a `Step`), or 0.
+    pub failed_step: std::sync::atomic::AtomicU32,
+    /// The errno of that failure.
+    pub errno: std::sync::atomic::AtomicI32,
+    /// 1 once `wait_status` is set.
+    pub ended: std::sync::atomic::AtomicU32,
+    /// The program's wait status, as wait(2) gave it to the sandbox's first process.
+    pub wait_status: std::sync::atomic::AtomicI32,
+    /// How many processes were left when the program ended.
+    pub left_over: std::sync::atomic::AtomicU32,
+}
+
+// SAFETY: repr(C), atomic integers only, 20 bytes.
+unsafe impl Atomics for StatusBoard {}
+
+impl<T: Atomics> SharedPage<T> {
+    /// Maps a new page, filled with zeros.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn new() -> SysResult<Self> {
+        const { assert!(mem::size_of::<T>() <= 4096) };
+        // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing else.
+        let at = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                4096,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if at == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        Ok(Self { at: at.cast() })
+    }
+
+    /// The value in the page.
+    pub fn get(&self) -> &T {
+        // SAFETY: the page is mapped as long as `self` lives, aligned, and any bytes in it are a
+        // valid `T`, which is only ever accessed atomically.
+        unsafe { &*self.at }
+    }
+}
+
+impl<T: Atomics> Drop for SharedPage<T> {
+    fn drop(&mut self) {
+        // SAFETY: this page was mapped by `new`, and no reference to it outlives `self`.
+        unsafe { libc::munmap(self.at.cast(), 4096) };
+    }
+}
+
+// SAFETY: the page may be unmapped from any thread, and `T` is `Sync`.
+unsafe impl<T: Atomics> Send for SharedPage<T> {}
+// SAFETY: only shared access to a `Sync` value is given out.
+unsafe impl<T: Atomics> Sync for SharedPage<T> {}
+
+/// Closes every descriptor from `first` on (close_range(2)).
+///
+/// Only for a process that uses none of them any more: right after its start, or after a clone.
+///
+/// # Errors
+/// ENOSYS before Linux 5.9.
+pub fn close_from(first: u32) -> SysResult<()> {
+    // SAFETY: takes numbers; see above for the descriptors.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
+}
+
+/// Marks every descriptor from `first` on as close-on-exec (close_range(2)).
+///
+/// # Errors
+/// EINVAL before Linux 5.11.
+pub fn cloexec_from(first: u32) -> SysResult<()> {
+    // SAFETY: takes numbers, and closes nothing now.
+    check(unsafe {
+        libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
+    })
+    .map(drop)
+}
+
+/// Makes `fd` also known as `target`, without close-on-exec (dup2(2)).
+///
+/// # Errors
+/// EBADF.
+pub fn dup_onto(fd: RawFd, target: RawFd) -> SysResult<()> {
+    // SAFETY: takes numbers; what `target` was before is not used by any Rust object here.
+    check(unsafe { libc::dup2(fd, target) }.into()).map(drop)
+}
+
+/// Takes over a descriptor that this process was started with.
+///
+/// # Errors
+/// EBADF if it is not open.
+pub fn adopt_fd(fd: RawFd) -> SysResult<OwnedFd> {
+    // SAFETY: takes numbers.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFD) }.into())?;
+    // SAFETY: open, as just seen; called once at start, before anything else could own it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Borrows a descriptor that is known only by its number and stays open for as long as this
+/// process lives.
+#[must_use]
+pub fn borrow(fd: RawFd) -> BorrowedFd<'static> {
+    // SAFETY: the callers hold it open; a number that is not open only makes a call fail.
+    unsafe { BorrowedFd::borrow_raw(fd.max(0)) }
+}
+
+/// Takes over a descriptor that recvmsg(2) has just put into this process.
+#[must_use]
+pub fn own_received(fd: RawFd) -> OwnedFd {
+    // SAFETY: the kernel has just installed it here, and nobody else knows its number.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Attributes of a mount, for [`mount_setattr`] (`MOUNT_ATTR_*`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MountAttr(pub u64);
+
+impl MountAttr {
+    /// Read-only, no set-user-id, no device files.
+    pub const READ_ONLY: Self =
+        Self(libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV);
+    /// No set-user-id, no execution: for device files.
+    pub const DEVICE: Self = Self(libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC);
+}
+
+/// A detached copy of the mounts at and below `path` (open_tree(2)).
+///
+/// # Errors
+/// ENOENT, EACCES, EPERM.
+pub fn open_tree(path: &CStr) -> SysResult<OwnedFd> {
+    let flags = libc::OPEN_TREE_CLONE
+        | libc::OPEN_TREE_CLOEXEC
+        | libc::c_uint::try_from(libc::AT_RECURSIVE).unwrap_or(0);
+    // SAFETY: `path` is a NUL-terminated string.
+    new_fd(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })
+}
+
+/// Attaches a detached mount at `target`, relative to the working directory (move_mount(2)).
+///
+/// # Errors
+/// ENOENT, ENOTDIR, EPERM.
+pub fn move_mount(tree: BorrowedFd<'_>, target: &CStr) -> SysResult<()> {
+    // SAFETY: both paths are NUL-terminated strings.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            tree.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_FDCWD,
+            target.as_ptr(),
+            libc::MOVE_MOUNT_F_EMPTY_PATH,
+        )
+    })
+    .map(drop)
+}
+
+/// `struct mount_attr` of mount_setattr(2).
+#[repr(C)]
+struct RawMountAttr {
+    attr_set: u64,
+    attr_clr: u64,
+    propagation: u64,
+    userns_fd: u64,
+}
+
+/// Sets attributes on a mount; on all mounts below it too if `recursive` (mount_setattr(2)).
+/// With an empty `path`, on the one that `at` refers to.
+///
+/// # Errors
+/// EINVAL, EPERM.
+pub fn mount_setattr(at: RawFd, path: &CStr, attr: MountAttr, recursive: bool) -> SysResult<()> {
+    let attr = RawMountAttr { attr_set: attr.0, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: `path` is NUL-terminated, `attr` a live structure of the size given.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            at,
+            path.as_ptr(),
+            flags,
+            &raw const attr,
+            mem::size_of::<RawMountAttr>(),
+        )
+    })
+    .map(drop)
+}
+
+/// Drops every capability of this process for good: the bounding set, the ambient set, then the
+/// permitted, effective and inheritable sets; and locks the secure bits so that no user id brings
+/// any back (capabilities(7)).
+///
+/// # Errors
+/// EPERM without CAP_SETPCAP in its user namespace.
+pub fn drop_capabilities() -> SysResult<()> {
+    /// No capability from uid 0, none kept over a change of uid, none raised as ambient: locked.
+    const SECUREBITS: libc::c_ulong = 0b1110_1111;
+    drop_bounding_set()?;
+    prctl(libc::PR_SET_SECUREBITS, SECUREBITS)?;
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong)?;
+    clear_capability_sets()
+}
+
+/// Drops every capability from the bounding set: no executed file brings one back.
+///
+/// # Errors
+/// EPERM without CAP_SETPCAP in its user namespace.
+pub fn drop_bounding_set() -> SysResult<()> {
+    for capability in 0..64 {
+        match prctl(libc::PR_CAPBSET_DROP, capability) {
+            // The first number that the kernel does not know ends the list.
+            Err(Errno::EINVAL) => break,
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// Empties the permitted, effective and inheritable capability sets.
+///
+/// # Errors
+/// None that a process can cause by its state.
+pub fn clear_capability_sets() -> SysResult<()> {
+    /// `_LINUX_CAPABILITY_VERSION_3`, then pid 0: this thread.
+    let header: [u32; 2] = [0x2008_0522, 0];
+    let none = [0u32; 6];
+    // SAFETY: the header and the two sets of three words are live and of the documented size.
+    check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) }).map(drop)
+}
+
+/// A call of prctl(2) with one number as its argument.
+fn prctl(option: c_int, argument: libc::c_ulong) -> SysResult<()> {
+    let zero: libc::c_ulong = 0;
+    // SAFETY: used only with options whose arguments are numbers.
+    check(unsafe { libc::prctl(option, argument, zero, zero, zero) }.into()).map(drop)
+}
+
+/// Sends `fd` over a unix socket with one byte of data, without allocating (unix(7), SCM_RIGHTS).
+///
+/// # Errors
+/// EPIPE if the other side is gone.
+pub fn send_fd(socket: RawFd, fd: RawFd) -> SysResult<()> {
+    /// A control message with one descriptor: 16 bytes of header, 4 of payload, padded.
+    #[repr(C)]
+    struct Control {
+        header: libc::cmsghdr,
+        fd: RawFd,
+        _pad: u32,
+    }
+    let control = Control {
+        header: libc::cmsghdr {
+            // CMSG_LEN of one descriptor.
+            cmsg_len: mem::size_of::<libc::cmsghdr>() + mem::size_of::<RawFd>(),
+            cmsg_level: libc::SOL_SOCKET,
+            cmsg_type: libc::SCM_RIGHTS,
+        },
+        fd,
+        _pad: 0,
+    };
+    let byte = 0u8;
+    let mut part = libc::iovec { iov_base: (&raw const byte).cast_mut().cast(), iov_len: 1 };
+    // SAFETY: all-zero is a valid msghdr.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = (&raw const control).cast_mut().cast();
+    message.msg_controllen = mem::size_of::<Control>();
+    // SAFETY: the message points to live buffers of the sizes given, which the kernel only reads.
+    let ret = unsafe { libc::sendmsg(socket, &raw const message, libc::MSG_NOSIGNAL) };
+    check(ret as libc::c_long).map(drop)
+}
+
+/// Reads what a pipe holds without waiting, whatever its other users set on it (`RWF_NOWAIT`,
+/// preadv2(2)). Kernels before 6.4 do not offer that for pipes, and get a plain read, which is
+/// why the descriptor must have been polled.
+///
+/// # Errors
+/// EAGAIN if the pipe is empty and has a writer.
+pub fn read_nowait(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> SysResult<usize> {
+    let part = libc::iovec { iov_base: buffer.as_mut_ptr().cast::<c_void>(), iov_len: buffer.len() };
+    // SAFETY: the one part is a live buffer of the length given; offset -1 means no seeking.
+    let ret =
+        unsafe { libc::preadv2(fd.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT) };
+    match check(ret as libc::c_long) {
+        Err(Errno::EOPNOTSUPP) => nix::unistd::read(fd, buffer),
+        Err(errno) => Err(errno),
+        Ok(count) => Ok(usize::try_from(count).unwrap_or(0)),
+    }
+}
+
+/// Whether a file has the extended attribute `name` with the value `1` (getxattr(2)).
+#[must_use]
+pub fn has_attribute(path: &std::path::Path, name: &CStr) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
+    let mut value = [0u8; 8];
+    // SAFETY: both strings are NUL-terminated, and the buffer has the length given.
+    let length = unsafe {
+        libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len())
+    };
+    length == 1 && value[0] == b'1'
+}
+
+/// The version of Landlock's interface that this kernel offers, if it offers any
+/// (landlock_create_ruleset(2), `LANDLOCK_CREATE_RULESET_VERSION`).
+#[must_use]
+pub fn landlock_abi() -> Option<u8> {
+    const VERSION: c_int = 1;
+    // SAFETY: with this flag the kernel reads no attributes, so a null pointer is right.
+    let ret = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, ptr::null::<c_void>(), 0usize, VERSION)
+    };
+    u8::try_from(check(ret).ok()?).ok()
+}
+
+/// How many processes a /proc directory shows, without allocating.
+///
+/// # Errors
+/// Whatever getdents64(2) says.
+pub fn count_processes(proc_dir: RawFd) -> SysResult<u32> {
+    #[repr(align(8))]
+    struct Buffer([u8; 4096]);
+    let mut buffer = Buffer([0; 4096]);
+    let mut count = 0;
+    loop {
+        // SAFETY: the buffer is live and of the length given.
+        let ret = unsafe {
+            libc::syscall(libc::SYS_getdents64, proc_dir, buffer.0.as_mut_ptr(), buffer.0.len())
+        };
+        let filled = usize::try_from(check(ret)?).unwrap_or(0);
+        if filled == 0 {
+            return Ok(count);
+        }
+        // struct linux_dirent64: inode 8, offset 8, record length 2, type 1, then the name.
+        let mut at = 0;
+        while let Some(record) = buffer.0.get(at..filled).filter(|r| r.len() > 19) {
+            let length = usize::from(u16::from_ne_bytes([record[16], record[17]]));
+            if record[19].is_ascii_digit() {
+                count += 1;
+            }
+            at += length.max(1);
+        }
+    }
+}
+
+/// Sets every signal to its default action and blocks none, so that a program does not inherit
+/// what its ancestors ignored (signal(7)).
+pub fn reset_signals() {
+    for signal in 1..=64 {
+        // SAFETY: SIG_DFL is a valid disposition; numbers that cannot be set are refused.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: all-zero is a valid, empty signal set.
+    let none: libc::sigset_t = unsafe { mem::zeroed() };
+    // SAFETY: the set is live; the old mask is not asked for.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) };
+}
+
+/// Makes this process ignore a signal.
+pub fn ignore_signal(signal: nix::sys::signal::Signal) {
+    // SAFETY: SIG_IGN is a valid disposition.
+    unsafe { libc::signal(signal as c_int, libc::SIG_IGN) };
+}
+
+/// A program ready to be executed: path, arguments and environment as execve(2) wants them.
+pub struct Program {
+    path: CString,
+    /// The strings that `argv` and `envp` point to, which must not move or change.
+    _strings: Vec<CString>,
+    argv: Vec<*const c_char>,
+    envp: Vec<*const c_char>,
+}
+
+impl Program {
+    /// Prepares `path` with all its arguments, the zeroth included, and its whole environment.
+    #[must_use]
+    pub fn new(path: CString, arguments: Vec<CString>, environment: Vec<CString>) -> Self {
+        let pointers = |strings: &[CString]| {
+            strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect::<Vec<_>>()
+        };
+        // A CString's bytes live on the heap: moving the CString does not move them.
+        let argv = pointers(&arguments);
+        let envp = pointers(&environment);
+        let mut strings = arguments;
+        strings.extend(environment);
+        Self { path, _strings: strings, argv, envp }
+    }
+
+    /// Becomes this program; returns only if that fails.
+    pub fn execute(&self) -> Errno {
+        // SAFETY: the path is NUL-terminated, both arrays end in a null pointer, and the strings
+        // they point to are owned by `self`.
+        unsafe { libc::execve(self.path.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr()) };
+        Errno::last()
+    }
+}
+
+// SAFETY: the pointers refer to heap memory that `Program` owns and nobody changes.
+unsafe impl Send for Program {}
+
+/// Makes the calling thread give up every user and group id but `uid` and `gid`, for good.
+///
+/// # Errors
+/// EPERM if it has no right to.
+pub fn become_user(uid: u32, gid: u32) -> SysResult<()> {
+    nix::unistd::setgroups(&[])?;
+    let gid = nix::unistd::Gid::from_raw(gid);
+    nix::unistd::setresgid(gid, gid, gid)?;
+    let uid = nix::unistd::Uid::from_raw(uid);
+    nix::unistd::setresuid(uid, uid, uid)
+}
+
+/// The descriptor's status flags and whether it is sealed memory that can neither change nor
+/// shrink (`F_GET_SEALS`, memfd_create(2)).
+#[must_use]
+pub fn is_sealed(fd: BorrowedFd<'_>) -> bool {
+    const NEEDED: c_int = libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW;
+    // SAFETY: takes numbers; fails on anything but a memfd.
+    let seals = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GET_SEALS) };
+    seals >= 0 && seals & NEEDED == NEEDED
+}
+
+/// Sealed memory that holds `bytes` and can never change (memfd_create(2)).
+///
+/// # Errors
+/// ENOMEM, EMFILE.
+pub fn sealed_memfd(bytes: &[u8]) -> io::Result<OwnedFd> {
+    use std::io::Write;
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // SAFETY: the name is NUL-terminated.
+    let fd = new_fd(unsafe { libc::memfd_create(c"script".as_ptr(), flags) }.into())
+        .map_err(io_error)?;
+    let mut file = std::fs::File::from(fd);
+    file.write_all(bytes)?;
+    let seals =
+        libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+    // SAFETY: takes numbers.
+    check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) }.into())
+        .map_err(io_error)?;
+    Ok(file.into())
+}
+
+/// A duplicate of `fd` with a number of at least `minimum`, closed on exec.
+///
+/// # Errors
+/// EMFILE.
+pub fn dup_at_least(fd: &impl AsFd, minimum: RawFd) -> SysResult<OwnedFd> {
+    // SAFETY: takes numbers.
+    new_fd(
+        unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_DUPFD_CLOEXEC, minimum) }.into(),
+    )
+}
+
+/// The kernel's errno as an [`io::Error`], for messages.
+#[must_use]
+pub fn io_error(errno: Errno) -> io::Error {
+    io::Error::from_raw_os_error(errno as i32)
+}
