@@ -18,4 +18,4 @@ mod sys;
 mod weaken;
 
 pub use engine::{Call, calls as syscall_list};
-pub use sys::sealed_memfd;
+pub use sys::{ignore_signal, sealed_memfd};

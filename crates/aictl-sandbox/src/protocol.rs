@@ -72,6 +72,12 @@ impl std::error::Error for ProtocolError {}
 pub struct ScriptName(String);
 
 impl ScriptName {
+    /// The name of a script whose own name cannot be used.
+    #[must_use]
+    pub fn fallback() -> Self {
+        Self("script".to_owned())
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,0 +1,61 @@
+//! What aictl has to say to its user, on standard error.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::args::Global;
+
+/// Prints an error. A closed standard error is none of our business.
+pub fn error(text: impl std::fmt::Display) {
+    let _closed = writeln!(io::stderr(), "aictl: {text}");
+}
+
+/// Prints something worth knowing, unless it is not wanted.
+pub fn note(global: &Global, text: impl std::fmt::Display) {
+    if !global.quiet {
+        error(text);
+    }
+}
+
+/// Prints a detail, if details are wanted.
+pub fn detail(global: &Global, text: impl std::fmt::Display) {
+    if global.verbose {
+        error(text);
+    }
+}
+
+/// The document that stands on standard output with `--json` when there is no other.
+#[derive(Debug, Serialize)]
+struct ErrorDocument<'a> {
+    error: ErrorText<'a>,
+    exit_code: u8,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorText<'a> {
+    message: &'a str,
+}
+
+/// Reports a failure: to the user always, and to a program that wants JSON. Returns the exit code.
+pub fn fail(global: &Global, exit_code: u8, text: &str) -> u8 {
+    error(text);
+    if global.json {
+        let document = ErrorDocument { error: ErrorText { message: text }, exit_code };
+        let _closed = print_json(&document);
+    }
+    exit_code
+}
+
+/// Prints a document on standard output.
+///
+/// # Errors
+/// If it cannot be written; a reader that is gone is no error.
+pub fn print_json(document: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec_pretty(document)?;
+    text.push(b'\n');
+    match crate::output::write_all(&io::stdout(), &text) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}

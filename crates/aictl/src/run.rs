@@ -1,0 +1,383 @@
+//! `aictl run`: an untrusted script in a sandbox.
+
+use std::{
+    ffi::OsString,
+    fmt,
+    fs::File,
+    io::{self, Read},
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
+
+use aictl_api::{
+    exit,
+    limits::{self, LimitError, Limits},
+    run::{Outcome, RunReport},
+};
+use aictl_sandbox::{
+    client::{self, ClientError, Connection},
+    interpreter::{self, Interpreter, InterpreterError, Runtime, RuntimeError},
+    protocol::{
+        Job, Profile, RejectKind, Rejection, Reply, RequestId, RunRecord, ScriptArgs, Stream,
+    },
+};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        signal::{SigSet, Signal},
+        signalfd::{SfdFlags, SignalFd},
+    },
+};
+
+use crate::{
+    args::{self, Global},
+    message, output,
+    script::{Script, ScriptError},
+    stdin,
+};
+
+/// Why a run did not come to an outcome.
+#[derive(Debug)]
+pub enum RunError {
+    /// The script cannot be run.
+    Script(ScriptError),
+    /// There is no runtime for it.
+    Runtime(RuntimeError),
+    /// There is no interpreter for it.
+    Interpreter(InterpreterError),
+    /// A limit is out of range.
+    Limit(LimitError),
+    /// An argument cannot be passed on.
+    Argument(String),
+    /// sandboxd could not be reached.
+    Client(ClientError),
+    /// sandboxd did not run it.
+    Rejected(Rejection),
+    /// A system call failed: which, and how.
+    System(&'static str, io::Error),
+    /// The output could not be written.
+    Output(io::Error),
+}
+
+impl RunError {
+    /// The exit code that belongs to it.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Script(error) => error.exit_code(),
+            Self::Runtime(_) => exit::REFUSED,
+            Self::Interpreter(error) if error.not_found() => exit::NOT_FOUND,
+            Self::Interpreter(_) => exit::REFUSED,
+            Self::Limit(_) | Self::Argument(_) => exit::USAGE,
+            Self::Rejected(rejection) => match rejection.kind {
+                RejectKind::Invalid | RejectKind::LimitExceeded => exit::REFUSED,
+                RejectKind::NoInterpreter => exit::NOT_FOUND,
+                _ => exit::INTERNAL,
+            },
+            Self::Client(_) | Self::System(..) | Self::Output(_) => exit::INTERNAL,
+        }
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Script(error) => error.fmt(f),
+            Self::Runtime(error) => error.fmt(f),
+            Self::Interpreter(error) => error.fmt(f),
+            Self::Limit(error) => error.fmt(f),
+            Self::Argument(what) => f.write_str(what),
+            Self::Client(error) => error.fmt(f),
+            Self::Rejected(rejection) => f.write_str(&rejection.message),
+            Self::System(what, error) => write!(f, "{what}: {error}"),
+            Self::Output(error) => write!(f, "the output cannot be written: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+/// Runs the command; returns the exit code.
+pub fn main(global: &Global, args: &args::Run) -> u8 {
+    match run(global, args) {
+        Ok(code) => code,
+        Err(error) => message::fail(global, error.exit_code(), &error.to_string()),
+    }
+}
+
+/// A limit that was given, or the default.
+fn limits(args: &args::Run) -> Result<Limits, RunError> {
+    let mut limits = Limits::default();
+    for (spec, value) in [
+        (limits::TIMEOUT, args.timeout),
+        (limits::CPU, args.cpu),
+        (limits::MEMORY, args.memory),
+        (limits::PROCESSES, args.max_processes),
+        (limits::OUTPUT, args.max_output),
+        (limits::WORK, args.work_size),
+    ] {
+        if let Some(value) = value {
+            limits.set(&spec, value).map_err(RunError::Limit)?;
+        }
+    }
+    Ok(limits)
+}
+
+/// A script's arguments, which must be text.
+fn script_args(args: &[OsString]) -> Result<ScriptArgs, RunError> {
+    let text = |(index, arg): (usize, &OsString)| {
+        arg.clone().into_string().map_err(|_| {
+            RunError::Argument(format!("argument {} of the script is not UTF-8", index + 1))
+        })
+    };
+    let args: Vec<String> = args.iter().enumerate().map(text).collect::<Result<_, _>>()?;
+    ScriptArgs::try_from(args).map_err(|what| RunError::Argument(what.to_owned()))
+}
+
+fn request_id() -> Result<RequestId, RunError> {
+    let mut bytes = [0; 16];
+    let random = |error| RunError::System("/dev/urandom", error);
+    File::open("/dev/urandom").map_err(random)?.read_exact(&mut bytes).map_err(random)?;
+    Ok(RequestId::from_bytes(bytes))
+}
+
+/// Finds the interpreter as its user would expect.
+pub fn find_interpreter(
+    runtime: Runtime,
+    python: Option<&std::path::Path>,
+) -> Result<Interpreter, InterpreterError> {
+    let explicit = python.filter(|_| runtime == Runtime::Python);
+    let (path, home) = (std::env::var_os("PATH"), std::env::var_os("HOME"));
+    interpreter::find(runtime, explicit, path.as_deref(), home.as_deref())
+}
+
+/// Starts a sandboxd of our own for one run.
+///
+/// # Errors
+/// If there is none, or it does not start.
+pub fn connect(interpreter: &Interpreter) -> Result<Connection, RunError> {
+    let own = std::env::current_exe().map_err(|error| RunError::System("/proc/self/exe", error))?;
+    let program = client::locate(&own).map_err(RunError::Client)?;
+    Connection::embedded(&program, interpreter).map_err(RunError::Client)
+}
+
+fn run(global: &Global, args: &args::Run) -> Result<u8, RunError> {
+    let limits = limits(args)?;
+    let (path, rest) = args
+        .script
+        .split_first()
+        .ok_or_else(|| RunError::Argument("no script was given".to_owned()))?;
+    let rest = script_args(rest)?;
+    let script = Script::read(path, limits.source()).map_err(RunError::Script)?;
+    let runtime = interpreter::runtime_for(script.name.as_str().as_ref(), &script.text)
+        .map_err(RunError::Runtime)?;
+    let interpreter =
+        find_interpreter(runtime, args.python.as_deref()).map_err(RunError::Interpreter)?;
+    // From here on a signal is an event, so that nothing is left behind.
+    let signals = Signals::new()?;
+    let connection = connect(&interpreter)?;
+    let stdin = match args.no_stdin || path == "-" {
+        true => None,
+        false => {
+            stdin::as_pipe().map_err(|error| RunError::System("standard input", error))?
+        }
+    };
+    let job = Job {
+        request_id: request_id()?,
+        name: script.name,
+        runtime,
+        args: rest,
+        limits,
+        profile: match args.profile {
+            args::Profile::Standard => Profile::Standard,
+        },
+        want_result: global.json,
+        stdin: stdin.is_some(),
+    };
+    message::detail(global, "no helper is used: the script runs with your own rights, sandboxed");
+    let mut streams = Streams::new(global.json);
+    let ended = follow(&connection, &job, &script.text, stdin, &signals, &mut streams)?;
+    drop(connection);
+    finish(global, &job, ended, streams)
+}
+
+/// The signals that end a run, as a descriptor.
+struct Signals(SignalFd);
+
+impl Signals {
+    fn new() -> Result<Self, RunError> {
+        let system = |errno: nix::errno::Errno| RunError::System("signals", errno.into());
+        let mut set = SigSet::empty();
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            set.add(signal);
+        }
+        set.thread_block().map_err(system)?;
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        Ok(Self(SignalFd::with_flags(&set, flags).map_err(system)?))
+    }
+
+    fn next(&self) -> Option<i32> {
+        let info = self.0.read_signal().ok().flatten()?;
+        i32::try_from(info.ssi_signo).ok()
+    }
+}
+
+/// How a run ended, and why this side ended it if it did.
+struct Ended {
+    record: RunRecord,
+    /// The signal that this process got.
+    signal: Option<i32>,
+    /// The reader of our output is gone.
+    broken_pipe: bool,
+}
+
+/// Hands the job over, and passes its output on until it has ended.
+fn follow(
+    connection: &Connection,
+    job: &Job,
+    text: &[u8],
+    stdin: Option<OwnedFd>,
+    signals: &Signals,
+    streams: &mut Streams,
+) -> Result<Ended, RunError> {
+    let memfd = aictl_sandbox::sealed_memfd(text)
+        .map_err(|error| RunError::System("memory for the script", error))?;
+    connection
+        .submit(job, memfd.as_fd(), stdin.as_ref().map(AsFd::as_fd))
+        .map_err(RunError::Client)?;
+    drop(stdin);
+    let (mut signal, mut failed) = (None, None);
+    loop {
+        let mut fds = [
+            PollFd::new(connection.as_fd(), PollFlags::POLLIN),
+            PollFd::new(signals.0.as_fd(), PollFlags::POLLIN),
+        ];
+        poll(&mut fds, PollTimeout::NONE)
+            .map_err(|errno| RunError::System("poll", errno.into()))?;
+        let ready = |fd: &PollFd<'_>| fd.any().unwrap_or(false);
+        if ready(&fds[1]) && signal.is_none() {
+            signal = signals.next();
+            if signal.is_some() {
+                connection.cancel();
+            }
+        }
+        if !ready(&fds[0]) {
+            continue;
+        }
+        match connection.receive().map_err(RunError::Client)? {
+            Reply::Output(..) if failed.is_some() => {}
+            Reply::Output(stream, bytes) => {
+                if let Err(error) = streams.take(stream, &bytes) {
+                    failed = Some(error);
+                    connection.cancel();
+                }
+            }
+            Reply::Rejected(rejection) => return Err(RunError::Rejected(rejection)),
+            Reply::Done(record) => {
+                let broken_pipe = match failed {
+                    Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                        return Err(RunError::Output(error));
+                    }
+                    other => other.is_some(),
+                };
+                return Ok(Ended { record: *record, signal, broken_pipe });
+            }
+        }
+    }
+}
+
+/// Where a script's output goes: straight on, or into the report.
+struct Streams {
+    keep: bool,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Streams {
+    fn new(keep: bool) -> Self {
+        Self { keep, stdout: Vec::new(), stderr: Vec::new() }
+    }
+
+    fn take(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+        match (self.keep, stream) {
+            (true, Stream::Stdout) => self.stdout.extend(bytes),
+            (true, Stream::Stderr) => self.stderr.extend(bytes),
+            (false, Stream::Stdout) => return output::write_all(&io::stdout(), bytes),
+            (false, Stream::Stderr) => return output::write_all(&io::stderr(), bytes),
+        }
+        Ok(())
+    }
+}
+
+/// Says how the run ended, and returns the exit code.
+fn finish(global: &Global, job: &Job, ended: Ended, streams: Streams) -> Result<u8, RunError> {
+    let Ended { record, signal, broken_pipe } = ended;
+    let stopped_by = if record.outcome == Outcome::Cancelled { signal } else { record.signal };
+    let code = match broken_pipe {
+        true => exit::OK,
+        false => record.outcome.exit_code(record.exit_code, stopped_by),
+    };
+    if global.json {
+        if let Some(error) = &record.result_error {
+            message::note(global, format_args!("the script's result is left out: {error}"));
+        }
+        let report = report(job, record, streams);
+        message::print_json(&report).map_err(RunError::Output)?;
+        return Ok(code);
+    }
+    if let Some(text) = &record.message {
+        message::note(global, text);
+    }
+    if let (Outcome::Signaled, Some(signal)) = (record.outcome, record.signal) {
+        let name = Signal::try_from(signal).map_or("unknown", Signal::as_str);
+        message::note(global, format_args!("the script was killed by signal {signal} ({name})"));
+    }
+    let layers = |list: &[aictl_api::layer::Layer]| {
+        list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    message::detail(
+        global,
+        format_args!(
+            "{:.1} ms, {:.1} ms of CPU, {} of memory; isolation: {}{}",
+            millis(record.wall_us),
+            millis(record.cpu_us),
+            record
+                .peak_memory
+                .map_or("an unknown amount".to_owned(), |bytes| format!("{} MiB", bytes >> 20)),
+            layers(&record.isolation),
+            match record.missing.as_slice() {
+                [] => String::new(),
+                missing => format!("; missing: {}", layers(missing)),
+            },
+        ),
+    );
+    Ok(code)
+}
+
+fn millis(micros: u64) -> f64 {
+    Duration::from_micros(micros).as_secs_f64() * 1000.0
+}
+
+fn report(job: &Job, record: RunRecord, streams: Streams) -> RunReport {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    RunReport {
+        request_id: job.request_id.as_str().to_owned(),
+        outcome: record.outcome,
+        exit_code: record.exit_code,
+        signal: record.signal,
+        message: record.message,
+        stdout: text(streams.stdout),
+        stderr: text(streams.stderr),
+        stdout_truncated: record.stdout_truncated,
+        stderr_truncated: record.stderr_truncated,
+        result: record.result,
+        refusals: Vec::new(),
+        wall_ms: millis(record.wall_us),
+        cpu_ms: millis(record.cpu_us),
+        peak_memory_bytes: record.peak_memory,
+        code_sha256: record.code_sha256,
+        profile: job.profile.name().to_owned(),
+        isolation: record.isolation,
+        missing: record.missing,
+    }
+}
