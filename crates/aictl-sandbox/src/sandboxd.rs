@@ -23,7 +23,7 @@ use nix::{
         prctl,
         signal::Signal,
         socket::{
-            MsgFlags, SockFlag, accept4, getsockname, getsockopt,
+            MsgFlags, SockFlag, SockType, accept4, getsockopt,
             sockopt::{PeerCredentials, SockType as SockTypeOption},
         },
     },
@@ -32,8 +32,8 @@ use nix::{
 use crate::{
     engine::{self, Engine, EngineError},
     identity::{self, Identity},
-    interpreter::{self, Interpreter, Runtime},
-    protocol::{RejectKind, Rejection, Reply, Request},
+    interpreter::{self, Runtime},
+    protocol::{Job, RejectKind, Rejection, Reply, Request},
     socket,
     stage::Staged,
     sys,
@@ -191,14 +191,12 @@ fn syscalls() -> String {
 }
 
 fn serve(options: Options) -> Result<(), StartError> {
-    let listeners = match options.embedded {
-        true => {
-            sys::close_from(3).map_err(sys::io_error).map_err(system("the descriptors"))?;
-            Vec::new()
-        }
-        false => listeners()?,
+    let socket = if options.embedded {
+        sys::close_from(3).map_err(sys::io_error).map_err(system("the descriptors"))?;
+        take_stdin()?
+    } else {
+        listener()?
     };
-    let client = options.embedded.then(take_stdin).transpose()?;
     // The terminal's Ctrl-C is for the client, which tells us what to do.
     sys::ignore_signal(Signal::SIGINT);
     // Runs' secrets pass through here: no core file, nobody of our user looks in.
@@ -217,12 +215,11 @@ fn serve(options: Options) -> Result<(), StartError> {
     }
     let engine = Engine::new(identity, interpreters, staged, !options.embedded)
         .map_err(StartError::Engine)?;
-    match client {
-        Some(client) => {
-            serve_client(&engine, client.as_fd());
-            Ok(())
-        }
-        None => listen(engine, identity, options, listeners),
+    if options.embedded {
+        serve_client(&engine, socket.as_fd());
+        Ok(())
+    } else {
+        listen(engine, identity, options, socket)
     }
 }
 
@@ -238,16 +235,16 @@ fn take_stdin() -> Result<OwnedFd, StartError> {
     Ok(socket)
 }
 
-/// The sockets that systemd has passed.
-fn listeners() -> Result<Vec<OwnedFd>, StartError> {
+/// The one socket that systemd has passed.
+fn listener() -> Result<OwnedFd, StartError> {
     let fds: Vec<RawFd> = sd_notify::listen_fds().map_err(system("LISTEN_FDS"))?.collect();
-    if fds.is_empty() {
-        return Err(StartError::NoSocket);
-    }
+    let [fd] = fds[..] else { return Err(StartError::NoSocket) };
     sys::cloexec_from(3).map_err(sys::io_error).map_err(system("the descriptors"))?;
-    fds.into_iter()
-        .map(|fd| sys::adopt_fd(fd).map_err(sys::io_error).map_err(system("LISTEN_FDS")))
-        .collect()
+    let socket = sys::adopt_fd(fd).map_err(sys::io_error).map_err(system("LISTEN_FDS"))?;
+    match getsockopt(&socket, SockTypeOption) {
+        Ok(SockType::SeqPacket) => Ok(socket),
+        _ => Err(StartError::NoSocket),
+    }
 }
 
 /// What all connections share.
@@ -263,7 +260,7 @@ fn listen(
     engine: Engine,
     identity: Identity,
     options: Options,
-    listeners: Vec<OwnedFd>,
+    listener: OwnedFd,
 ) -> Result<(), StartError> {
     let mut uids = options.allowed_uids;
     uids.extend([0, identity.uid]);
@@ -273,20 +270,10 @@ fn listen(
         running: AtomicUsize::new(0),
         max_runs: options.max_runs,
     });
-    let mut threads = Vec::new();
-    for listener in listeners {
-        getsockname::<nix::sys::socket::UnixAddr>(listener.as_raw_fd())
-            .map_err(|_| StartError::NoSocket)?;
-        let service = Arc::clone(&service);
-        threads.push(std::thread::spawn(move || accept_all(&service, &listener)));
-    }
     // Absent a manager, nobody listens.
     let _unheard = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    for thread in threads {
-        let failed = thread.join().unwrap_or_else(|_| io::Error::other("a thread panicked"));
-        return Err(StartError::System("accepting connections", failed));
-    }
-    Ok(())
+    let failed = accept_all(&service, &listener);
+    Err(StartError::System("accepting connections", failed))
 }
 
 /// Accepts connections for ever; returns only if the listening socket fails.
@@ -349,10 +336,11 @@ fn serve_client(engine: &Engine, client: BorrowedFd<'_>) {
     answer(client, &reply);
 }
 
+/// A job with the descriptors that came along.
+type Order = (Box<Job>, Vec<OwnedFd>);
+
 /// The job that a client sends; `None` if it goes without one.
-fn receive_job(
-    client: BorrowedFd<'_>,
-) -> Result<Option<(Box<crate::protocol::Job>, Vec<OwnedFd>)>, String> {
+fn receive_job(client: BorrowedFd<'_>) -> Result<Option<Order>, String> {
     if !socket::wait_readable(client, PATIENCE) {
         return Ok(None);
     }

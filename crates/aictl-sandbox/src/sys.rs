@@ -39,6 +39,9 @@ pub struct Child {
     pub pidfd: OwnedFd,
 }
 
+/// Flag of clone3(2): start in the control group that the arguments name.
+const CLONE_INTO_CGROUP: u64 = 1 << 33;
+
 /// `struct clone_args` of clone(2).
 #[repr(C)]
 #[derive(Default)]
@@ -56,18 +59,19 @@ struct CloneArgs {
     cgroup: u64,
 }
 
-/// Makes a process by clone3(2) with `flags` (`CLONE_NEW*`), which runs `child` and never returns
-/// from it; with `cgroup`, the process starts in that control group.
+/// Makes a process by clone3(2) with `flags` (`CLONE_NEW*`), which runs `child` on its copy of
+/// `plan` and never returns; with `cgroup`, the process starts in that control group.
 ///
 /// The child is a copy with one thread of a process that may have many: `child` must be
 /// async-signal-safe.
 ///
 /// # Errors
 /// What clone3 says: EPERM or ENOSPC where the namespaces are forbidden, EAGAIN at a process limit.
-pub fn clone_process(
+pub fn clone_process<P>(
     flags: u64,
     cgroup: Option<BorrowedFd<'_>>,
-    child: impl FnOnce() -> Never,
+    child: fn(&mut P) -> !,
+    plan: &mut P,
 ) -> SysResult<Child> {
     let mut pidfd: RawFd = -1;
     let mut args = CloneArgs {
@@ -77,14 +81,14 @@ pub fn clone_process(
         ..CloneArgs::default()
     };
     if let Some(cgroup) = cgroup {
-        args.flags |= libc::CLONE_INTO_CGROUP as u64;
+        args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = cgroup.as_raw_fd() as u64;
     }
     // SAFETY: `args` is a valid clone_args whose pidfd field points to a live integer; without
     // CLONE_VM the child has its own copy of the stack it goes on with.
-    let ret = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, mem::size_of::<CloneArgs>()) };
+    let ret = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) };
     match check(ret)? {
-        0 => match child() {},
+        0 => child(plan),
         pid => {
             // SAFETY: CLONE_PIDFD has stored a new descriptor there, which nobody else owns.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -92,9 +96,6 @@ pub fn clone_process(
         }
     }
 }
-
-/// What a function returns that never returns.
-pub enum Never {}
 
 /// Ends the process at once, without running anything of ours.
 pub fn exit_now(code: c_int) -> ! {
@@ -230,7 +231,7 @@ impl<T: Atomics> SharedPage<T> {
     /// # Errors
     /// ENOMEM.
     pub fn new() -> SysResult<Self> {
-        const { assert!(mem::size_of::<T>() <= 4096) };
+        const { assert!(size_of::<T>() <= 4096) };
         // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing else.
         let at = unsafe {
             libc::mmap(
@@ -394,7 +395,7 @@ pub fn mount_setattr(at: RawFd, path: &CStr, attr: MountAttr, recursive: bool) -
             path.as_ptr(),
             flags,
             &raw const attr,
-            mem::size_of::<RawMountAttr>(),
+            size_of::<RawMountAttr>(),
         )
     })
     .map(drop)
@@ -435,7 +436,7 @@ pub fn drop_bounding_set() -> SysResult<()> {
 /// # Errors
 /// None that a process can cause by its state.
 pub fn clear_capability_sets() -> SysResult<()> {
-    /// `_LINUX_CAPABILITY_VERSION_3`, then pid 0: this thread.
+    // `_LINUX_CAPABILITY_VERSION_3`, then pid 0: this thread.
     let header: [u32; 2] = [0x2008_0522, 0];
     let none = [0u32; 6];
     // SAFETY: the header and the two sets of three words are live and of the documented size.
@@ -464,7 +465,7 @@ pub fn send_fd(socket: RawFd, fd: RawFd) -> SysResult<()> {
     let control = Control {
         header: libc::cmsghdr {
             // CMSG_LEN of one descriptor.
-            cmsg_len: mem::size_of::<libc::cmsghdr>() + mem::size_of::<RawFd>(),
+            cmsg_len: size_of::<libc::cmsghdr>() + size_of::<RawFd>(),
             cmsg_level: libc::SOL_SOCKET,
             cmsg_type: libc::SCM_RIGHTS,
         },
@@ -478,7 +479,7 @@ pub fn send_fd(socket: RawFd, fd: RawFd) -> SysResult<()> {
     message.msg_iov = &raw mut part;
     message.msg_iovlen = 1;
     message.msg_control = (&raw const control).cast_mut().cast();
-    message.msg_controllen = mem::size_of::<Control>();
+    message.msg_controllen = size_of::<Control>();
     // SAFETY: the message points to live buffers of the sizes given, which the kernel only reads.
     let ret = unsafe { libc::sendmsg(socket, &raw const message, libc::MSG_NOSIGNAL) };
     check(ret as libc::c_long).map(drop)

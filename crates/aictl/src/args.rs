@@ -93,7 +93,7 @@ pub struct Run {
     #[arg(long)]
     pub no_stdin: bool,
     /// The script (- for standard input) and its arguments; options go before it
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true,
+    #[arg(required = true, trailing_var_arg = true,
           value_names = ["SCRIPT", "ARGS"], num_args = 1..)]
     pub script: Vec<OsString>,
 }

@@ -1,8 +1,304 @@
 //! `aictl doctor`: what this machine offers, and what to do about what is missing.
 
-use crate::args::Global;
+use std::{fmt, fs, os::unix::net::UnixStream, path::Path};
+
+use aictl_api::{
+    exit,
+    layer::Layer,
+    limits::{Limits, TIMEOUT},
+};
+use aictl_sandbox::{
+    client::Connection,
+    interpreter::{Interpreter, InterpreterError, Runtime},
+    protocol::{Job, Profile, Reply, RunRecord, ScriptArgs, ScriptName},
+};
+use serde::Serialize;
+
+use crate::{args::Global, message, run};
+
+/// Where the helper listens, where it is installed.
+const HELPER_SOCKET: &str = "/run/aictl/bus";
+/// How long the trial run may take, in milliseconds.
+const TRIAL_MS: u64 = 10_000;
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Status {
+    /// All is well.
+    Ok,
+    /// Something is missing that aictl can do without.
+    Missing,
+    /// Something is missing that aictl needs.
+    Failed,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ok => "ok",
+            Self::Missing => "missing",
+            Self::Failed => "FAILED",
+        })
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Check {
+    /// What was looked at.
+    name: String,
+    /// How it came out.
+    status: Status,
+    /// What was found.
+    detail: String,
+    /// What to do about it.
+    advice: Option<String>,
+}
+
+impl Check {
+    fn ok(name: &str, detail: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), status: Status::Ok, detail: detail.into(), advice: None }
+    }
+
+    fn bad(name: &str, status: Status, detail: impl Into<String>, advice: &str) -> Self {
+        let advice = (!advice.is_empty()).then(|| advice.to_owned());
+        Self { name: name.to_owned(), status, detail: detail.into(), advice }
+    }
+}
+
+/// The document of `aictl doctor --json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    version: &'static str,
+    kernel: Option<String>,
+    checks: Vec<Check>,
+    healthy: bool,
+}
 
 /// Runs the command; returns the exit code.
-pub fn main(_global: &Global) -> u8 {
-    0
+pub fn main(global: &Global) -> u8 {
+    let mut checks = Vec::new();
+    let mut python = None;
+    for runtime in Runtime::ALL {
+        let found = run::find_interpreter(runtime, None);
+        checks.push(interpreter_check(runtime, &found));
+        if runtime == Runtime::Python {
+            python = found.ok();
+        }
+    }
+    checks.extend(sandbox_checks(python.as_ref()));
+    checks.push(helper_check());
+    let healthy = checks.iter().all(|check| check.status != Status::Failed);
+    let code = if healthy { exit::OK } else { exit::FAILED };
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").ok();
+    let report = Report {
+        version: env!("CARGO_PKG_VERSION"),
+        kernel: kernel.map(|text| text.trim().to_owned()),
+        checks,
+        healthy,
+    };
+    let printed = match global.json {
+        true => message::print_json(&report),
+        false => message::print(&text(&report)),
+    };
+    match printed {
+        Ok(()) => code,
+        Err(error) => {
+            message::error(format_args!("the output cannot be written: {error}"));
+            exit::INTERNAL
+        }
+    }
+}
+
+/// The report for people: a line for each check, and below it what to do.
+fn text(report: &Report) -> String {
+    let name_width = report.checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
+    let mut text = format!(
+        "aictl {} on Linux {}\n\n",
+        report.version,
+        report.kernel.as_deref().unwrap_or("(unknown)")
+    );
+    for check in &report.checks {
+        // A Display of its own does not know widths: the word first.
+        let status = check.status.to_string();
+        text += &format!("{status:<8} {:<name_width$}  {}\n", check.name, check.detail);
+        if let Some(advice) = &check.advice {
+            text += &format!("{:<8} {:<name_width$}  → {advice}\n", "", "");
+        }
+    }
+    text += match report.healthy {
+        true => "\nScripts can be run safely on this machine.\n",
+        false => "\nScripts cannot be run on this machine until that is mended.\n",
+    };
+    text
+}
+
+fn interpreter_check(
+    runtime: Runtime,
+    found: &Result<Interpreter, InterpreterError>,
+) -> Check {
+    let name = runtime.name();
+    match found {
+        Ok(interpreter) => Check::ok(name, interpreter.exe().display().to_string()),
+        Err(error) => {
+            // Without Python the sandbox cannot even be tried.
+            let status = match runtime {
+                Runtime::Python => Status::Failed,
+                Runtime::Bash | Runtime::Node => Status::Missing,
+            };
+            Check::bad(name, status, error.to_string(), "")
+        }
+    }
+}
+
+/// Tries the sandbox by running something in it, and reports each layer.
+fn sandbox_checks(python: Option<&Interpreter>) -> Vec<Check> {
+    let Some(python) = python else { return Vec::new() };
+    match trial(python) {
+        Ok(record) => {
+            let mut checks = vec![Check::ok(
+                "sandbox",
+                format!("a script ran in it, in {:.0} ms", record.wall_us as f64 / 1000.0),
+            )];
+            checks.extend(layer_checks(&record.isolation, &record.missing));
+            checks
+        }
+        Err(error) => vec![Check::bad("sandbox", Status::Failed, error, "")],
+    }
+}
+
+fn trial(python: &Interpreter) -> Result<RunRecord, String> {
+    let words = |error: run::RunError| error.to_string();
+    let connection: Connection = run::connect(python).map_err(words)?;
+    let mut limits = Limits::default();
+    limits.set(&TIMEOUT, TRIAL_MS).map_err(|error| error.to_string())?;
+    let job = Job {
+        request_id: run::request_id().map_err(words)?,
+        name: ScriptName::fallback(),
+        runtime: Runtime::Python,
+        args: ScriptArgs::default(),
+        limits,
+        profile: Profile::Standard,
+        want_result: false,
+        stdin: false,
+    };
+    run::submit(&connection, &job, b"print('ok')", None).map_err(words)?;
+    let mut said = Vec::new();
+    loop {
+        match connection.receive().map_err(|error| error.to_string())? {
+            Reply::Output(_, bytes) => said.extend(bytes),
+            Reply::Rejected(rejection) => return Err(rejection.message),
+            Reply::Done(record) if record.exit_code == Some(0) && said == b"ok\n" => {
+                return Ok(*record);
+            }
+            Reply::Done(record) => {
+                let said = String::from_utf8_lossy(&said);
+                return Err(format!(
+                    "a trial script did not work in it: {:?} {}",
+                    record.outcome,
+                    said.trim_end()
+                ));
+            }
+        }
+    }
+}
+
+fn layer_checks(isolation: &[Layer], missing: &[Layer]) -> Vec<Check> {
+    let present = isolation.iter().map(|layer| Check::ok(layer.name(), describe(*layer)));
+    let absent = missing.iter().map(|layer| {
+        Check::bad(layer.name(), Status::Missing, describe(*layer), absence_advice(*layer))
+    });
+    present.chain(absent).collect()
+}
+
+/// What a layer keeps a script from, in a few words.
+fn describe(layer: Layer) -> String {
+    match layer {
+        Layer::UserNs => "it has no rights outside".to_owned(),
+        Layer::PidNs => "it sees no other processes, and none survives".to_owned(),
+        Layer::MountNs => "it sees no files but its own and the system's programs".to_owned(),
+        Layer::NetNs => "it has no network".to_owned(),
+        Layer::IpcNs => "it shares no memory with others".to_owned(),
+        Layer::UtsNs => "it has a host name of its own".to_owned(),
+        Layer::Cgroup => "the kernel holds its memory, processes and CPU as a whole".to_owned(),
+        Layer::Landlock(0) => "a second wall around files and sockets".to_owned(),
+        Layer::Landlock(abi) => format!("a second wall around files and sockets (ABI {abi})"),
+        Layer::Seccomp => "it makes only listed system calls".to_owned(),
+        Layer::Rlimits => "each of its processes is limited".to_owned(),
+        Layer::NoNewPrivs => "it can gain no rights".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// What to do where a layer is missing.
+fn absence_advice(layer: Layer) -> &'static str {
+    match layer {
+        Layer::Cgroup => {
+            "limits still hold, by watching; for the kernel's own, run aictl in a unit with \
+             Delegate=yes, such as `systemd-run --user --scope -p Delegate=yes aictl run …`"
+        }
+        Layer::Landlock(_) => {
+            "enable Landlock: Linux 5.13 or newer, with `landlock` in the list of \
+             /sys/kernel/security/lsm (boot parameter lsm=)"
+        }
+        _ => "",
+    }
+}
+
+/// Whether the helper can be reached.
+fn helper_check() -> Check {
+    let name = "helper";
+    if !Path::new(HELPER_SOCKET).exists() {
+        return Check::bad(
+            name,
+            Status::Missing,
+            "aictld is not installed: scripts run with your own rights, sandboxed",
+            "nothing needs to be done to run scripts",
+        );
+    }
+    match UnixStream::connect(HELPER_SOCKET) {
+        Ok(_) => Check::ok(name, format!("aictld listens on {HELPER_SOCKET}")),
+        Err(error) => Check::bad(
+            name,
+            Status::Missing,
+            format!("aictld cannot be reached on {HELPER_SOCKET}: {error}"),
+            "look at `systemctl status aictld.socket`",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_layer_is_described_and_every_possible_absence_has_advice() {
+        for layer in Layer::ALL {
+            assert!(!describe(layer).is_empty(), "{layer}");
+        }
+        for layer in [Layer::Cgroup, Layer::Landlock(0)] {
+            assert!(!absence_advice(layer).is_empty(), "{layer}");
+        }
+    }
+
+    #[test]
+    fn the_report_shows_what_to_do_under_what_is_missing() {
+        let report = Report {
+            version: "1",
+            kernel: None,
+            checks: vec![
+                Check::ok("seccomp", "fine"),
+                Check::bad("cgroup", Status::Missing, "none", "make one"),
+            ],
+            healthy: true,
+        };
+        assert_eq!(
+            text(&report),
+            "aictl 1 on Linux (unknown)\n\n\
+             ok       seccomp  fine\n\
+             missing  cgroup   none\n                  → make one\n\n\
+             Scripts can be run safely on this machine.\n"
+        );
+    }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::args::Global;
+use crate::{args::Global, output};
 
 /// Prints an error. A closed standard error is none of our business.
 pub fn error(text: impl std::fmt::Display) {
@@ -52,9 +52,15 @@ pub fn fail(global: &Global, exit_code: u8, text: &str) -> u8 {
 /// # Errors
 /// If it cannot be written; a reader that is gone is no error.
 pub fn print_json(document: &impl Serialize) -> io::Result<()> {
-    let mut text = serde_json::to_vec_pretty(document)?;
-    text.push(b'\n');
-    match crate::output::write_all(&io::stdout(), &text) {
+    print(&(serde_json::to_string_pretty(document)? + "\n"))
+}
+
+/// Prints text on standard output.
+///
+/// # Errors
+/// If it cannot be written; a reader that is gone is no error.
+pub fn print(text: &str) -> io::Result<()> {
+    match output::write_all(&io::stdout(), text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }

@@ -134,7 +134,11 @@ fn script_args(args: &[OsString]) -> Result<ScriptArgs, RunError> {
     ScriptArgs::try_from(args).map_err(|what| RunError::Argument(what.to_owned()))
 }
 
-fn request_id() -> Result<RequestId, RunError> {
+/// A new request id.
+///
+/// # Errors
+/// If the kernel gives no random bytes.
+pub fn request_id() -> Result<RequestId, RunError> {
     let mut bytes = [0; 16];
     let random = |error| RunError::System("/dev/urandom", error);
     File::open("/dev/urandom").map_err(random)?.read_exact(&mut bytes).map_err(random)?;
@@ -231,6 +235,23 @@ struct Ended {
     broken_pipe: bool,
 }
 
+/// Hands a job over.
+///
+/// # Errors
+/// If there is no memory for the script, or sandboxd is gone.
+pub fn submit(
+    connection: &Connection,
+    job: &Job,
+    text: &[u8],
+    stdin: Option<OwnedFd>,
+) -> Result<(), RunError> {
+    let memfd = aictl_sandbox::sealed_memfd(text)
+        .map_err(|error| RunError::System("memory for the script", error))?;
+    connection
+        .submit(job, memfd.as_fd(), stdin.as_ref().map(AsFd::as_fd))
+        .map_err(RunError::Client)
+}
+
 /// Hands the job over, and passes its output on until it has ended.
 fn follow(
     connection: &Connection,
@@ -240,12 +261,7 @@ fn follow(
     signals: &Signals,
     streams: &mut Streams,
 ) -> Result<Ended, RunError> {
-    let memfd = aictl_sandbox::sealed_memfd(text)
-        .map_err(|error| RunError::System("memory for the script", error))?;
-    connection
-        .submit(job, memfd.as_fd(), stdin.as_ref().map(AsFd::as_fd))
-        .map_err(RunError::Client)?;
-    drop(stdin);
+    submit(connection, job, text, stdin)?;
     let (mut signal, mut failed) = (None, None);
     loop {
         let mut fds = [

@@ -11,7 +11,7 @@ use std::{
 };
 
 use aictl_api::limits::Limits;
-use nix::unistd;
+use nix::{libc, unistd};
 
 use super::usage::Usage;
 
@@ -194,7 +194,7 @@ impl Drop for Group {
         for _ in 0..REMOVE_TRIES {
             match fs::remove_dir(&self.path) {
                 // A process that has just been reaped may still be leaving.
-                Err(error) if error.raw_os_error() == Some(nix::libc::EBUSY) => {
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
                     std::thread::sleep(Duration::from_millis(2));
                 }
                 _ => return,

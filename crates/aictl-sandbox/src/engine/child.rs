@@ -29,7 +29,7 @@ use super::{
     plan::{Entry, Plan, RESULT_FD, Tree},
     step::Step,
 };
-use crate::sys::{self, MountAttr, Never, SysResult};
+use crate::sys::{self, MountAttr, SysResult};
 
 /// Where a step failed.
 type Failed = (Step, Errno);
@@ -47,7 +47,7 @@ impl<T> At<T> for SysResult<T> {
 
 /// The sandbox's first process: builds the sandbox, starts the program, and stays as the parent
 /// of all that lose theirs, until the program ends. Its own end is the end of all.
-pub fn first_process(plan: &mut Plan) -> Never {
+pub fn first_process(plan: &mut Plan) -> ! {
     let failed = match build(plan) {
         Ok(proc_dir) => match start(plan) {
             Ok(program) => wait_for(plan, program, proc_dir),
@@ -59,7 +59,7 @@ pub fn first_process(plan: &mut Plan) -> Never {
 }
 
 /// Writes down what failed, and ends.
-fn report(plan: &Plan, (step, errno): Failed) -> Never {
+fn report(plan: &Plan, (step, errno): Failed) -> ! {
     let board = plan.board.get();
     board.errno.store(errno as i32, SeqCst);
     board.failed_step.store(step.number(), SeqCst);
@@ -117,7 +117,6 @@ fn write_file(path: &CStr, bytes: &[u8]) -> SysResult<()> {
 
 /// Builds the new root and moves into it; returns a descriptor for its /proc.
 fn build_root(plan: &mut Plan, tree: &Tree) -> Result<RawFd, Failed> {
-    const NONE: Option<&CStr> = None;
     // What is bound is opened first: the new root may cover it.
     for (bind, slot) in tree.binds.iter().chain(&tree.devices).zip(&mut plan.detached) {
         *slot = Some(sys::open_tree(&bind.source).at(Step::OpenTree)?);
@@ -196,20 +195,17 @@ fn tie_to_parent(plan: &Plan) -> SysResult<()> {
 
 /// Starts the program in a process of its own; returns its process id in the sandbox.
 fn start(plan: &mut Plan) -> Result<i32, Failed> {
-    let child = sys::clone_process(0, None, || {
-        let failed = become_program(plan);
-        report(plan, failed)
-    })
-    .at(Step::Fork)?;
+    let child = sys::clone_process(0, None, become_program, plan).at(Step::Fork)?;
     Ok(child.pid)
 }
 
-/// Takes on the last layers and executes the program; returns only if something fails.
-fn become_program(plan: &mut Plan) -> Failed {
-    match restrict(plan) {
+/// Takes on the last layers and executes the program.
+fn become_program(plan: &mut Plan) -> ! {
+    let failed = match restrict(plan) {
         Ok(()) => (Step::Execute, plan.program.execute()),
         Err(failed) => failed,
-    }
+    };
+    report(plan, failed)
 }
 
 fn restrict(plan: &mut Plan) -> Result<(), Failed> {

@@ -14,6 +14,8 @@ use landlock::{
 pub enum Grant {
     /// Read files and directories, execute files.
     ReadExecute,
+    /// See what directories hold.
+    List,
     /// Read files and directories.
     Read,
     /// Read and write one device file.
@@ -26,6 +28,7 @@ impl Grant {
     fn access(self) -> BitFlags<AccessFs> {
         match self {
             Self::ReadExecute => AccessFs::Execute | AccessFs::ReadFile | AccessFs::ReadDir,
+            Self::List => AccessFs::ReadDir.into(),
             Self::Read => AccessFs::ReadFile | AccessFs::ReadDir,
             Self::Device => AccessFs::ReadFile | AccessFs::WriteFile,
             Self::Scratch => {

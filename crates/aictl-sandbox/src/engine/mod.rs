@@ -18,9 +18,7 @@ use aictl_api::layer::Layer;
 use nix::{libc, unistd};
 use seccompiler::BpfProgram;
 
-pub use script::Script;
 pub use seccomp::{Call, calls};
-pub use step::{SetupError, Step};
 pub use supervise::{run, send_by};
 
 use crate::{

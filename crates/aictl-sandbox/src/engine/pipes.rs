@@ -12,7 +12,7 @@ use nix::{
 };
 
 use crate::{
-    protocol::{MAX_CHUNK, Stream},
+    protocol::MAX_CHUNK,
     sys,
 };
 
@@ -58,8 +58,6 @@ pub enum Read {
 
 /// One of the program's output streams, read up to its limit.
 pub struct Output {
-    /// Which one.
-    pub stream: Stream,
     fd: Option<OwnedFd>,
     left: u64,
     /// Whether more came than the limit allows.
@@ -67,27 +65,28 @@ pub struct Output {
 }
 
 impl Output {
-    /// Reads `stream` from `fd`, `limit` bytes at most.
+    /// Reads from `fd`, `limit` bytes at most.
     #[must_use]
-    pub fn new(stream: Stream, fd: OwnedFd, limit: u64) -> Self {
-        Self { stream, fd: Some(fd), left: limit, truncated: false }
+    pub fn new(fd: OwnedFd, limit: u64) -> Self {
+        Self { fd: Some(fd), left: limit, truncated: false }
     }
 
     /// The descriptor to wait for, while there is anything to come.
     #[must_use]
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.fd.as_ref().map(AsFd::as_fd)
+        self.fd.as_ref().filter(|_| !self.truncated).map(AsFd::as_fd)
     }
 
     /// How much may still come, and whether any can: changes whenever something was read.
     #[must_use]
     pub fn state(&self) -> (u64, bool) {
-        (self.left, self.fd.is_some())
+        (self.left, self.fd().is_some())
     }
 
     /// Reads what is there, one chunk at most.
     pub fn read(&mut self) -> Read {
-        let Some(fd) = &self.fd else { return Read::End };
+        // A stream that was cut stays open, so that the program does not see it break.
+        let Some(fd) = self.fd() else { return Read::End };
         let mut chunk = vec![0; MAX_CHUNK];
         match read(fd, &mut chunk) {
             Err(Errno::EAGAIN | Errno::EINTR) => Read::Nothing,
@@ -102,7 +101,6 @@ impl Output {
                 if keep == count {
                     return Read::Bytes(chunk);
                 }
-                self.fd = None;
                 self.truncated = true;
                 Read::Over(chunk)
             }
@@ -182,7 +180,7 @@ mod tests {
             (0, b"1", Read::Over(Vec::new())),
         ] {
             let pipe = outward().unwrap();
-            let mut output = Output::new(Stream::Stdout, pipe.ours, limit);
+            let mut output = Output::new(pipe.ours, limit);
             assert_eq!(output.read(), Read::Nothing);
             write(&pipe.theirs, written).unwrap();
             assert_eq!(output.read(), expected, "limit {limit}");

@@ -202,6 +202,7 @@ impl Tree {
             tree.entries.push(Entry::File(c(path)?, text.into()));
         }
         for (path, grant) in [
+            ("/", Grant::List),
             ("/etc", Grant::Read),
             ("/proc", Grant::Read),
             ("/work", Grant::Scratch),

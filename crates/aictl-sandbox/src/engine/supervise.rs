@@ -203,9 +203,8 @@ impl Sandbox {
                 .map_err(unavailable("shared memory"))?,
         };
         let into = group.as_ref().and_then(cgroup::Group::dir);
-        let child = sys::clone_process(Engine::namespaces(), into, || {
-            child::first_process(&mut plan)
-        });
+        let namespaces = Engine::namespaces();
+        let child = sys::clone_process(namespaces, into, child::first_process, &mut plan);
         // The program's ends of the pipes close here as they go out of scope.
         let child = child.map_err(|errno| {
             Rejection::new(RejectKind::Unavailable, SetupError { step: Step::Clone, errno })
@@ -217,9 +216,9 @@ impl Sandbox {
             watch,
             meter: None,
             group,
-            stdout: Output::new(Stream::Stdout, stdout.ours, limit),
-            stderr: Output::new(Stream::Stderr, stderr.ours, limit),
-            result: result.map(|pipe| Output::new(Stream::Stdout, pipe.ours, MAX_RESULT)),
+            stdout: Output::new(stdout.ours, limit),
+            stderr: Output::new(stderr.ours, limit),
+            result: result.map(|pipe| Output::new(pipe.ours, MAX_RESULT)),
             input: stdin_pipe.map(|(from, pipe)| Input::new(from, pipe.ours)),
             killed: false,
         })

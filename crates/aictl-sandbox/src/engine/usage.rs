@@ -151,10 +151,10 @@ impl ProcMeter {
     fn shared_once(&self) -> u64 {
         self.pids()
             .into_iter()
-            .filter_map(|pid| {
+            .map(|pid| {
                 let whole = || parse_status(&self.read(pid, "status").unwrap_or_default()).0;
                 let pss = self.read(pid, "smaps_rollup").and_then(|text| parse_pss(&text));
-                Some(pss.unwrap_or_else(whole))
+                pss.unwrap_or_else(whole)
             })
             .sum()
     }
@@ -211,7 +211,8 @@ mod tests {
             list.iter().map(|&(pid, own, waited_for)| ((pid, 0), Ticks { own, waited_for }))
                 .collect()
         };
-        let table: [(&str, &[(u32, u64, u64)], u64); 6] = [
+        type Row<'a> = (&'a str, &'a [(u32, u64, u64)], u64);
+        let table: [Row<'_>; 6] = [
             ("one burns", &[(1, 0, 0), (2, 50, 0)], 500),
             ("a child burns too", &[(1, 0, 0), (2, 50, 0), (3, 30, 0)], 800),
             ("its parent has waited for it", &[(1, 0, 0), (2, 50, 30)], 800),

@@ -144,6 +144,7 @@ mod tests {
             ("static", with(64, &1_u32.to_ne_bytes()), Program::Native(None)),
             ("headers far away", with(32, &u64::MAX.to_ne_bytes()), Program::Native(None)),
             ("odd headers", with(54, &7_u16.to_ne_bytes()), Program::Native(None)),
+            ("no headers", with(54, &[0, 0]), Program::Native(None)),
             ("many headers", with(56, &u16::MAX.to_ne_bytes()), Program::Native(None)),
             ("loader far away", with(64 + 8, &u64::MAX.to_ne_bytes()), Program::Native(None)),
             ("long loader", with(64 + 32, &u64::MAX.to_ne_bytes()), {

@@ -145,6 +145,8 @@ mod tests {
         let path = path_of(&tree, &["second/bin", "first/bin"]);
         let all = search(&[first.to_str().unwrap()], &path).find(Some(Path::new("python3.12")));
         assert_eq!(all.unwrap().exe(), second.with_file_name("python3.12"));
+        let slash = search(&[], &path).find(Some(Path::new("python3.12/"))).unwrap_err();
+        assert!(matches!(slash, E::NotFound { .. }), "{slash}");
         let none = search(&[], &path).find(Some(Path::new("python3.99"))).unwrap_err();
         assert!(none.not_found() && none.to_string().contains("python3.99"), "{none}");
     }

@@ -191,9 +191,7 @@ impl Venv {
         if u64::try_from(content.len()).map_or(true, |length| length > MOST_CONFIG) {
             return Err(bad("is longer than 64 KiB"));
         }
-        // Collected from its components, so that a trailing slash does not count.
-        let home = config_home(&content)
-            .map(|home| Path::new(OsStr::from_bytes(home)).components().collect::<PathBuf>());
+        let home = config_home(&content).map(|home| PathBuf::from(OsStr::from_bytes(home)));
         if home.as_deref().is_some_and(Path::is_relative) {
             return Err(bad("has a `home` that is not a full path"));
         }
@@ -204,6 +202,7 @@ impl Venv {
     /// `pyvenv.cfg`, by which Python will look for its standard library.
     fn add_base(&self, roots: &mut Roots) -> Result<(), InterpreterError> {
         let Some(home) = &self.home else { return Ok(()) };
+        // The prefix of /bin would be the root directory.
         if is_system(home) {
             return Ok(());
         }
@@ -234,7 +233,7 @@ impl Venv {
 
 /// The value of the first `home` in a `pyvenv.cfg`, read as CPython reads it.
 fn config_home(content: &[u8]) -> Option<&[u8]> {
-    content.split(|byte| matches!(byte, b'\n' | b'\r')).find_map(|line| {
+    content.split(|&byte| byte == b'\n').find_map(|line| {
         let at = line.iter().position(|&byte| byte == b'=')?;
         let (key, value) = (line.get(..at)?, line.get(at + 1..)?);
         key.trim_ascii().eq_ignore_ascii_case(b"home").then(|| value.trim_ascii())
@@ -540,6 +539,8 @@ mod tests {
             let result = python(&venv);
             assert!(matches!(result, Err(E::VenvConfig { .. })), "{name}: {result:?}");
         }
+        config("home = /bin");
+        assert!(python(&venv).is_ok());
         for (name, content) in [
             ("gone", format!("home = {home}x")),
             ("no Python", format!("home = {}", tree.path("venv/bin").display())),

@@ -304,6 +304,12 @@ mod tests {
         }
         let error = roots.add(&tree.path("own")).unwrap_err();
         assert!(matches!(error, InterpreterError::PrefixReserved { .. }), "{error}");
+        // Its own name counts too.
+        let mut roots = Roots::new(Runtime::Python, Some(&tree.path("crowd/me")));
+        tree.dir("empty");
+        link("empty", &tree.path("crowd"));
+        let error = roots.add(&tree.path("crowd")).unwrap_err();
+        assert!(matches!(error, InterpreterError::PrefixTooBroad { .. }), "{error}");
         // A home that has two names is a home under both.
         let mut roots = Roots::new(Runtime::Python, Some(&tree.path("innocent")));
         for name in ["innocent", "people/me"] {

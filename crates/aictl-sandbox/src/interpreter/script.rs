@@ -112,6 +112,7 @@ mod tests {
             (b"#!/usr/bin/env -S python3 -u\n", Python),
             (b"#!/usr/bin/env -Spython3 -u\n", Python),
             (b"#!/usr/bin/env -vS python3 -u\n", Python),
+            (b"#!/usr/bin/env -ivSpython3 -u\n", Python),
             (b"#!/usr/bin/env --split-string=python3 -u\n", Python),
             (b"#!/usr/bin/env -S \"python3\" -u\n", Python),
             (b"#!/usr/bin/env -S -i PYTHONHASHSEED=0 python3\n", Python),

@@ -146,6 +146,7 @@ mod tests {
             ("echo", Err("it named none")),
             ("exit 1", Err("it named none")),
             ("echo /opt/py; exit 1", Ok("/opt/py")),
+            ("readlink /proc/$$/fd/2", Ok("/dev/null")),
             ("echo /noise >&2", Err("it named none")),
             ("tr '\\0' x </dev/zero", Err("it said too much")),
             ("read -r word; echo \"/stdin:$word\"", Ok("/stdin:")),
