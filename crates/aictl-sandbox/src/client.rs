@@ -1,39 +1,34 @@
 //! The client's side: starts or reaches a sandboxd, hands it a job, and reads what comes back.
 
 use std::{
-    fmt, io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    fmt, fs, io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
-use nix::sys::socket::MsgFlags;
+use nix::{
+    errno::Errno,
+    sys::{
+        socket::{MsgFlags, Shutdown, shutdown},
+        wait::waitpid,
+    },
+    unistd::Pid,
+};
 
 use crate::{
     interpreter::Interpreter,
     protocol::{Job, ProtocolError, Reply, Request},
-    socket,
+    sandboxd, socket, sys,
 };
-
-/// The program's file name.
-pub const PROGRAM: &str = "aictl-sandboxd";
-/// Where a package installs it.
-const INSTALLED: &str = "/usr/libexec/aictl/aictl-sandboxd";
 
 /// Why there is no answer from a sandboxd.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The program is not where it should be.
-    NotInstalled {
-        /// The places that were looked at.
-        looked_at: Vec<PathBuf>,
-    },
     /// It could not be started.
-    Start(PathBuf, io::Error),
+    Start(io::Error),
     /// The connection failed.
     Connection(io::Error),
-    /// It ended without an answer; what it had to say stands on standard error.
+    /// It ended without an answer.
     Ended,
     /// It answered what is no reply.
     Protocol(ProtocolError),
@@ -42,66 +37,42 @@ pub enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotInstalled { looked_at } => {
-                let places: Vec<_> = looked_at.iter().map(|p| p.display().to_string()).collect();
-                write!(
-                    f,
-                    "{PROGRAM} is missing (looked at {}): install aictl again, or build it with \
-                     `cargo build --release`",
-                    places.join(" and ")
-                )
+            Self::Start(error) => write!(f, "the sandbox's keeper cannot be started: {error}"),
+            Self::Connection(error) => {
+                write!(f, "the connection to the sandbox's keeper failed: {error}")
             }
-            Self::Start(path, error) => write!(f, "{} cannot be started: {error}", path.display()),
-            Self::Connection(error) => write!(f, "the connection to {PROGRAM} failed: {error}"),
-            Self::Ended => write!(f, "{PROGRAM} ended without an answer"),
-            Self::Protocol(error) => write!(f, "{PROGRAM} sent {error}: is it another version?"),
+            Self::Ended => write!(f, "the sandbox's keeper ended without an answer: was it killed?"),
+            Self::Protocol(error) => write!(f, "the sandbox's keeper sent {error}"),
         }
     }
 }
 
 impl std::error::Error for ClientError {}
 
-/// Finds the program that belongs to the executable `beside`: in the same directory, else where
-/// a package installs it.
-///
-/// # Errors
-/// If it is in neither place.
-pub fn locate(beside: &Path) -> Result<PathBuf, ClientError> {
-    let looked_at = vec![beside.with_file_name(PROGRAM), PathBuf::from(INSTALLED)];
-    match looked_at.iter().find(|path| path.is_file()) {
-        Some(path) => Ok(path.clone()),
-        None => Err(ClientError::NotInstalled { looked_at }),
-    }
-}
-
 /// A connection to a sandboxd, for one run.
 #[derive(Debug)]
 pub struct Connection {
     socket: OwnedFd,
     /// The sandboxd that belongs to this connection alone.
-    child: Option<Child>,
+    child: Option<Pid>,
 }
 
 impl Connection {
-    /// Starts a sandboxd for one run, with the caller's own rights and a known environment.
+    /// Starts a sandboxd for one run, as a child process with the caller's own rights that keeps
+    /// nothing else of the caller: no descriptor, no environment. The caller must have one thread.
     ///
     /// # Errors
-    /// If it cannot be started.
-    pub fn embedded(program: &Path, interpreter: &Interpreter) -> Result<Self, ClientError> {
-        let (ours, theirs) = socket::pair().map_err(ClientError::Connection)?;
-        let mut offer = std::ffi::OsString::from(format!("{}=", interpreter.runtime()));
-        offer.push(interpreter.exe());
-        let mut command = Command::new(program);
-        command.arg("--embedded").arg("--interpreter").arg(offer).env_clear();
-        #[cfg(feature = "weaken")]
-        if let Some(value) = std::env::var_os("AICTL_WEAKEN") {
-            command.env("AICTL_WEAKEN", value);
+    /// If it has more, or no process can be made.
+    pub fn embedded(interpreter: &Interpreter) -> Result<Self, ClientError> {
+        // A copy of one thread of many might wait for ever for a lock that another one held.
+        let threads = fs::read_dir("/proc/self/task").map_err(ClientError::Start)?.count();
+        if threads != 1 {
+            return Err(ClientError::Start(io::Error::other("the caller has several threads")));
         }
-        let child = command
-            .stdin(Stdio::from(theirs))
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|error| ClientError::Start(program.to_owned(), error))?;
+        let (ours, theirs) = socket::pair().map_err(ClientError::Connection)?;
+        let child = (theirs, interpreter.clone());
+        let child = sys::fork_single_threaded(sandboxd::serve_embedded, child)
+            .map_err(|errno| ClientError::Start(errno.into()))?;
         Ok(Self { socket: ours, child: Some(child) })
     }
 
@@ -154,13 +125,10 @@ impl AsFd for Connection {
 /// Waits for the sandboxd of this connection, so that nothing of a run is left.
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
+        if let Some(child) = self.child {
             // The end of the connection is what makes it end; a run in progress is cancelled.
-            let _closed = nix::sys::socket::shutdown(
-                std::os::fd::AsRawFd::as_raw_fd(&self.socket),
-                nix::sys::socket::Shutdown::Both,
-            );
-            let _reaped = child.wait();
+            let _closed = shutdown(self.socket.as_raw_fd(), Shutdown::Both);
+            while waitpid(child, None) == Err(Errno::EINTR) {}
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{fs, io};
 
-use nix::unistd;
+use nix::{sys::prctl, unistd};
 
 use crate::sys;
 
@@ -50,9 +50,10 @@ fn unprivileged() -> Identity {
 pub fn give_up_root() -> io::Result<Identity> {
     if unistd::getuid().is_root() || unistd::geteuid().is_root() {
         let target = unprivileged();
-        sys::drop_bounding_set().map_err(sys::io_error)?;
         sys::become_user(target.uid, target.gid).map_err(sys::io_error)?;
     }
+    // No executed file brings anything back, now or in a sandbox.
+    prctl::set_no_new_privs()?;
     // A capability may have come by other ways, such as a file's or the ambient set.
     sys::clear_capability_sets().map_err(sys::io_error)?;
     let (uid, gid) = (unistd::getuid(), unistd::getgid());

@@ -21,8 +21,8 @@ use crate::interpreter::Runtime;
 pub const MAX_MESSAGE: usize = 160 * 1024;
 /// The most output that one message carries, in bytes.
 pub const MAX_CHUNK: usize = 64 * 1024;
-/// The most descriptors that come with a message: the script, and standard input.
-pub const MAX_FDS: usize = 2;
+/// The most descriptors that come with a message.
+pub const MAX_FDS: usize = 3;
 /// The most arguments of a script.
 pub const MAX_ARGS: usize = 1024;
 /// The most bytes of all arguments of a script together.

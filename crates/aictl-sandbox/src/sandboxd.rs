@@ -1,11 +1,12 @@
-//! The program `aictl-sandboxd`: gives up every privilege, then turns jobs into outcomes.
+//! sandboxd: gives up every privilege, then turns jobs into outcomes.
 //!
-//! Embedded (`--embedded`) it serves one job on the socket that is its standard input, for the
-//! user who started it. Otherwise it is socket-activated (sd_listen_fds(3)), and serves every
-//! connection in a thread of its own, strictly: a missing layer is an error.
+//! As the program `aictl-sandboxd` it is socket-activated (sd_listen_fds(3)), and serves every
+//! connection in a thread of its own, strictly: a missing layer is an error. Embedded, it is a
+//! child process of its one client, and serves one job.
 
 use std::{
     fmt,
+    fs::File,
     io::{self, Write},
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     path::PathBuf,
@@ -32,11 +33,11 @@ use nix::{
 use crate::{
     engine::{self, Engine, EngineError},
     identity::{self, Identity},
-    interpreter::{self, Runtime},
+    interpreter::{self, Interpreter, Runtime},
     protocol::{Job, RejectKind, Rejection, Reply, Request},
     socket,
     stage::Staged,
-    sys,
+    sys, weaken,
 };
 
 /// Exit code of a wrong command line, as for `aictl`.
@@ -50,11 +51,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 const HELP: &str = "\
 aictl-sandboxd makes sandboxes, one for each job that comes over a unix socket.
-It is started by systemd (aictl-sandboxd.socket) or by `aictl run`, not by hand.
+It is started by systemd (aictl-sandboxd.socket), not by hand.
 
 Usage: aictl-sandboxd [OPTIONS]
 
-  --embedded                 serve one job, on the socket that is standard input
   --interpreter RUNTIME=PATH an interpreter to offer: python, bash or node
   --allow-uid UID            serve this user too, besides our own and root
   --max-runs N               serve so many runs at a time (64)
@@ -73,7 +73,6 @@ enum Command {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
-    embedded: bool,
     interpreters: Vec<(Runtime, PathBuf)>,
     allowed_uids: Vec<u32>,
     max_runs: usize,
@@ -98,7 +97,8 @@ impl fmt::Display for StartError {
             Self::Engine(error) => error.fmt(f),
             Self::NoSocket => write!(
                 f,
-                "no socket to listen on: it is started by aictl-sandboxd.socket or by `aictl run`"
+                "no socket to listen on: it is started by aictl-sandboxd.socket (to run a script, use \
+                 `aictl run`)"
             ),
         }
     }
@@ -111,7 +111,6 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
 /// Reads the command line, without the program's name.
 fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, StartError> {
     let mut options = Options {
-        embedded: false,
         interpreters: Vec::new(),
         allowed_uids: Vec::new(),
         max_runs: MAX_RUNS,
@@ -121,7 +120,6 @@ fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, StartError> 
         let mut value =
             || args.next().ok_or_else(|| StartError::Usage(format!("{arg} needs a value")));
         match arg.as_str() {
-            "--embedded" => options.embedded = true,
             "--interpreter" => {
                 let value = value()?;
                 let pair = value.split_once('=').and_then(|(runtime, path)| {
@@ -190,49 +188,88 @@ fn syscalls() -> String {
         .collect()
 }
 
+/// Serves as the program.
 fn serve(options: Options) -> Result<(), StartError> {
-    let socket = if options.embedded {
-        sys::close_from(3).map_err(sys::io_error).map_err(system("the descriptors"))?;
-        take_stdin()?
-    } else {
-        listener()?
-    };
-    // The terminal's Ctrl-C is for the client, which tells us what to do.
-    sys::ignore_signal(Signal::SIGINT);
-    // Runs' secrets pass through here: no core file, nobody of our user looks in.
-    prctl::set_dumpable(false).map_err(|errno| StartError::System("prctl", errno.into()))?;
+    let listener = listener()?;
     let mut interpreters = Vec::new();
     for (runtime, path) in &options.interpreters {
         let found = interpreter::inspect(*runtime, path).map_err(StartError::Interpreter)?;
         interpreters.push(found);
     }
-    let staged = Staged::new(&interpreters).map_err(system("the interpreter's directory"))?;
-    let identity = identity::give_up_root().map_err(system("giving up root"))?;
-    if options.embedded {
+    let (engine, identity) = start(interpreters, true)?;
+    listen(engine, identity, options, listener)
+}
+
+/// Serves one job on `socket` and ends: the rest of the life of a process that a client of one
+/// thread has just forked. It keeps nothing of that client but the socket and standard error.
+pub(crate) fn serve_embedded((socket, interpreter): (OwnedFd, Interpreter)) -> ! {
+    let socket = match keep_only(&socket) {
+        Ok(kept) => kept,
+        Err(error) => {
+            let message = error.to_string();
+            answer(
+                socket.as_fd(),
+                &Reply::Rejected(Rejection { kind: RejectKind::Unavailable, message }),
+            );
+            sys::exit_now(EXIT_FAILED.into())
+        }
+    };
+    let started = start(vec![interpreter], false).and_then(|(engine, _)| {
         // After the change of user, which would undo it.
         prctl::set_pdeathsig(Signal::SIGKILL)
             .map_err(|errno| StartError::System("prctl", errno.into()))?;
+        Ok(engine)
+    });
+    match started {
+        Ok(engine) => serve_client(&engine, socket),
+        Err(error) => {
+            let rejection =
+                Rejection { kind: RejectKind::Unavailable, message: error.to_string() };
+            answer(socket, &Reply::Rejected(rejection));
+        }
     }
-    let engine = Engine::new(identity, interpreters, staged, !options.embedded)
-        .map_err(StartError::Engine)?;
-    if options.embedded {
-        serve_client(&engine, socket.as_fd());
-        Ok(())
-    } else {
-        listen(engine, identity, options, socket)
-    }
+    sys::exit_now(0)
 }
 
-/// Takes the socket that is standard input, and puts /dev/null there.
-fn take_stdin() -> Result<OwnedFd, StartError> {
-    let socket = sys::dup_at_least(&io::stdin(), 3)
-        .map_err(sys::io_error)
-        .map_err(system("standard input"))?;
-    getsockopt(&socket, SockTypeOption)
-        .map_err(|_| StartError::Usage("--embedded needs a socket as standard input".to_owned()))?;
-    let null = std::fs::File::open("/dev/null").map_err(system("/dev/null"))?;
-    sys::dup_onto(null.as_raw_fd(), 0).map_err(sys::io_error).map_err(system("/dev/null"))?;
-    Ok(socket)
+/// Closes and forgets everything but `socket` and standard error.
+fn keep_only(socket: &OwnedFd) -> Result<BorrowedFd<'static>, StartError> {
+    /// The number that the socket gets.
+    const SOCKET: RawFd = 3;
+    let descriptors = |errno| StartError::System("the descriptors", sys::io_error(errno));
+    let null = File::open("/dev/null").map_err(system("/dev/null"))?;
+    for standard in [0, 1] {
+        sys::dup_onto(null.as_raw_fd(), standard).map_err(descriptors)?;
+    }
+    if socket.as_raw_fd() != SOCKET {
+        sys::dup_onto(socket.as_raw_fd(), SOCKET).map_err(descriptors)?;
+    }
+    weaken::load();
+    sys::forget_start().map_err(system("/proc/self/stat"))?;
+    sys::close_from(SOCKET as u32 + 1).map_err(descriptors)?;
+    // Closed just now, if it was not the socket itself.
+    std::mem::forget(null);
+    sys::reset_signals();
+    // Absent a name, a process list would show the client twice.
+    let _unnamed = prctl::set_name(c"aictl-sandboxd");
+    Ok(sys::borrow(SOCKET))
+}
+
+/// Gives up every privilege and makes the engine.
+fn start(
+    interpreters: Vec<Interpreter>,
+    strict: bool,
+) -> Result<(Engine, Identity), StartError> {
+    // The terminal's keys are for the client, which tells us what to do.
+    for signal in [Signal::SIGINT, Signal::SIGTSTP, Signal::SIGPIPE] {
+        sys::ignore_signal(signal);
+    }
+    // Runs' secrets pass through here: no core file, nobody of our user looks in.
+    prctl::set_dumpable(false).map_err(|errno| StartError::System("prctl", errno.into()))?;
+    let staged = Staged::new(&interpreters).map_err(system("the interpreter's directory"))?;
+    let identity = identity::give_up_root().map_err(system("giving up root"))?;
+    let engine =
+        Engine::new(identity, interpreters, staged, strict).map_err(StartError::Engine)?;
+    Ok((engine, identity))
 }
 
 /// The one socket that systemd has passed.
@@ -372,12 +409,11 @@ mod tests {
     #[test]
     fn the_command_line_is_read() {
         let Ok(Command::Serve(options)) = args(
-            "--embedded --interpreter python=/usr/bin/python3 --interpreter bash=/bin/bash \
+            "--interpreter python=/usr/bin/python3 --interpreter bash=/bin/bash \
              --allow-uid 7 --max-runs 2",
         ) else {
             panic!("not understood");
         };
-        assert!(options.embedded);
         assert_eq!(options.interpreters.len(), 2);
         assert_eq!((options.allowed_uids, options.max_runs), (vec![7], 2));
         assert!(matches!(args("--help"), Ok(Command::Help)));
@@ -389,6 +425,7 @@ mod tests {
             "--max-runs x",
             "--allow-uid -1",
             "--no-seccomp",
+            "--embedded",
             "script.py",
         ] {
             assert!(matches!(args(wrong), Err(StartError::Usage(_))), "{wrong}");

@@ -8,7 +8,7 @@
 use std::{
     ffi::{CStr, CString, c_char, c_int, c_void},
     io, mem,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     ptr,
     time::Duration,
 };
@@ -28,15 +28,6 @@ fn new_fd(ret: libc::c_long) -> SysResult<OwnedFd> {
     let fd = RawFd::try_from(check(ret)?).map_err(|_| Errno::EBADF)?;
     // SAFETY: the kernel has just handed this descriptor to us, so nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// The process that [`clone_process`] made, seen from its parent.
-#[derive(Debug)]
-pub struct Child {
-    /// Its process id in the caller's namespace.
-    pub pid: i32,
-    /// A descriptor for it (pidfd_open(2)).
-    pub pidfd: OwnedFd,
 }
 
 /// Flag of clone3(2): start in the control group that the arguments name.
@@ -60,7 +51,8 @@ struct CloneArgs {
 }
 
 /// Makes a process by clone3(2) with `flags` (`CLONE_NEW*`), which runs `child` on its copy of
-/// `plan` and never returns; with `cgroup`, the process starts in that control group.
+/// `plan` and never returns; with `cgroup`, the process starts in that control group. Returns a
+/// descriptor for it (pidfd_open(2)).
 ///
 /// The child is a copy with one thread of a process that may have many: `child` must be
 /// async-signal-safe.
@@ -72,7 +64,7 @@ pub fn clone_process<P>(
     cgroup: Option<BorrowedFd<'_>>,
     child: fn(&mut P) -> !,
     plan: &mut P,
-) -> SysResult<Child> {
+) -> SysResult<OwnedFd> {
     let mut pidfd: RawFd = -1;
     let mut args = CloneArgs {
         flags: flags | libc::CLONE_PIDFD as u64,
@@ -89,12 +81,86 @@ pub fn clone_process<P>(
     let ret = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) };
     match check(ret)? {
         0 => child(plan),
-        pid => {
+        _ => {
             // SAFETY: CLONE_PIDFD has stored a new descriptor there, which nobody else owns.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            Ok(Child { pid: i32::try_from(pid).unwrap_or(-1), pidfd })
+            Ok(pidfd)
         }
     }
+}
+
+/// Makes a process that runs `child` in the caller's own memory, on a stack of its own, while the
+/// caller waits until it has executed a program or ended (clone(2), `CLONE_VM | CLONE_VFORK`):
+/// no memory is copied.
+///
+/// `child` must be async-signal-safe, since the caller may be the copy of a process with many
+/// threads, and must leave `plan` as the caller expects it.
+///
+/// # Errors
+/// EAGAIN at a process limit.
+pub fn spawn_sharing_memory<P>(child: fn(&mut P) -> !, plan: &mut P) -> SysResult<i32> {
+    /// What the new process is told.
+    struct Start<'a, P> {
+        child: fn(&mut P) -> !,
+        plan: &'a mut P,
+    }
+    extern "C" fn trampoline<P>(start: *mut c_void) -> c_int {
+        // SAFETY: this is the `Start` below, which outlives the child: its owner waits.
+        let start = unsafe { &mut *start.cast::<Start<'_, P>>() };
+        (start.child)(start.plan)
+    }
+    /// More than the child's few frames need.
+    #[repr(C, align(16))]
+    struct Stack([u8; 64 * 1024]);
+    let mut stack = mem::MaybeUninit::<Stack>::uninit();
+    let mut start = Start { child, plan };
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: one past the end of the stack, which grows down and lives in this frame.
+    let top = unsafe { stack.as_mut_ptr().add(1) };
+    // SAFETY: the stack is live, aligned and unused; the argument is a live `Start`. This frame
+    // stays until the child has executed or ended, because of CLONE_VFORK.
+    let pid = unsafe {
+        libc::clone(trampoline::<P>, top.cast(), flags, (&raw mut start).cast::<c_void>())
+    };
+    check(pid.into())?;
+    Ok(pid)
+}
+
+/// Makes a process that goes on with `child` on its copy of everything (fork(2)).
+///
+/// Only for a process with one thread, since the child may do anything.
+///
+/// # Errors
+/// EAGAIN at a process limit.
+pub fn fork_single_threaded<P>(child: fn(P) -> !, with: P) -> SysResult<nix::unistd::Pid> {
+    // SAFETY: the callers have one thread, so no lock is held by a thread that the child lacks.
+    match unsafe { nix::unistd::fork() }? {
+        nix::unistd::ForkResult::Child => child(with),
+        nix::unistd::ForkResult::Parent { child } => Ok(child),
+    }
+}
+
+/// Overwrites the arguments and the environment that this process was started with, so that
+/// neither its memory nor its /proc/PID/cmdline tells them any more. For a process with one
+/// thread that has read what it needs of them; what it reads of them later is empty.
+///
+/// # Errors
+/// If /proc/self/stat does not say where they are (proc_pid_stat(5), fields 48 to 51).
+pub fn forget_start() -> io::Result<()> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let unreadable = || io::Error::other("/proc/self/stat is not as expected");
+    let fields: Vec<&str> =
+        stat.rsplit_once(')').ok_or_else(unreadable)?.1.split_ascii_whitespace().collect();
+    // The first two fields stand before the bracket.
+    let field = |number: usize| {
+        fields.get(number - 3).and_then(|text| text.parse::<usize>().ok()).ok_or_else(unreadable)
+    };
+    let (start, end) = (field(48)?, field(51)?);
+    let length = end.checked_sub(start).filter(|_| start > 0).ok_or_else(unreadable)?;
+    // SAFETY: execve(2) has put both there, on this process's own stack, one after the other;
+    // they are writable bytes that only end earlier now, and there is no other thread to read them.
+    unsafe { ptr::write_bytes(ptr::with_exposed_provenance_mut::<u8>(start), 0, length) };
+    Ok(())
 }
 
 /// Ends the process at once, without running anything of ours.
@@ -450,26 +516,27 @@ fn prctl(option: c_int, argument: libc::c_ulong) -> SysResult<()> {
     check(unsafe { libc::prctl(option, argument, zero, zero, zero) }.into()).map(drop)
 }
 
-/// Sends `fd` over a unix socket with one byte of data, without allocating (unix(7), SCM_RIGHTS).
+/// Sends three descriptors over a unix socket with one byte of data, without allocating (unix(7),
+/// SCM_RIGHTS).
 ///
 /// # Errors
 /// EPIPE if the other side is gone.
-pub fn send_fd(socket: RawFd, fd: RawFd) -> SysResult<()> {
-    /// A control message with one descriptor: 16 bytes of header, 4 of payload, padded.
+pub fn send_fds(socket: RawFd, fds: [RawFd; 3]) -> SysResult<()> {
+    /// A control message with three descriptors: 16 bytes of header, 12 of payload, padded.
     #[repr(C)]
     struct Control {
         header: libc::cmsghdr,
-        fd: RawFd,
+        fds: [RawFd; 3],
         _pad: u32,
     }
     let control = Control {
         header: libc::cmsghdr {
-            // CMSG_LEN of one descriptor.
-            cmsg_len: size_of::<libc::cmsghdr>() + size_of::<RawFd>(),
+            // CMSG_LEN of three descriptors.
+            cmsg_len: size_of::<libc::cmsghdr>() + size_of::<[RawFd; 3]>(),
             cmsg_level: libc::SOL_SOCKET,
             cmsg_type: libc::SCM_RIGHTS,
         },
-        fd,
+        fds,
         _pad: 0,
     };
     let byte = 0u8;
@@ -653,17 +720,6 @@ pub fn sealed_memfd(bytes: &[u8]) -> io::Result<OwnedFd> {
     check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) }.into())
         .map_err(io_error)?;
     Ok(file.into())
-}
-
-/// A duplicate of `fd` with a number of at least `minimum`, closed on exec.
-///
-/// # Errors
-/// EMFILE.
-pub fn dup_at_least(fd: &impl AsFd, minimum: RawFd) -> SysResult<OwnedFd> {
-    // SAFETY: takes numbers.
-    new_fd(
-        unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_DUPFD_CLOEXEC, minimum) }.into(),
-    )
 }
 
 /// The kernel's errno as an [`io::Error`], for messages.

@@ -3,6 +3,10 @@
 //! Only a build with the feature `weaken` has such a switch. In every other build [`off`] is
 //! constantly false, and neither the name of the variable nor the code behind it exists.
 
+/// Reads what is switched off, before the environment is forgotten.
+#[cfg(not(feature = "weaken"))]
+pub const fn load() {}
+
 /// Whether the layer called `name` is switched off.
 #[cfg(not(feature = "weaken"))]
 #[must_use]
@@ -10,10 +14,22 @@ pub const fn off(_name: &str) -> bool {
     false
 }
 
-/// Whether the layer called `name` is switched off by the environment variable `AICTL_WEAKEN`.
+#[cfg(feature = "weaken")]
+static SWITCHED_OFF: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
+
+/// Reads what is switched off from the environment variable `AICTL_WEAKEN`.
+#[cfg(feature = "weaken")]
+pub fn load() {
+    SWITCHED_OFF.get_or_init(|| {
+        let list = std::env::var("AICTL_WEAKEN").unwrap_or_default();
+        list.split(',').map(|layer| layer.trim().to_owned()).collect()
+    });
+}
+
+/// Whether the layer called `name` is switched off.
 #[cfg(feature = "weaken")]
 #[must_use]
 pub fn off(name: &str) -> bool {
-    std::env::var("AICTL_WEAKEN")
-        .is_ok_and(|list| list.split(',').any(|layer| layer.trim() == name))
+    load();
+    SWITCHED_OFF.get().is_some_and(|list| list.iter().any(|layer| layer == name))
 }

@@ -15,7 +15,7 @@ use aictl_api::{
     run::{Outcome, RunReport},
 };
 use aictl_sandbox::{
-    client::{self, ClientError, Connection},
+    client::{ClientError, Connection},
     interpreter::{self, Interpreter, InterpreterError, Runtime, RuntimeError},
     protocol::{
         Job, Profile, RejectKind, Rejection, Reply, RequestId, RunRecord, ScriptArgs, Stream,
@@ -160,9 +160,7 @@ pub fn find_interpreter(
 /// # Errors
 /// If there is none, or it does not start.
 pub fn connect(interpreter: &Interpreter) -> Result<Connection, RunError> {
-    let own = std::env::current_exe().map_err(|error| RunError::System("/proc/self/exe", error))?;
-    let program = client::locate(&own).map_err(RunError::Client)?;
-    Connection::embedded(&program, interpreter).map_err(RunError::Client)
+    Connection::embedded(interpreter).map_err(RunError::Client)
 }
 
 fn run(global: &Global, args: &args::Run) -> Result<u8, RunError> {

@@ -19,7 +19,7 @@ use nix::{
         prctl,
         resource::setrlimit,
         signal::Signal,
-        stat::{Mode, mkdirat, umask},
+        stat::{Mode, SFlag, mkdirat, mknodat, umask},
     },
     unistd::{chdir, pivot_root, setsid, symlinkat, write},
 };
@@ -141,6 +141,9 @@ fn build_root(plan: &mut Plan, tree: &Tree) -> Result<RawFd, Failed> {
                 }
             }
             Entry::File(path, bytes) => write_file(path, bytes),
+            Entry::MountPoint(path) => {
+                mknodat(AT_FDCWD, path.as_c_str(), SFlag::S_IFREG, Mode::empty(), 0)
+            }
             Entry::Scratch(path) => mount(
                 Some(path.as_c_str()),
                 path.as_c_str(),
@@ -173,12 +176,14 @@ fn build_root(plan: &mut Plan, tree: &Tree) -> Result<RawFd, Failed> {
     hand_over_proc(plan).at(Step::Watch)
 }
 
-/// Opens /proc, and gives it to the watcher outside if there is one.
+/// Opens /proc, and gives it to the watcher outside if there is one, with /work and /tmp.
 fn hand_over_proc(plan: &Plan) -> SysResult<RawFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let proc_dir = open(c"/proc", flags, Mode::empty())?;
     if plan.watch >= 0 {
-        sys::send_fd(plan.watch, proc_dir.as_raw_fd())?;
+        let work = open(c"/work", flags, Mode::empty())?;
+        let tmp = open(c"/tmp", flags, Mode::empty())?;
+        sys::send_fds(plan.watch, [&proc_dir, &work, &tmp].map(AsRawFd::as_raw_fd))?;
     }
     Ok(std::os::fd::IntoRawFd::into_raw_fd(proc_dir))
 }
@@ -195,8 +200,7 @@ fn tie_to_parent(plan: &Plan) -> SysResult<()> {
 
 /// Starts the program in a process of its own; returns its process id in the sandbox.
 fn start(plan: &mut Plan) -> Result<i32, Failed> {
-    let child = sys::clone_process(0, None, become_program, plan).at(Step::Fork)?;
-    Ok(child.pid)
+    sys::spawn_sharing_memory(become_program, plan).at(Step::Fork)
 }
 
 /// Takes on the last layers and executes the program.

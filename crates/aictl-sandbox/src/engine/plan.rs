@@ -70,6 +70,8 @@ pub enum Entry {
     Dir(CString),
     /// A file with this content.
     File(CString, Vec<u8>),
+    /// An empty file to mount another one on.
+    MountPoint(CString),
     /// A symbolic link: path, target.
     Link(CString, CString),
     /// A directory that exists already becomes a tmpfs for scratch files.
@@ -109,7 +111,7 @@ pub struct Plan {
     pub stdio: [RawFd; 3],
     /// As above; -1 where there is none.
     pub result: RawFd,
-    /// A socket on which the sandbox's /proc is handed over; -1 where nobody watches it.
+    /// A socket on which the sandbox's /proc, /work and /tmp are handed over; -1 where nobody watches it.
     pub watch: RawFd,
     /// A descriptor for sandboxd itself, to see whether it still lives.
     pub parent: RawFd,
@@ -173,7 +175,7 @@ impl Tree {
             tree.add_root(root, staged.source(root))?;
         }
         for name in DEVICES {
-            tree.entries.push(Entry::File(c(format!("dev/{name}"))?, Vec::new()));
+            tree.entries.push(Entry::MountPoint(c(format!("dev/{name}"))?));
             let bind =
                 Bind { source: c(format!("/dev/{name}"))?, target: c(format!("dev/{name}"))? };
             tree.devices.push(bind);
@@ -234,7 +236,7 @@ impl Tree {
         let target = c(name)?;
         self.entries.push(match meta.is_dir() {
             true => Entry::Dir(target.clone()),
-            false => Entry::File(target.clone(), Vec::new()),
+            false => Entry::MountPoint(target.clone()),
         });
         self.binds.push(Bind { source: c(format!("/{name}"))?, target });
         Ok(())

@@ -204,14 +204,14 @@ impl Sandbox {
         };
         let into = group.as_ref().and_then(cgroup::Group::dir);
         let namespaces = Engine::namespaces();
-        let child = sys::clone_process(namespaces, into, child::first_process, &mut plan);
+        let pidfd = sys::clone_process(namespaces, into, child::first_process, &mut plan);
         // The program's ends of the pipes close here as they go out of scope.
-        let child = child.map_err(|errno| {
+        let pidfd = pidfd.map_err(|errno| {
             Rejection::new(RejectKind::Unavailable, SetupError { step: Step::Clone, errno })
         })?;
         let limit = if weaken::off("output") { u64::MAX } else { job.limits.output() };
         Ok(Self {
-            pidfd: child.pidfd,
+            pidfd,
             plan,
             watch,
             meter: None,
@@ -371,7 +371,8 @@ impl Sandbox {
     fn take_proc(&mut self) {
         let Some(watch) = self.watch.take() else { return };
         if let Ok(packet) = socket::receive(watch.as_fd(), MsgFlags::MSG_DONTWAIT) {
-            self.meter = packet.fds.into_iter().next().map(ProcMeter::new);
+            let mut fds = packet.fds.into_iter();
+            self.meter = fds.next().map(|proc_dir| ProcMeter::new(proc_dir, fds.collect()));
         }
     }
 

@@ -9,7 +9,15 @@ use std::{
     time::Duration,
 };
 
-use nix::unistd::{SysconfVar, sysconf};
+use nix::{
+    sys::statvfs::fstatvfs,
+    unistd::{SysconfVar, sysconf},
+};
+
+/// Sockets that cost nothing: ordinary programs have a few.
+const FREE_SOCKETS: u64 = 16;
+/// What one socket can hold at the most, in bytes: net.core.wmem_default and the bookkeeping.
+const SOCKET_BUFFER: u64 = 212_992;
 
 /// What a sandbox uses at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,9 +50,19 @@ struct Ticks {
     waited_for: u64,
 }
 
-/// Adds up the memory that `/proc/PID/status` (proc_pid_status(5)) shows, and reads the threads.
-fn parse_status(text: &str) -> (u64, u64) {
-    let (mut kib, mut threads) = (0, 0);
+/// What `/proc/PID/status` (proc_pid_status(5)) tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Status {
+    /// All memory, page tables included, in bytes.
+    memory: u64,
+    /// Page tables, in bytes.
+    page_tables: u64,
+    threads: u64,
+}
+
+/// Adds up the memory that `/proc/PID/status` shows, and reads the threads.
+fn parse_status(text: &str) -> Status {
+    let mut status = Status::default();
     for line in text.lines() {
         let Some((key, value)) = line.split_once(':') else { continue };
         let number = || {
@@ -52,12 +70,19 @@ fn parse_status(text: &str) -> (u64, u64) {
         };
         match key {
             // Pages of files on disk belong to the page cache, and can be dropped any time.
-            "RssAnon" | "RssShmem" | "VmPTE" | "VmSwap" => kib += number(),
-            "Threads" => threads = number(),
+            "RssAnon" | "RssShmem" | "VmSwap" => status.memory += number() * 1024,
+            "VmPTE" => status.page_tables = number() * 1024,
+            "Threads" => status.threads = number(),
             _ => {}
         }
     }
-    (kib * 1024, threads)
+    status.memory += status.page_tables;
+    status
+}
+
+/// Reads how many sockets are in use from `/proc/PID/net/sockstat`.
+fn parse_sockets(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("sockets: used ")?.trim().parse().ok())
 }
 
 /// Reads CPU ticks and start time from `/proc/PID/stat` (proc_pid_stat(5)). The name in brackets
@@ -84,6 +109,8 @@ fn parse_pss(text: &str) -> Option<u64> {
 pub struct ProcMeter {
     root: PathBuf,
     _proc_dir: OwnedFd,
+    /// The directories whose files live in memory.
+    scratch: Vec<OwnedFd>,
     ticks_per_second: u64,
     /// The processes seen last, by id and start.
     last: HashMap<(u32, u64), Ticks>,
@@ -94,13 +121,14 @@ pub struct ProcMeter {
 }
 
 impl ProcMeter {
-    /// Watches the processes that `proc_dir` shows.
+    /// Watches the processes that `proc_dir` shows, and the files in the tmpfs mounts `scratch`.
     #[must_use]
-    pub fn new(proc_dir: OwnedFd) -> Self {
+    pub fn new(proc_dir: OwnedFd, scratch: Vec<OwnedFd>) -> Self {
         let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
         Self {
             root: PathBuf::from(format!("/proc/self/fd/{}", proc_dir.as_raw_fd())),
             _proc_dir: proc_dir,
+            scratch,
             ticks_per_second: u64::try_from(ticks).unwrap_or(100).max(1),
             last: HashMap::new(),
             gone: 0,
@@ -121,9 +149,12 @@ impl ProcMeter {
             }
             seen.insert((pid, process.start), process.ticks);
         }
-        if usage.memory > limit && seen.len() > 1 {
+        // What no process shows as its own. A file that is mapped counts twice, on the safe side.
+        let elsewhere = self.files() + self.socket_buffers();
+        if usage.memory + elsewhere > limit && seen.len() > 1 {
             usage.memory = self.shared_once();
         }
+        usage.memory += elsewhere;
         usage.cpu = self.cpu(seen);
         usage
     }
@@ -142,9 +173,25 @@ impl ProcMeter {
     }
 
     fn process(&self, pid: u32) -> Option<Process> {
-        let (memory, threads) = parse_status(&self.read(pid, "status")?);
+        let Status { memory, threads, .. } = parse_status(&self.read(pid, "status")?);
         let (ticks, start) = parse_stat(&self.read(pid, "stat")?)?;
         Some(Process { memory, threads, ticks, start })
+    }
+
+    /// The bytes of all files in the scratch directories, deleted ones that are open included.
+    fn files(&self) -> u64 {
+        let used = |dir: &OwnedFd| {
+            let stat = fstatvfs(dir).ok()?;
+            Some(stat.blocks().saturating_sub(stat.blocks_free()) * stat.fragment_size())
+        };
+        self.scratch.iter().filter_map(used).sum()
+    }
+
+    /// The most that the sandbox's sockets can hold: the kernel does not tell what they do hold.
+    /// Sockets on their way through other sockets are counted too (/proc/PID/net/sockstat).
+    fn socket_buffers(&self) -> u64 {
+        let sockets = self.read(1, "net/sockstat").and_then(|text| parse_sockets(&text));
+        sockets.unwrap_or(0).saturating_sub(FREE_SOCKETS) * SOCKET_BUFFER
     }
 
     /// The memory of all processes, with pages that several share counted once.
@@ -152,9 +199,12 @@ impl ProcMeter {
         self.pids()
             .into_iter()
             .map(|pid| {
-                let whole = || parse_status(&self.read(pid, "status").unwrap_or_default()).0;
+                let status = self.read(pid, "status").unwrap_or_default();
                 let pss = self.read(pid, "smaps_rollup").and_then(|text| parse_pss(&text));
-                pss.unwrap_or_else(whole)
+                // Page tables are never shared.
+                pss.map_or_else(|| parse_status(&status).memory, |pss| {
+                    pss + parse_status(&status).page_tables
+                })
             })
             .sum()
     }
@@ -186,7 +236,11 @@ mod tests {
     fn status_and_stat_are_read_whatever_the_name_is() {
         let status = "Name:\tx\nVmPTE:\t      64 kB\nRssAnon:\t    1000 kB\nRssFile:\t  9 kB\n\
                       RssShmem:\t       8 kB\nVmSwap:\t 4 kB\nThreads:\t3\n";
-        assert_eq!(parse_status(status), ((64 + 1000 + 8 + 4) * 1024, 3));
+        let expected =
+            Status { memory: (64 + 1000 + 8 + 4) * 1024, page_tables: 64 * 1024, threads: 3 };
+        assert_eq!(parse_status(status), expected);
+        assert_eq!(parse_sockets("sockets: used 29\nTCP: inuse 1\n"), Some(29));
+        assert_eq!(parse_sockets("TCP: inuse 1\n"), None);
         let stat = |name: &str| {
             format!("7 ({name}) R 1 7 7 0 -1 4194304 1 2 3 4 10 20 30 40 20 0 1 0 555 9 9")
         };
@@ -204,7 +258,7 @@ mod tests {
     #[test]
     fn cpu_time_never_runs_backwards() {
         let own = fs::File::open("/proc").unwrap();
-        let mut meter = ProcMeter::new(own.into());
+        let mut meter = ProcMeter::new(own.into(), Vec::new());
         meter.ticks_per_second = 100;
         // Process id, own ticks, ticks of children waited for.
         let at = |list: &[(u32, u64, u64)]| {
@@ -228,7 +282,7 @@ mod tests {
     #[test]
     fn this_machine_can_be_measured() {
         let own = fs::File::open("/proc").unwrap();
-        let mut meter = ProcMeter::new(own.into());
+        let mut meter = ProcMeter::new(own.into(), Vec::new());
         let usage = meter.sample(u64::MAX);
         assert!(usage.memory > 0 && usage.tasks > 0, "{usage:?}");
     }

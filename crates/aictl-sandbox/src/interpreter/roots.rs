@@ -246,7 +246,7 @@ mod tests {
             ("/home/u/.local/py", Narrow),
             ("/home/u/.local/share/uv", Narrow),
             ("/root/venv", Narrow),
-            ("/root/.pyenv/versions/3.12.1", Narrow),
+            ("/root/pythons/3.12", Narrow),
             ("/data/people/me/venv", Narrow),
             ("/data/people/you", Narrow),
             ("/opt/py", Narrow),

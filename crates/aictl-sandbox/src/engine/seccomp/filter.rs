@@ -13,7 +13,7 @@ use seccompiler::{
     SeccompRule, sock_filter,
 };
 
-use super::{Call, Test, Verdict};
+use super::{Call, Case, Test, Verdict};
 
 /// Numbers from here on belong to the x32 ABI, which is refused as a whole.
 const X32_BIT: u32 = 0x4000_0000;
@@ -87,10 +87,13 @@ fn search(ranges: &[Range]) -> Result<BpfProgram, BackendError> {
     let first = above.first().map_or(0, |range| range.first);
     let (below, above) = (search(below)?, search(above)?);
     // A conditional jump reaches 255 instructions far, a plain one any distance.
-    let mut program = vec![
-        instruction(JUMP_IF_AT_LEAST, 0, 1, first),
-        instruction(JUMP, 0, 0, u32::try_from(below.len()).unwrap_or(u32::MAX)),
-    ];
+    let mut program = match u8::try_from(below.len()) {
+        Ok(distance) => vec![instruction(JUMP_IF_AT_LEAST, distance, 0, first)],
+        Err(_) => vec![
+            instruction(JUMP_IF_AT_LEAST, 0, 1, first),
+            instruction(JUMP, 0, 0, u32::try_from(below.len()).unwrap_or(u32::MAX)),
+        ],
+    };
     program.extend(below);
     program.extend(above);
     Ok(program)
@@ -106,6 +109,18 @@ fn leaf(verdict: Verdict) -> Result<BpfProgram, BackendError> {
         Verdict::Kill => vec![verdict_return(SeccompAction::KillProcess)],
         Verdict::Args(cases, otherwise) => {
             let mut program = BpfProgram::new();
+            if let Some((argument, values)) = one_of(cases) {
+                // Values of one argument are compared in a row, which takes far fewer steps.
+                program.push(instruction(LOAD, 0, 0, offset_low(argument)));
+                for (index, value) in values.iter().enumerate() {
+                    // To the end of the row, past the other errno.
+                    let to_allow = u8::try_from(values.len() - index).unwrap_or(u8::MAX);
+                    program.push(instruction(JUMP_IF_EQUAL, to_allow, 0, *value));
+                }
+                program.push(verdict_return(errno(otherwise)));
+                program.push(verdict_return(SeccompAction::Allow));
+                return Ok(program);
+            }
             for case in cases {
                 let conditions =
                     case.iter().map(condition).collect::<Result<Vec<_>, BackendError>>()?;
@@ -119,12 +134,36 @@ fn leaf(verdict: Verdict) -> Result<BpfProgram, BackendError> {
     })
 }
 
+/// The argument and the values, if the cases only compare the same argument with one value each,
+/// and there are few enough for one jump.
+fn one_of(cases: &[Case]) -> Option<(u8, Vec<u32>)> {
+    let single = |case: &Case| match case {
+        [Test::Is(argument, value)] => Some((*argument, *value)),
+        _ => None,
+    };
+    let (argument, _) = cases.first().and_then(single)?;
+    let value = |case| single(case).filter(|(other, _)| *other == argument).map(|(_, v)| v);
+    let values = cases.iter().map(value).collect::<Option<Vec<u32>>>()?;
+    (values.len() < 255).then_some((argument, values))
+}
+
+/// Where the lower half of an argument stands in `struct seccomp_data`, on a little-endian machine.
+fn offset_low(argument: u8) -> u32 {
+    16 + 8 * u32::from(argument)
+}
+
 fn condition(test: &Test) -> Result<SeccompCondition, BackendError> {
     match *test {
         Test::Is(argument, value) => SeccompCondition::new(
             argument,
             SeccompCmpArgLen::Dword,
             SeccompCmpOp::Eq,
+            value.into(),
+        ),
+        Test::IsNot(argument, value) => SeccompCondition::new(
+            argument,
+            SeccompCmpArgLen::Dword,
+            SeccompCmpOp::Ne,
             value.into(),
         ),
         Test::Masked(argument, mask, value) => SeccompCondition::new(
@@ -195,7 +234,7 @@ mod tests {
     fn every_number_gets_the_verdict_of_the_list() {
         let program = compile(calls()).unwrap();
         // Arguments that match none of the cases.
-        let odd = [0x7777_7777_7777_7777; 6];
+        let odd = [0x7777_7777_0000_0407; 6];
         for number in (0..2048).chain([X32_BIT - 1, X32_BIT, X32_BIT + 1, u32::MAX]) {
             let verdict = match calls().find(|call| call.number == number) {
                 Some(call) => call.verdict,
@@ -223,7 +262,10 @@ mod tests {
         let program = compile(calls()).unwrap();
         let number = |name| calls().find(|call| call.name == name).unwrap().number;
         let thread = 0x003d_0f00;
-        let table: [(&str, [u64; 6], u32); 22] = [
+        let table: [(&str, [u64; 6], u32); 25] = [
+            ("fcntl", [0, 1, 0, 0, 0, 0], ALLOW),
+            ("fcntl", [0, 1031, 1 << 20, 0, 0, 0], ERRNO | 1),
+            ("fcntl", [0, 1 << 32 | 1031, 1 << 20, 0, 0, 0], ERRNO | 1),
             ("socket", [1, 1, 0, 0, 0, 0], ALLOW),
             ("socket", [2, 1, 0, 0, 0, 0], ERRNO | 1),
             ("socket", [10, 1, 0, 0, 0, 0], ERRNO | 1),

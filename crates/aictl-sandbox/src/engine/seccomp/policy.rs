@@ -7,7 +7,7 @@
 #[cfg(not(target_arch = "x86_64"))]
 compile_error!("the system call list is written and tested for x86-64 only");
 
-use Test::{Is, Masked};
+use Test::{Is, IsNot, Masked};
 use nix::libc::{self, EPERM, ENOTTY};
 
 /// What happens to a system call.
@@ -47,6 +47,8 @@ pub type Case = &'static [Test];
 pub enum Test {
     /// The lower 32 bits of argument number `.0` equal `.1`.
     Is(u8, u32),
+    /// The lower 32 bits of argument number `.0` do not equal `.1`.
+    IsNot(u8, u32),
     /// Argument number `.0`, under the mask `.1`, equals `.2`.
     Masked(u8, u64, u64),
 }
@@ -140,7 +142,7 @@ const STANDARD: &[Group] = &[
     group!(Verdict::Allow, "the working directory": getcwd=79 chdir=80 fchdir=81),
     group!(Verdict::Allow, "reading extended attributes, as copying files does": getxattr=191 lgetxattr=192 fgetxattr=193 listxattr=194 llistxattr=195 flistxattr=196),
     group!(Verdict::Allow, "locks and read-ahead": flock=73 fadvise64=221 readahead=187),
-    group!(Verdict::Allow, "descriptors, and the flags on them": dup=32 dup2=33 dup3=292 fcntl=72 pipe=22 pipe2=293),
+    group!(Verdict::Allow, "descriptors, and the flags on them": dup=32 dup2=33 dup3=292 pipe=22 pipe2=293),
     group!(Verdict::Allow, "copying between descriptors; vmsplice(2) is left out, since it maps the caller's pages": sendfile=40 splice=275 tee=276 copy_file_range=326),
     group!(Verdict::Allow, "waiting for descriptors": poll=7 ppoll=271 select=23 pselect6=270 epoll_create=213 epoll_create1=291 epoll_ctl=233 epoll_wait=232 epoll_pwait=281 epoll_pwait2=441 eventfd=284 eventfd2=290 signalfd=282 signalfd4=289 timerfd_create=283 timerfd_settime=286 timerfd_gettime=287),
     group!(Verdict::Allow, "watching files for changes": inotify_init=253 inotify_init1=294 inotify_add_watch=254 inotify_rm_watch=255),
@@ -154,6 +156,7 @@ const STANDARD: &[Group] = &[
     group!(Verdict::Allow, "unix sockets inside the sandbox; socket(2) below allows no others": connect=42 accept=43 accept4=288 bind=49 listen=50 shutdown=48 getsockname=51 getpeername=52 getsockopt=55 setsockopt=54 sendto=44 recvfrom=45 sendmsg=46 recvmsg=47 sendmmsg=307 recvmmsg=299),
     group!(Verdict::Args(&[&[Is(0, AF_UNIX)]], EPERM), "a socket for the sandbox's own processes; a network would lead out": socket=41 socketpair=53),
     group!(Verdict::Args(&[&[Masked(0, NEW_NAMESPACES, 0)]], EPERM), "a process or thread, but no new namespace: its capabilities would open the kernel": clone=56),
+    group!(Verdict::Args(&[&[IsNot(1, libc::F_SETPIPE_SZ as u32)]], EPERM), "flags and locks of descriptors; a pipe stays as small as it is, since nobody counts its memory": fcntl=72),
     group!(Verdict::Args(IOCTLS, ENOTTY), "a few harmless requests; TIOCSTI and TIOCLINUX would type into a terminal": ioctl=16),
     group!(Verdict::Args(PRCTLS, EPERM), "names, dumpability and the like of the process itself": prctl=157),
     group!(Verdict::Args(&[&[Is(0, u32::MAX)]], EPERM), "asking for the personality; changing it can turn off address randomisation": personality=135),
