@@ -42,8 +42,10 @@ const MAX_LOCKED_MEMORY: u64 = 64 * 1024;
 /// Signals that may be queued.
 const MAX_PENDING_SIGNALS: u64 = 1024;
 
-/// Reads what the interpreter gets on its command line before the script's own arguments.
+/// Runs a Python script as Python itself would, and then sends its `result`.
 const PYTHON_BOOTSTRAP: &str = include_str!("bootstrap.py");
+/// Sends a `result`; compiled only where there is one.
+const PYTHON_SEND_RESULT: &str = include_str!("send_result.py");
 
 /// Directories that hold the system's programs and libraries, seen from `/`.
 const SYSTEM_DIRS: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
@@ -287,9 +289,15 @@ pub fn program(job: &Job, interpreter: &Interpreter) -> io::Result<Program> {
     let script = format!("{WORK}/{}", job.name.as_str());
     let mut args = vec![exe.clone()];
     match interpreter.runtime() {
+        // Neither PYTHON* variables nor packages of the user's: there are none, and Python need
+        // not look. Nothing waits in a buffer, so that a run that is stopped keeps its output.
+        Runtime::Python if !job.want_result => {
+            args.extend([c("-E")?, c("-s")?, c("-u")?, c(script)?]);
+        }
+        // The standard streams are made line by line by the bootstrap.
         Runtime::Python => {
-            args.extend([c("-I")?, c("-c")?, c(PYTHON_BOOTSTRAP)?, c(script)?]);
-            args.push(c(if job.want_result { "1" } else { "" })?);
+            args.extend([c("-E")?, c("-s")?, c("-c")?, c(PYTHON_BOOTSTRAP)?]);
+            args.extend([c(PYTHON_SEND_RESULT)?, c(script)?]);
         }
         Runtime::Bash | Runtime::Node => args.push(c(script)?),
     }
