@@ -41,7 +41,9 @@ impl fmt::Display for ClientError {
             Self::Connection(error) => {
                 write!(f, "the connection to the sandbox's keeper failed: {error}")
             }
-            Self::Ended => write!(f, "the sandbox's keeper ended without an answer: was it killed?"),
+            Self::Ended => {
+                write!(f, "the sandbox's keeper ended without an answer: was it killed?")
+            }
             Self::Protocol(error) => write!(f, "the sandbox's keeper sent {error}"),
         }
     }

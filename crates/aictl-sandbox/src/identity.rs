@@ -9,8 +9,10 @@ use crate::sys;
 
 /// The system user for sandboxes, where the package has made it.
 const SANDBOX_USER: &str = "aictl-sandbox";
-/// `nobody`, which owns nothing, where it has not.
-const NOBODY: Identity = Identity { uid: 65534, gid: 65534 };
+/// A user that nobody is, where it has not: from the range that no allocation uses (systemd's
+/// UIDS-GIDS document). `nobody` will not do: what other user namespaces and network file systems
+/// cannot name belongs to it.
+const UNUSED: Identity = Identity { uid: 65530, gid: 65530 };
 
 /// A user and a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +41,7 @@ fn unprivileged() -> Identity {
     fs::read_to_string("/etc/passwd")
         .ok()
         .and_then(|passwd| find_user(&passwd, SANDBOX_USER))
-        .unwrap_or(NOBODY)
+        .unwrap_or(UNUSED)
 }
 
 /// Gives root up for good if this process has it, and every capability with it; returns who it is

@@ -17,5 +17,4 @@ mod stage;
 mod sys;
 mod weaken;
 
-pub use engine::{Call, calls as syscall_list};
 pub use sys::{ignore_signal, sealed_memfd};

@@ -31,7 +31,7 @@ use nix::{
 };
 
 use crate::{
-    engine::{self, Engine, EngineError},
+    engine::{self, Engine, EngineError, Memory},
     identity::{self, Identity},
     interpreter::{self, Interpreter, Runtime},
     protocol::{Job, RejectKind, Rejection, Reply, Request},
@@ -110,11 +110,8 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
 
 /// Reads the command line, without the program's name.
 fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, StartError> {
-    let mut options = Options {
-        interpreters: Vec::new(),
-        allowed_uids: Vec::new(),
-        max_runs: MAX_RUNS,
-    };
+    let mut options =
+        Options { interpreters: Vec::new(), allowed_uids: Vec::new(), max_runs: MAX_RUNS };
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
         let mut value =
@@ -176,15 +173,14 @@ fn print(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The list of system calls, a line each: number, name, verdict, reason.
+/// The list of system calls where no control group counts memory, a line each: number, name,
+/// verdict, reason.
 fn syscalls() -> String {
-    let mut calls: Vec<_> = engine::calls().collect();
+    let mut calls: Vec<_> = engine::calls(Memory::Watched).collect();
     calls.sort_by_key(|call| call.number);
     calls
         .iter()
-        .map(|call| {
-            format!("{} {} {} {}\n", call.number, call.name, call.verdict.word(), call.why)
-        })
+        .map(|call| format!("{} {} {} {}\n", call.number, call.name, call.verdict.word(), call.why))
         .collect()
 }
 
@@ -223,8 +219,7 @@ pub(crate) fn serve_embedded((socket, interpreter): (OwnedFd, Interpreter)) -> !
     match started {
         Ok(engine) => serve_client(&engine, socket),
         Err(error) => {
-            let rejection =
-                Rejection { kind: RejectKind::Unavailable, message: error.to_string() };
+            let rejection = Rejection { kind: RejectKind::Unavailable, message: error.to_string() };
             answer(socket, &Reply::Rejected(rejection));
         }
     }
@@ -255,10 +250,7 @@ fn keep_only(socket: &OwnedFd) -> Result<BorrowedFd<'static>, StartError> {
 }
 
 /// Gives up every privilege and makes the engine.
-fn start(
-    interpreters: Vec<Interpreter>,
-    strict: bool,
-) -> Result<(Engine, Identity), StartError> {
+fn start(interpreters: Vec<Interpreter>, strict: bool) -> Result<(Engine, Identity), StartError> {
     // The terminal's keys are for the client, which tells us what to do.
     for signal in [Signal::SIGINT, Signal::SIGTSTP, Signal::SIGPIPE] {
         sys::ignore_signal(signal);
@@ -267,8 +259,7 @@ fn start(
     prctl::set_dumpable(false).map_err(|errno| StartError::System("prctl", errno.into()))?;
     let staged = Staged::new(&interpreters).map_err(system("the interpreter's directory"))?;
     let identity = identity::give_up_root().map_err(system("giving up root"))?;
-    let engine =
-        Engine::new(identity, interpreters, staged, strict).map_err(StartError::Engine)?;
+    let engine = Engine::new(identity, interpreters, staged, strict).map_err(StartError::Engine)?;
     Ok((engine, identity))
 }
 
@@ -438,6 +429,6 @@ mod tests {
         assert!(text.contains("0 read allow reading"));
         assert!(text.contains("101 ptrace kill "));
         assert!(text.contains("435 clone3 enosys "));
-        assert_eq!(text.lines().count(), engine::calls().count());
+        assert_eq!(text.lines().count(), engine::calls(Memory::Watched).count());
     }
 }

@@ -559,10 +559,10 @@ pub fn send_fds(socket: RawFd, fds: [RawFd; 3]) -> SysResult<()> {
 /// # Errors
 /// EAGAIN if the pipe is empty and has a writer.
 pub fn read_nowait(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> SysResult<usize> {
-    let part = libc::iovec { iov_base: buffer.as_mut_ptr().cast::<c_void>(), iov_len: buffer.len() };
+    let part =
+        libc::iovec { iov_base: buffer.as_mut_ptr().cast::<c_void>(), iov_len: buffer.len() };
     // SAFETY: the one part is a live buffer of the length given; offset -1 means no seeking.
-    let ret =
-        unsafe { libc::preadv2(fd.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT) };
+    let ret = unsafe { libc::preadv2(fd.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT) };
     match check(ret as libc::c_long) {
         Err(Errno::EOPNOTSUPP) => nix::unistd::read(fd, buffer),
         Err(errno) => Err(errno),
@@ -714,8 +714,7 @@ pub fn sealed_memfd(bytes: &[u8]) -> io::Result<OwnedFd> {
         .map_err(io_error)?;
     let mut file = std::fs::File::from(fd);
     file.write_all(bytes)?;
-    let seals =
-        libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+    let seals = libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
     // SAFETY: takes numbers.
     check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) }.into())
         .map_err(io_error)?;

@@ -137,7 +137,17 @@ mod tests {
     #[test]
     fn everything_behind_the_script_is_the_scripts() {
         let cli = Cli::try_parse_from([
-            "aictl", "run", "--timeout", "5s", "--json", "a.py", "--json", "-v", "--", "x", "-",
+            "aictl",
+            "run",
+            "--timeout",
+            "5s",
+            "--json",
+            "a.py",
+            "--json",
+            "-v",
+            "--",
+            "x",
+            "-",
         ])
         .unwrap();
         let Command::Run(run) = cli.command else { panic!("not run") };

@@ -134,10 +134,7 @@ fn text(report: &Report) -> String {
     text
 }
 
-fn interpreter_check(
-    runtime: Runtime,
-    found: &Result<Interpreter, InterpreterError>,
-) -> Check {
+fn interpreter_check(runtime: Runtime, found: &Result<Interpreter, InterpreterError>) -> Check {
     let name = runtime.name();
     match found {
         Ok(interpreter) => Check::ok(name, interpreter.exe().display().to_string()),

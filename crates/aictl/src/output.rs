@@ -1,9 +1,6 @@
 //! Standard output and error, written at once: nothing waits in a buffer of ours.
 
-use std::{
-    io,
-    os::fd::AsFd,
-};
+use std::{io, os::fd::AsFd};
 
 use nix::{
     errno::Errno,

@@ -180,9 +180,7 @@ fn run(global: &Global, args: &args::Run) -> Result<u8, RunError> {
     let connection = connect(&interpreter)?;
     let stdin = match args.no_stdin || path == "-" {
         true => None,
-        false => {
-            stdin::as_pipe().map_err(|error| RunError::System("standard input", error))?
-        }
+        false => stdin::as_pipe().map_err(|error| RunError::System("standard input", error))?,
     };
     let job = Job {
         request_id: request_id()?,
@@ -245,9 +243,7 @@ pub fn submit(
 ) -> Result<(), RunError> {
     let memfd = aictl_sandbox::sealed_memfd(text)
         .map_err(|error| RunError::System("memory for the script", error))?;
-    connection
-        .submit(job, memfd.as_fd(), stdin.as_ref().map(AsFd::as_fd))
-        .map_err(RunError::Client)
+    connection.submit(job, memfd.as_fd(), stdin.as_ref().map(AsFd::as_fd)).map_err(RunError::Client)
 }
 
 /// Hands the job over, and passes its output on until it has ended.

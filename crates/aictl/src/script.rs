@@ -56,7 +56,10 @@ impl fmt::Display for ScriptError {
             }
             Problem::Unreadable(error) => write!(f, "{what} cannot be read: {error}"),
             Problem::NotAFile(kind) => {
-                write!(f, "{what} is {kind}, not a script: name a file, or use - for standard input")
+                write!(
+                    f,
+                    "{what} is {kind}, not a script: name a file, or use - for standard input"
+                )
             }
             Problem::Empty => write!(f, "{what} is empty: there is nothing to run"),
             Problem::TooLarge(limit) => write!(

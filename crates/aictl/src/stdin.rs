@@ -9,11 +9,7 @@ use std::{
     },
 };
 
-use nix::{
-    fcntl::OFlag,
-    sys::signal::Signal,
-    unistd::pipe2,
-};
+use nix::{fcntl::OFlag, sys::signal::Signal, unistd::pipe2};
 
 /// Device numbers of /dev/null (devices.txt in the kernel's documentation).
 const NULL_DEVICE: u64 = 0x103;

@@ -77,7 +77,10 @@ fn build(plan: &mut Plan) -> Result<RawFd, Failed> {
             plan.tree = Some(tree);
             proc_dir?
         }
-        None => -1,
+        None => {
+            write_file(&plan.script.0, &plan.script.1).at(Step::Script)?;
+            -1
+        }
     };
     if plan.drop_privileges {
         sys::drop_capabilities().at(Step::Capabilities)?;
@@ -162,12 +165,15 @@ fn build_root(plan: &mut Plan, tree: &Tree) -> Result<RawFd, Failed> {
         sys::move_mount(mounted.as_fd(), &bind.target).at(Step::Bind)?;
     }
     for (device, mounted) in tree.devices.iter().zip(devices.iter().flatten()) {
-        sys::mount_setattr(mounted.as_raw_fd(), c"", MountAttr::DEVICE, false)
-            .at(Step::Devices)?;
+        sys::mount_setattr(mounted.as_raw_fd(), c"", MountAttr::DEVICE, false).at(Step::Devices)?;
         sys::move_mount(mounted.as_fd(), &device.target).at(Step::Devices)?;
     }
     // Only what belongs to processes is shown, nothing of the machine.
-    mount(Some(c"proc"), c"proc", Some(c"proc"), hardened, Some(c"subset=pid")).at(Step::Proc)?;
+    match plan.host_proc {
+        false => mount(Some(c"proc"), c"proc", Some(c"proc"), hardened, Some(c"subset=pid")),
+        true => sys::open_tree(c"/proc").and_then(|tree| sys::move_mount(tree.as_fd(), c"proc")),
+    }
+    .at(Step::Proc)?;
     write_file(&plan.script.0, &plan.script.1).at(Step::Script)?;
     sys::mount_setattr(libc::AT_FDCWD, c".", MountAttr::READ_ONLY, false).at(Step::ReadOnly)?;
     pivot_root(c".", c".").at(Step::Pivot)?;

@@ -18,7 +18,7 @@ use aictl_api::layer::Layer;
 use nix::{libc, unistd};
 use seccompiler::BpfProgram;
 
-pub use seccomp::{Call, calls};
+pub use seccomp::{Memory, calls};
 pub use supervise::{run, send_by};
 
 use crate::{
@@ -77,12 +77,14 @@ impl Engine {
         let own_pidfd = sys::pidfd_open(unistd::getpid().as_raw())
             .map_err(sys::io_error)
             .map_err(system("a descriptor for this process"))?;
+        let cgroup = cgroup::Delegated::take_over();
+        let memory = if cgroup.is_some() { Memory::Counted } else { Memory::Watched };
         Ok(Self {
             identity,
             interpreters: interpreters.into_iter().map(|i| (i.runtime(), i)).collect(),
-            filter: seccomp::compile(calls()).map_err(EngineError::Filter)?,
+            filter: seccomp::compile(calls(memory)).map_err(EngineError::Filter)?,
             landlock: landlock::available(),
-            cgroup: cgroup::Delegated::take_over(),
+            cgroup,
             staged,
             strict,
             own_pidfd,
@@ -106,6 +108,11 @@ impl Engine {
             }
         }
         (isolation, missing)
+    }
+
+    /// Who counts a sandbox's memory.
+    fn memory(&self) -> Memory {
+        if self.cgroup.is_some() { Memory::Counted } else { Memory::Watched }
     }
 
     /// The flags of clone(2) for a sandbox's first process.

@@ -109,7 +109,10 @@ fn message(outcome: Outcome, seen: &Seen, limits: &Limits) -> Option<String> {
             format!("stopped after {} s, the limit of --timeout", limits.wall().as_secs_f64())
         }
         (Outcome::TimedOut, _) => {
-            format!("stopped after {} s of CPU time, the limit of --cpu", limits.cpu().as_secs_f64())
+            format!(
+                "stopped after {} s of CPU time, the limit of --cpu",
+                limits.cpu().as_secs_f64()
+            )
         }
         (Outcome::OutOfMemory, _) => {
             format!("stopped at {} of memory, the limit of --memory", mib(limits.memory()))
@@ -138,13 +141,8 @@ fn message(outcome: Outcome, seen: &Seen, limits: &Limits) -> Option<String> {
 mod tests {
     use super::*;
 
-    const NOTHING: Seen = Seen {
-        stop: None,
-        end: None,
-        oom_kill: false,
-        process_refused: false,
-        cpu_used_up: false,
-    };
+    const NOTHING: Seen =
+        Seen { stop: None, end: None, oom_kill: false, process_refused: false, cpu_used_up: false };
 
     #[test]
     fn what_was_seen_becomes_an_outcome() {

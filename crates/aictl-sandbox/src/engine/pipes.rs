@@ -11,10 +11,7 @@ use nix::{
     unistd::{pipe2, read, write},
 };
 
-use crate::{
-    protocol::MAX_CHUNK,
-    sys,
-};
+use crate::{protocol::MAX_CHUNK, sys};
 
 /// A pipe whose one end is ours, without waiting, and whose other end is the program's.
 pub struct Pipe {

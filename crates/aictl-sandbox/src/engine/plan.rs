@@ -18,13 +18,17 @@ use landlock::RulesetCreated;
 use nix::sys::resource::Resource;
 use seccompiler::BpfProgram;
 
-use super::landlock::{Grant, Rule};
+use super::{
+    landlock::{Grant, Rule},
+    seccomp::Memory,
+};
 use crate::{
     identity::Identity,
     interpreter::{Interpreter, Runtime},
     protocol::{Job, ScriptName},
     stage::Staged,
     sys::{Program, SharedPage, StatusBoard},
+    weaken,
 };
 
 /// User and group id inside the sandbox.
@@ -125,6 +129,8 @@ pub struct Plan {
     pub seccomp: Option<BpfProgram>,
     /// Whether capabilities are dropped; `false` only where a test has switched that off.
     pub drop_privileges: bool,
+    /// Whether /proc is the host's; `true` only where a test has switched the pid namespace off.
+    pub host_proc: bool,
     /// The working directory of the program.
     pub work: CString,
     /// The program.
@@ -148,7 +154,7 @@ impl Tree {
     ///
     /// # Errors
     /// If a directory of the host cannot be looked at.
-    pub fn new(interpreter: &Interpreter, staged: &Staged) -> io::Result<Self> {
+    pub fn new(interpreter: &Interpreter, staged: &Staged, memory: Memory) -> io::Result<Self> {
         let stage = STAGES
             .into_iter()
             .find(|stage| Path::new(stage).is_dir())
@@ -178,8 +184,13 @@ impl Tree {
         }
         for name in DEVICES {
             tree.entries.push(Entry::MountPoint(c(format!("dev/{name}"))?));
+            // It gives zeros as well, and cannot be mapped as memory that nobody counts.
+            let source = match (name, memory) {
+                ("zero", Memory::Watched) => "full",
+                _ => name,
+            };
             let bind =
-                Bind { source: c(format!("/dev/{name}"))?, target: c(format!("dev/{name}"))? };
+                Bind { source: c(format!("/dev/{source}"))?, target: c(format!("dev/{name}"))? };
             tree.devices.push(bind);
             tree.rules.push(Rule { path: c(format!("/dev/{name}"))?, grant: Grant::Device });
         }
@@ -278,15 +289,22 @@ pub fn id_maps(identity: Identity) -> (Vec<u8>, Vec<u8>) {
     (id_map(identity.uid), id_map(identity.gid))
 }
 
+/// The directory of the script: [`WORK`], but where a test has switched the mount namespace off.
+#[must_use]
+pub fn work_dir() -> &'static str {
+    if weaken::off("mount-ns") { "/tmp" } else { WORK }
+}
+
 /// The script's path below the root, which is also below the working directory of the stage.
 pub fn script_path(name: &ScriptName) -> io::Result<CString> {
-    c(format!("work/{}", name.as_str()))
+    let directory = if weaken::off("mount-ns") { "/tmp" } else { "work" };
+    c(format!("{directory}/{}", name.as_str()))
 }
 
 /// The program that runs a job's script.
 pub fn program(job: &Job, interpreter: &Interpreter) -> io::Result<Program> {
     let exe = c(interpreter.exe().as_os_str().to_owned().into_vec())?;
-    let script = format!("{WORK}/{}", job.name.as_str());
+    let script = format!("{}/{}", work_dir(), job.name.as_str());
     let mut args = vec![exe.clone()];
     match interpreter.runtime() {
         // Neither PYTHON* variables nor packages of the user's: there are none, and Python need
@@ -304,8 +322,7 @@ pub fn program(job: &Job, interpreter: &Interpreter) -> io::Result<Program> {
     for arg in job.args.as_slice() {
         args.push(c(arg.as_str())?);
     }
-    let environment =
-        vec![c("PATH=/usr/bin:/bin")?, c("HOME=/work")?, c("LANG=C.UTF-8")?];
+    let environment = vec![c("PATH=/usr/bin:/bin")?, c("HOME=/work")?, c("LANG=C.UTF-8")?];
     Ok(Program::new(exe, args, environment))
 }
 

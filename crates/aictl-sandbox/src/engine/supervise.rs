@@ -2,6 +2,7 @@
 //! kills it when one is reached, and says what it came to.
 
 use std::{
+    ffi::CString,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::atomic::Ordering::SeqCst,
@@ -19,8 +20,7 @@ use nix::{
 };
 
 use super::{
-    Engine, cgroup, child,
-    landlock,
+    Engine, cgroup, child, landlock,
     outcome::{self, End, Seen, Stop},
     pipes::{self, Input, Output, Read},
     plan::{self, Plan, Tree},
@@ -159,7 +159,10 @@ impl Sandbox {
         let plain = |what| unavailable(what);
         let tree = match weaken::off("mount-ns") {
             true => None,
-            false => Some(Tree::new(interpreter, &engine.staged).map_err(plain("the sandbox's files"))?),
+            false => Some(
+                Tree::new(interpreter, &engine.staged, engine.memory())
+                    .map_err(plain("the sandbox's files"))?,
+            ),
         };
         let seen = tree.as_ref().map_or(0, |tree| tree.binds.len() + tree.devices.len());
         let (uid_map, gid_map) = plan::id_maps(engine.identity);
@@ -170,7 +173,8 @@ impl Sandbox {
             })?),
         };
         let mut plan = Plan {
-            work: if tree.is_some() { c"/work" } else { c"/tmp" }.to_owned(),
+            work: CString::new(plan::work_dir()).map_err(|e| plain("a path")(e.into()))?,
+            host_proc: weaken::off("pid-ns"),
             tree,
             detached: (0..seen).map(|_| None).collect(),
             scratch: plan::scratch_options(job.limits.work()).map_err(plain("a tmpfs"))?,
@@ -390,7 +394,9 @@ impl Sandbox {
         state.cpu = state.cpu.max(usage.cpu);
         // Where a control group holds memory and processes, the kernel does that part.
         let kernel_holds = self.group.is_some();
-        state.stop = state.stop.or(exceeded(&usage, &state.limits, kernel_holds))
+        state.stop = state
+            .stop
+            .or(exceeded(&usage, &state.limits, kernel_holds))
             .filter(|_| !weaken::off("watch"));
         state.next_look = now + pause(usage.memory, state.limits.memory());
     }
@@ -663,6 +669,9 @@ mod tests {
         assert!(parse_result(&deep).is_err());
         let reason = parse_result(b"-a\x1b[31m\nb").unwrap_err();
         assert_eq!(reason, "a[31mb");
-        assert_eq!(parse_result(&[b"-", "x".repeat(999).as_bytes()].concat()).unwrap_err().len(), 300);
+        assert_eq!(
+            parse_result(&[b"-", "x".repeat(999).as_bytes()].concat()).unwrap_err().len(),
+            300
+        );
     }
 }

@@ -58,6 +58,8 @@ struct Status {
     /// Page tables, in bytes.
     page_tables: u64,
     threads: u64,
+    /// Whether the first thread has ended: then it shows no memory, though others may use it.
+    ended: bool,
 }
 
 /// Adds up the memory that `/proc/PID/status` shows, and reads the threads.
@@ -73,6 +75,7 @@ fn parse_status(text: &str) -> Status {
             "RssAnon" | "RssShmem" | "VmSwap" => status.memory += number() * 1024,
             "VmPTE" => status.page_tables = number() * 1024,
             "Threads" => status.threads = number(),
+            "State" => status.ended = value.trim_start().starts_with(['Z', 'X']),
             _ => {}
         }
     }
@@ -172,8 +175,22 @@ impl ProcMeter {
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// What a process uses, as the first of its threads shows it that still lives.
+    fn status(&self, pid: u32) -> Option<Status> {
+        let first = parse_status(&self.read(pid, "status")?);
+        if !first.ended || first.threads < 2 {
+            return Some(first);
+        }
+        let tasks = self.root.join(pid.to_string()).join("task");
+        let living = fs::read_dir(tasks).ok()?.find_map(|task| {
+            let text = fs::read_to_string(task.ok()?.path().join("status")).ok()?;
+            Some(parse_status(&text)).filter(|status| !status.ended)
+        });
+        living.or(Some(first))
+    }
+
     fn process(&self, pid: u32) -> Option<Process> {
-        let Status { memory, threads, .. } = parse_status(&self.read(pid, "status")?);
+        let Status { memory, threads, .. } = self.status(pid)?;
         let (ticks, start) = parse_stat(&self.read(pid, "stat")?)?;
         Some(Process { memory, threads, ticks, start })
     }
@@ -199,12 +216,10 @@ impl ProcMeter {
         self.pids()
             .into_iter()
             .map(|pid| {
-                let status = self.read(pid, "status").unwrap_or_default();
+                let status = self.status(pid).unwrap_or_default();
                 let pss = self.read(pid, "smaps_rollup").and_then(|text| parse_pss(&text));
                 // Page tables are never shared.
-                pss.map_or_else(|| parse_status(&status).memory, |pss| {
-                    pss + parse_status(&status).page_tables
-                })
+                pss.map_or(status.memory, |pss| pss + status.page_tables)
             })
             .sum()
     }
@@ -234,10 +249,15 @@ mod tests {
 
     #[test]
     fn status_and_stat_are_read_whatever_the_name_is() {
-        let status = "Name:\tx\nVmPTE:\t      64 kB\nRssAnon:\t    1000 kB\nRssFile:\t  9 kB\n\
+        let status = "Name:\tx\nState:\tS (sleeping)\nVmPTE:\t      64 kB\nRssAnon:\t    1000 kB\nRssFile:\t  9 kB\n\
                       RssShmem:\t       8 kB\nVmSwap:\t 4 kB\nThreads:\t3\n";
-        let expected =
-            Status { memory: (64 + 1000 + 8 + 4) * 1024, page_tables: 64 * 1024, threads: 3 };
+        let expected = Status {
+            memory: (64 + 1000 + 8 + 4) * 1024,
+            page_tables: 64 * 1024,
+            threads: 3,
+            ended: false,
+        };
+        assert!(parse_status("State:\tZ (zombie)\n").ended);
         assert_eq!(parse_status(status), expected);
         assert_eq!(parse_sockets("sockets: used 29\nTCP: inuse 1\n"), Some(29));
         assert_eq!(parse_sockets("TCP: inuse 1\n"), None);
@@ -245,7 +265,11 @@ mod tests {
             format!("7 ({name}) R 1 7 7 0 -1 4194304 1 2 3 4 10 20 30 40 20 0 1 0 555 9 9")
         };
         for name in ["python3", "a) R 1 1 1", "x\n) (", ""] {
-            assert_eq!(parse_stat(&stat(name)), Some((Ticks { own: 30, waited_for: 70 }, 555)), "{name:?}");
+            assert_eq!(
+                parse_stat(&stat(name)),
+                Some((Ticks { own: 30, waited_for: 70 }, 555)),
+                "{name:?}"
+            );
         }
         assert_eq!(parse_stat(""), None);
         assert_eq!(parse_stat("7 (x) R 1"), None);
@@ -262,7 +286,8 @@ mod tests {
         meter.ticks_per_second = 100;
         // Process id, own ticks, ticks of children waited for.
         let at = |list: &[(u32, u64, u64)]| {
-            list.iter().map(|&(pid, own, waited_for)| ((pid, 0), Ticks { own, waited_for }))
+            list.iter()
+                .map(|&(pid, own, waited_for)| ((pid, 0), Ticks { own, waited_for }))
                 .collect()
         };
         type Row<'a> = (&'a str, &'a [(u32, u64, u64)], u64);

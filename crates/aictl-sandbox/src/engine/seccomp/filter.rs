@@ -41,8 +41,7 @@ struct Range {
 /// Splits all call numbers into ranges with one verdict each; the first begins at 0, and no two
 /// neighbours have the same.
 fn ranges(calls: impl Iterator<Item = Call>) -> Vec<Range> {
-    let verdicts: BTreeMap<u32, Verdict> =
-        calls.map(|call| (call.number, call.verdict)).collect();
+    let verdicts: BTreeMap<u32, Verdict> = calls.map(|call| (call.number, call.verdict)).collect();
     let mut ranges = vec![Range { first: 0, verdict: Verdict::Absent }];
     let mut add = |first, verdict| match ranges.last_mut() {
         Some(last) if last.verdict == verdict => {}
@@ -154,18 +153,12 @@ fn offset_low(argument: u8) -> u32 {
 
 fn condition(test: &Test) -> Result<SeccompCondition, BackendError> {
     match *test {
-        Test::Is(argument, value) => SeccompCondition::new(
-            argument,
-            SeccompCmpArgLen::Dword,
-            SeccompCmpOp::Eq,
-            value.into(),
-        ),
-        Test::IsNot(argument, value) => SeccompCondition::new(
-            argument,
-            SeccompCmpArgLen::Dword,
-            SeccompCmpOp::Ne,
-            value.into(),
-        ),
+        Test::Is(argument, value) => {
+            SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value.into())
+        }
+        Test::IsNot(argument, value) => {
+            SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value.into())
+        }
         Test::Masked(argument, mask, value) => SeccompCondition::new(
             argument,
             SeccompCmpArgLen::Qword,
@@ -185,7 +178,10 @@ fn verdict_return(action: SeccompAction) -> sock_filter {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::calls, *};
+    use super::{
+        super::{Memory, calls},
+        *,
+    };
 
     const ALLOW: u32 = 0x7fff_0000;
     const KILL: u32 = 0x8000_0000;
@@ -232,11 +228,11 @@ mod tests {
 
     #[test]
     fn every_number_gets_the_verdict_of_the_list() {
-        let program = compile(calls()).unwrap();
+        let program = compile(calls(Memory::Watched)).unwrap();
         // Arguments that match none of the cases.
         let odd = [0x7777_7777_0000_0407; 6];
         for number in (0..2048).chain([X32_BIT - 1, X32_BIT, X32_BIT + 1, u32::MAX]) {
-            let verdict = match calls().find(|call| call.number == number) {
+            let verdict = match calls(Memory::Watched).find(|call| call.number == number) {
                 Some(call) => call.verdict,
                 None if number >= X32_BIT => Verdict::Kill,
                 None => Verdict::Absent,
@@ -249,7 +245,7 @@ mod tests {
 
     #[test]
     fn another_architecture_is_killed_whatever_it_calls() {
-        let program = compile(calls()).unwrap();
+        let program = compile(calls(Memory::Watched)).unwrap();
         for arch in [0x4000_0003, 0xC000_00B7, 0] {
             for number in [0, 1, 4, 59, 102] {
                 assert_eq!(run(&program, arch, number, [0; 6]).0, KILL, "{arch:#x} {number}");
@@ -259,10 +255,16 @@ mod tests {
 
     #[test]
     fn arguments_decide_where_the_list_says_so() {
-        let program = compile(calls()).unwrap();
-        let number = |name| calls().find(|call| call.name == name).unwrap().number;
+        let program = compile(calls(Memory::Watched)).unwrap();
+        let number = |name| calls(Memory::Watched).find(|call| call.name == name).unwrap().number;
         let thread = 0x003d_0f00;
-        let table: [(&str, [u64; 6], u32); 25] = [
+        let table: [(&str, [u64; 6], u32); 31] = [
+            ("mmap", [0, 4096, 3, 0x22, u64::MAX, 0], ALLOW),
+            ("mmap", [0, 4096, 3, 0x02, 3, 0], ALLOW),
+            ("mmap", [0, 4096, 3, 0x01, 3, 0], ALLOW),
+            ("mmap", [0, 4096, 3, 0x21, u64::MAX, 0], ERRNO | 1),
+            ("mmap", [0, 4096, 3, 0x23, u64::MAX, 0], ERRNO | 1),
+            ("mmap", [0, 4096, 3, 0x4_0022, u64::MAX, 0], ERRNO | 1),
             ("fcntl", [0, 1, 0, 0, 0, 0], ALLOW),
             ("fcntl", [0, 1031, 1 << 20, 0, 0, 0], ERRNO | 1),
             ("fcntl", [0, 1 << 32 | 1031, 1 << 20, 0, 0, 0], ERRNO | 1),
@@ -296,8 +298,16 @@ mod tests {
     }
 
     #[test]
+    fn where_a_control_group_counts_it_memory_may_be_shared() {
+        let program = compile(calls(Memory::Counted)).unwrap();
+        for (flags, action) in [(0x21, ALLOW), (0x22, ALLOW), (0x4_0021, ERRNO | 1)] {
+            assert_eq!(run(&program, ARCH, 9, [0, 4096, 3, flags, 0, 0]).0, action, "{flags:#x}");
+        }
+    }
+
+    #[test]
     fn the_program_fits_the_kernel() {
-        let program = compile(calls()).unwrap();
+        let program = compile(calls(Memory::Watched)).unwrap();
         assert!(program.len() < 4096, "{} instructions", program.len());
     }
 }

@@ -5,4 +5,4 @@ mod filter;
 mod policy;
 
 pub use filter::compile;
-pub use policy::{Call, Case, Test, Verdict, calls};
+pub use policy::{Call, Case, Memory, Test, Verdict, calls};

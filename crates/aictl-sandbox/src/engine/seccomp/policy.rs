@@ -8,7 +8,7 @@
 compile_error!("the system call list is written and tested for x86-64 only");
 
 use Test::{Is, IsNot, Masked};
-use nix::libc::{self, EPERM, ENOTTY};
+use nix::libc::{self, ENOTTY, EPERM};
 
 /// What happens to a system call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +109,37 @@ const IOCTLS: &[Case] = &[
 /// `FICLONE` of ioctl_ficlone(2).
 const FICLONE: u32 = 0x4004_9409;
 
+/// fcntl(2) commands: all but those that make a pipe larger, since nobody counts its memory, and
+/// that watch or hold up others who open the same file.
+const FCNTLS: &[Case] = &[&[
+    IsNot(1, libc::F_SETPIPE_SZ as u32),
+    IsNot(1, libc::F_NOTIFY as u32),
+    IsNot(1, libc::F_SETLEASE as u32),
+]];
+
+/// What the kernel counts for a whole sandbox decides which memory it may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// A control group counts all of it.
+    Counted,
+    /// sandboxd watches what processes show; memory that no process shows as its own is refused.
+    Watched,
+}
+
+/// The flags of mmap(2) that matter here.
+const MAP_FLAGS: u64 = (libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB) as u64;
+
+/// mmap(2): no huge pages, which are the machine's own reserve.
+const MMAPS_COUNTED: &[Case] = &[&[Masked(3, libc::MAP_HUGETLB as u64, 0)]];
+
+/// mmap(2): as above, and no shared memory without a file: its pages outlive the mapping of the
+/// process that filled them, and then show nowhere.
+const MMAPS_WATCHED: &[Case] = &[
+    &[Masked(3, MAP_FLAGS, 0)],
+    &[Masked(3, MAP_FLAGS, libc::MAP_SHARED as u64)],
+    &[Masked(3, MAP_FLAGS, libc::MAP_ANONYMOUS as u64)],
+];
+
 /// prctl(2) options.
 const PRCTLS: &[Case] = &[
     &[Is(0, libc::PR_SET_NAME as u32)],
@@ -138,15 +169,14 @@ const STANDARD: &[Group] = &[
     group!(Verdict::Allow, "opening files: the mount namespace and Landlock say which": open=2 openat=257 openat2=437 creat=85 close=3 close_range=436),
     group!(Verdict::Allow, "looking at files": stat=4 fstat=5 lstat=6 newfstatat=262 statx=332 access=21 faccessat=269 faccessat2=439 readlink=89 readlinkat=267 getdents=78 getdents64=217 statfs=137 fstatfs=138),
     group!(Verdict::Allow, "changing files in /work and /tmp": truncate=76 ftruncate=77 fallocate=285 rename=82 renameat=264 renameat2=316 mkdir=83 mkdirat=258 rmdir=84 link=86 linkat=265 symlink=88 symlinkat=266 unlink=87 unlinkat=263 chmod=90 fchmod=91 fchmodat=268 fchmodat2=452 chown=92 fchown=93 lchown=94 fchownat=260 utime=132 utimes=235 utimensat=280 futimesat=261 umask=95),
-    group!(Verdict::Allow, "writing files back; sync(2) is left out, since it works on the whole machine": fsync=74 fdatasync=75 msync=26 sync_file_range=277 syncfs=306),
+    group!(Verdict::Allow, "writing files back; sync(2) and syncfs(2) are left out, since they work on whole file systems of the machine": fsync=74 fdatasync=75 msync=26 sync_file_range=277),
     group!(Verdict::Allow, "the working directory": getcwd=79 chdir=80 fchdir=81),
     group!(Verdict::Allow, "reading extended attributes, as copying files does": getxattr=191 lgetxattr=192 fgetxattr=193 listxattr=194 llistxattr=195 flistxattr=196),
     group!(Verdict::Allow, "locks and read-ahead": flock=73 fadvise64=221 readahead=187),
     group!(Verdict::Allow, "descriptors, and the flags on them": dup=32 dup2=33 dup3=292 pipe=22 pipe2=293),
     group!(Verdict::Allow, "copying between descriptors; vmsplice(2) is left out, since it maps the caller's pages": sendfile=40 splice=275 tee=276 copy_file_range=326),
     group!(Verdict::Allow, "waiting for descriptors": poll=7 ppoll=271 select=23 pselect6=270 epoll_create=213 epoll_create1=291 epoll_ctl=233 epoll_wait=232 epoll_pwait=281 epoll_pwait2=441 eventfd=284 eventfd2=290 signalfd=282 signalfd4=289 timerfd_create=283 timerfd_settime=286 timerfd_gettime=287),
-    group!(Verdict::Allow, "watching files for changes": inotify_init=253 inotify_init1=294 inotify_add_watch=254 inotify_rm_watch=255),
-    group!(Verdict::Allow, "memory of the process itself; its size is limited otherwise": mmap=9 munmap=11 mprotect=10 mremap=25 brk=12 madvise=28 mlock=149 munlock=150 mlock2=325 mlockall=151 munlockall=152 mseal=462 pkey_alloc=330 pkey_free=331 pkey_mprotect=329 membarrier=324),
+    group!(Verdict::Allow, "memory of the process itself; its size is limited otherwise": munmap=11 mprotect=10 mremap=25 brk=12 madvise=28 mlock=149 munlock=150 mlock2=325 mlockall=151 munlockall=152 mseal=462 pkey_alloc=330 pkey_free=331 pkey_mprotect=329 membarrier=324),
     group!(Verdict::Allow, "processes and threads": fork=57 vfork=58 execve=59 execveat=322 exit=60 exit_group=231 wait4=61 waitid=247 set_tid_address=218 set_robust_list=273 rseq=334 futex=202 futex_waitv=449 futex_wake=454 futex_wait=455 futex_requeue=456 gettid=186 getpid=39 getppid=110 getpgid=121 getpgrp=111 setpgid=109 getsid=124 setsid=112 arch_prctl=158),
     group!(Verdict::Allow, "signals, which Landlock and the pid namespace keep inside": kill=62 tkill=200 tgkill=234 rt_sigaction=13 rt_sigprocmask=14 rt_sigreturn=15 rt_sigpending=127 rt_sigtimedwait=128 rt_sigqueueinfo=129 rt_tgsigqueueinfo=297 rt_sigsuspend=130 sigaltstack=131 pause=34 restart_syscall=219 pidfd_open=434 pidfd_send_signal=424),
     group!(Verdict::Allow, "time": time=201 gettimeofday=96 clock_gettime=228 clock_getres=229 clock_nanosleep=230 nanosleep=35 times=100 alarm=37 getitimer=36 setitimer=38 timer_create=222 timer_settime=223 timer_gettime=224 timer_getoverrun=225 timer_delete=226),
@@ -156,7 +186,7 @@ const STANDARD: &[Group] = &[
     group!(Verdict::Allow, "unix sockets inside the sandbox; socket(2) below allows no others": connect=42 accept=43 accept4=288 bind=49 listen=50 shutdown=48 getsockname=51 getpeername=52 getsockopt=55 setsockopt=54 sendto=44 recvfrom=45 sendmsg=46 recvmsg=47 sendmmsg=307 recvmmsg=299),
     group!(Verdict::Args(&[&[Is(0, AF_UNIX)]], EPERM), "a socket for the sandbox's own processes; a network would lead out": socket=41 socketpair=53),
     group!(Verdict::Args(&[&[Masked(0, NEW_NAMESPACES, 0)]], EPERM), "a process or thread, but no new namespace: its capabilities would open the kernel": clone=56),
-    group!(Verdict::Args(&[&[IsNot(1, libc::F_SETPIPE_SZ as u32)]], EPERM), "flags and locks of descriptors; a pipe stays as small as it is, since nobody counts its memory": fcntl=72),
+    group!(Verdict::Args(FCNTLS, EPERM), "flags and locks of descriptors": fcntl=72),
     group!(Verdict::Args(IOCTLS, ENOTTY), "a few harmless requests; TIOCSTI and TIOCLINUX would type into a terminal": ioctl=16),
     group!(Verdict::Args(PRCTLS, EPERM), "names, dumpability and the like of the process itself": prctl=157),
     group!(Verdict::Args(&[&[Is(0, u32::MAX)]], EPERM), "asking for the personality; changing it can turn off address randomisation": personality=135),
@@ -174,8 +204,8 @@ const STANDARD: &[Group] = &[
     group!(Verdict::Deny, "page faults handled in user space: the stepping stone of many kernel exploits": userfaultfd=323),
     group!(Verdict::Deny, "performance counters": perf_event_open=298 lookup_dcookie=212),
     group!(Verdict::Deny, "the kernel's key rings, which know no namespace": add_key=248 request_key=249 keyctl=250),
-    group!(Verdict::Deny, "watching whole file systems, and names of files that ignore paths": fanotify_init=300 fanotify_mark=301 name_to_handle_at=303 quotactl=179 quotactl_fd=443),
-    group!(Verdict::Deny, "the machine's clock, name, log, accounts and swap": settimeofday=164 clock_settime=227 clock_adjtime=305 adjtimex=159 sethostname=170 setdomainname=171 syslog=103 acct=163 vhangup=153 sync=162),
+    group!(Verdict::Deny, "watching files, the machine's programs among them, and names of files that ignore paths": inotify_init=253 inotify_init1=294 inotify_add_watch=254 inotify_rm_watch=255 fanotify_init=300 fanotify_mark=301 name_to_handle_at=303 quotactl=179 quotactl_fd=443),
+    group!(Verdict::Deny, "the machine's clock, name, log, accounts and swap": settimeofday=164 clock_settime=227 clock_adjtime=305 adjtimex=159 sethostname=170 setdomainname=171 syslog=103 acct=163 vhangup=153 sync=162 syncfs=306),
     group!(Verdict::Deny, "changing who one is": setuid=105 setgid=106 setreuid=113 setregid=114 setresuid=117 setresgid=119 setfsuid=122 setfsgid=123 setgroups=116 capset=126),
     group!(Verdict::Deny, "filters of one's own, which could answer for the kernel": seccomp=317),
     group!(Verdict::Deny, "scheduling by attributes: deadlines and the like": sched_setattr=314 ioprio_set=251),
@@ -191,15 +221,26 @@ const STANDARD: &[Group] = &[
 ];
 
 /// Every call on the list, in no particular order; what is not on it is [`Verdict::Absent`].
-pub fn calls() -> impl Iterator<Item = Call> {
-    STANDARD.iter().flat_map(|group| {
+pub fn calls(memory: Memory) -> impl Iterator<Item = Call> {
+    let cases = match memory {
+        Memory::Counted => MMAPS_COUNTED,
+        Memory::Watched => MMAPS_WATCHED,
+    };
+    let mmap = Call {
+        name: "mmap",
+        number: 9,
+        verdict: Verdict::Args(cases, EPERM),
+        why: "memory and files, but none that is taken from others or that nobody counts",
+    };
+    let listed = STANDARD.iter().flat_map(|group| {
         group.calls.iter().map(|&(name, number)| Call {
             name,
             number,
             verdict: group.verdict,
             why: group.why,
         })
-    })
+    });
+    listed.chain([mmap])
 }
 
 #[cfg(test)]
@@ -211,7 +252,7 @@ mod tests {
     #[test]
     fn no_call_is_listed_twice() {
         let mut numbers = BTreeSet::new();
-        for call in calls() {
+        for call in calls(Memory::Watched) {
             assert!(numbers.insert(call.number), "{} ({})", call.name, call.number);
         }
     }
@@ -226,12 +267,22 @@ mod tests {
     #[test]
     fn what_would_open_the_kernel_is_never_allowed() {
         for name in [
-            "unshare", "setns", "mount", "bpf", "ptrace", "io_uring_setup", "userfaultfd",
-            "keyctl", "open_by_handle_at", "init_module", "memfd_create", "pidfd_getfd",
+            "unshare",
+            "setns",
+            "mount",
+            "bpf",
+            "ptrace",
+            "io_uring_setup",
+            "userfaultfd",
+            "keyctl",
+            "open_by_handle_at",
+            "init_module",
+            "memfd_create",
+            "pidfd_getfd",
         ] {
-            let call = calls().find(|call| call.name == name).unwrap();
+            let call = calls(Memory::Watched).find(|call| call.name == name).unwrap();
             assert!(matches!(call.verdict, Verdict::Deny | Verdict::Kill), "{name}");
         }
-        assert!(!calls().any(|call| call.name == "landlock_create_ruleset"));
+        assert!(!calls(Memory::Watched).any(|call| call.name == "landlock_create_ruleset"));
     }
 }

@@ -1,0 +1,307 @@
+//! The command line of the driver, parsed once into types that cannot be wrong.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::test::TIERS;
+
+/// The environment variable that stands for `--strict`; the tests read it too.
+pub const STRICT_VARIABLE: &str = "AICTL_TEST_STRICT";
+/// Runs of each row when `--runs` is not given: enough for a steady median in half a minute.
+pub const DEFAULT_RUNS: u32 = 40;
+/// The most runs of a row that `--runs` takes.
+pub const MAX_RUNS: u32 = 10_000;
+
+/// What the user asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Print the commands.
+    Help,
+    /// Build `aictl` and become it, with these arguments.
+    Aictl(Vec<OsString>),
+    /// Run the tests.
+    Test(TestOptions),
+    /// Run formatter, linter, documentation and dependency checks.
+    Check,
+    /// Measure `aictl run` beside its peers.
+    Bench(BenchOptions),
+}
+
+/// The options of `test`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TestOptions {
+    /// What could not be run is a failure.
+    pub strict: bool,
+    /// The names of the tiers to run, each one of [`TIERS`], in that order.
+    pub tiers: Vec<&'static str>,
+}
+
+/// The options of `bench`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BenchOptions {
+    /// How often each row is timed (1 to [`MAX_RUNS`]).
+    pub runs: u32,
+    /// Where to write the results as JSON.
+    pub json: Option<PathBuf>,
+    /// Whether to install absent peers; `None` means: if root, and apt-get is there.
+    pub install: Option<bool>,
+    /// Fail if `aictl run` is far slower than it should be.
+    pub guard: bool,
+}
+
+impl Default for BenchOptions {
+    fn default() -> Self {
+        BenchOptions { runs: DEFAULT_RUNS, json: None, install: None, guard: false }
+    }
+}
+
+/// What is wrong with a command line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum UsageError {
+    /// No command at all.
+    NoCommand,
+    /// No such command.
+    UnknownCommand(String),
+    /// The command has no such option.
+    UnknownOption {
+        /// The command.
+        command: &'static str,
+        /// The option.
+        option: String,
+    },
+    /// The command takes no such argument.
+    UnexpectedArgument {
+        /// The command.
+        command: &'static str,
+        /// The argument.
+        argument: String,
+    },
+    /// No such tier of tests.
+    UnknownTier(String),
+    /// The option stands at the end, without its value.
+    MissingValue(&'static str),
+    /// The option's value is not a number in its range.
+    BadRuns(String),
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UsageError::NoCommand => f.write_str("no command given"),
+            UsageError::UnknownCommand(name) => write!(f, "there is no command `{name}`"),
+            UsageError::UnknownOption { command, option } => {
+                write!(f, "`{command}` has no option `{option}`")
+            }
+            UsageError::UnexpectedArgument { command, argument } => {
+                write!(f, "`{command}` takes no argument `{argument}`")
+            }
+            UsageError::UnknownTier(name) => {
+                let names: Vec<&str> = TIERS.iter().map(|tier| tier.name).collect();
+                write!(f, "there is no tier `{name}` (there is: {})", names.join(", "))
+            }
+            UsageError::MissingValue(option) => write!(f, "`{option}` needs a value"),
+            UsageError::BadRuns(value) => {
+                write!(f, "`--runs {value}`: give a whole number from 1 to {MAX_RUNS}")
+            }
+        }
+    }
+}
+
+/// Whether an environment variable with this value is a yes: set, not empty, and not `0`.
+#[must_use]
+pub fn is_set(value: Option<&OsStr>) -> bool {
+    value.is_some_and(|value| !value.is_empty() && value != "0")
+}
+
+/// Parses the arguments after the program's name.
+///
+/// `strict` is what the environment asks for; see [`STRICT_VARIABLE`].
+pub fn parse(args: &[OsString], strict: bool) -> Result<Command, UsageError> {
+    let Some((name, rest)) = args.split_first() else {
+        return Err(UsageError::NoCommand);
+    };
+    let name = name.to_string_lossy();
+    if name == "aictl" {
+        // All that follows is aictl's, `--help` included.
+        return Ok(Command::Aictl(rest.to_vec()));
+    }
+    let asks_for_help = rest.iter().any(|arg| arg == "--help" || arg == "-h");
+    match name.as_ref() {
+        "help" | "--help" | "-h" => Ok(Command::Help),
+        "test" | "check" | "bench" if asks_for_help => Ok(Command::Help),
+        "test" => parse_test(rest, strict).map(Command::Test),
+        "check" => parse_check(rest),
+        "bench" => parse_bench(rest).map(Command::Bench),
+        _ => Err(UsageError::UnknownCommand(name.into_owned())),
+    }
+}
+
+fn parse_test(args: &[OsString], strict: bool) -> Result<TestOptions, UsageError> {
+    let mut strict = strict;
+    let mut asked = Vec::new();
+    for arg in args {
+        let arg = arg.to_string_lossy();
+        if arg == "--strict" {
+            strict = true;
+        } else if arg.starts_with('-') {
+            return Err(UsageError::UnknownOption { command: "test", option: arg.into_owned() });
+        } else if TIERS.iter().any(|tier| tier.name == arg) {
+            asked.push(arg.into_owned());
+        } else {
+            return Err(UsageError::UnknownTier(arg.into_owned()));
+        }
+    }
+    let tiers = TIERS.iter().map(|tier| tier.name);
+    let tiers = tiers.filter(|name| asked.is_empty() || asked.iter().any(|a| a == name)).collect();
+    Ok(TestOptions { strict, tiers })
+}
+
+fn parse_check(args: &[OsString]) -> Result<Command, UsageError> {
+    args.first().map_or(Ok(Command::Check), |arg| Err(surplus("check", arg)))
+}
+
+fn parse_bench(args: &[OsString]) -> Result<BenchOptions, UsageError> {
+    let mut options = BenchOptions::default();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let text = arg.to_string_lossy();
+        if text == "--runs" {
+            let value = args.next().ok_or(UsageError::MissingValue("--runs"))?;
+            options.runs = parse_runs(&value.to_string_lossy())?;
+        } else if let Some(value) = text.strip_prefix("--runs=") {
+            options.runs = parse_runs(value)?;
+        } else if text == "--json" {
+            let value = args.next().ok_or(UsageError::MissingValue("--json"))?;
+            options.json = Some(PathBuf::from(value));
+        } else if let Some(value) = text.strip_prefix("--json=") {
+            options.json = Some(PathBuf::from(value));
+        } else if text == "--install" {
+            options.install = Some(true);
+        } else if text == "--no-install" {
+            options.install = Some(false);
+        } else if text == "--guard" {
+            options.guard = true;
+        } else {
+            return Err(surplus("bench", arg));
+        }
+    }
+    Ok(options)
+}
+
+fn parse_runs(value: &str) -> Result<u32, UsageError> {
+    match value.parse::<u32>() {
+        Ok(runs) if (1..=MAX_RUNS).contains(&runs) => Ok(runs),
+        _ => Err(UsageError::BadRuns(value.to_owned())),
+    }
+}
+
+fn surplus(command: &'static str, arg: &OsStr) -> UsageError {
+    let text = arg.to_string_lossy().into_owned();
+    if text.starts_with('-') {
+        UsageError::UnknownOption { command, option: text }
+    } else {
+        UsageError::UnexpectedArgument { command, argument: text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> Vec<OsString> {
+        text.split_whitespace().map(OsString::from).collect()
+    }
+
+    fn all_tiers() -> Vec<&'static str> {
+        TIERS.iter().map(|tier| tier.name).collect()
+    }
+
+    #[test]
+    fn good_command_lines() {
+        let test = |strict, tiers: &[&'static str]| {
+            Command::Test(TestOptions { strict, tiers: tiers.to_vec() })
+        };
+        let bench = BenchOptions::default;
+        let cases = [
+            ("help", Command::Help),
+            ("--help", Command::Help),
+            ("bench --runs 3 --help", Command::Help),
+            ("aictl run --help x.py", Command::Aictl(line("run --help x.py"))),
+            ("aictl", Command::Aictl(vec![])),
+            ("test", test(false, &all_tiers())),
+            ("test --strict", test(true, &all_tiers())),
+            ("test hermetic --strict hermetic", test(true, &["hermetic"])),
+            ("check", Command::Check),
+            ("bench", Command::Bench(bench())),
+            ("bench --runs 7", Command::Bench(BenchOptions { runs: 7, ..bench() })),
+            ("bench --runs=10000", Command::Bench(BenchOptions { runs: 10_000, ..bench() })),
+            (
+                "bench --json out.json --install --guard",
+                Command::Bench(BenchOptions {
+                    json: Some("out.json".into()),
+                    install: Some(true),
+                    guard: true,
+                    ..bench()
+                }),
+            ),
+            (
+                "bench --json=- --no-install",
+                Command::Bench(BenchOptions {
+                    json: Some("-".into()),
+                    install: Some(false),
+                    ..bench()
+                }),
+            ),
+        ];
+        for (text, want) in cases {
+            assert_eq!(parse(&line(text), false), Ok(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_command_lines() {
+        let option = |command, option: &str| UsageError::UnknownOption {
+            command,
+            option: option.to_owned(),
+        };
+        let argument = |command, argument: &str| UsageError::UnexpectedArgument {
+            command,
+            argument: argument.to_owned(),
+        };
+        let cases = [
+            ("", UsageError::NoCommand),
+            ("tests", UsageError::UnknownCommand("tests".into())),
+            ("test --stric", option("test", "--stric")),
+            ("test vmm", UsageError::UnknownTier("vmm".into())),
+            ("check now", argument("check", "now")),
+            ("check --fix", option("check", "--fix")),
+            ("bench --runs", UsageError::MissingValue("--runs")),
+            ("bench --json", UsageError::MissingValue("--json")),
+            ("bench --runs 0", UsageError::BadRuns("0".into())),
+            ("bench --runs=-1", UsageError::BadRuns("-1".into())),
+            ("bench --runs 10001", UsageError::BadRuns("10001".into())),
+            ("bench --runs many", UsageError::BadRuns("many".into())),
+            ("bench 40", argument("bench", "40")),
+            ("bench --fast", option("bench", "--fast")),
+        ];
+        for (text, want) in cases {
+            assert_eq!(parse(&line(text), false), Err(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_environment_can_ask_for_strictness() {
+        for (value, want) in [
+            (None, false),
+            (Some(""), false),
+            (Some("0"), false),
+            (Some("1"), true),
+            (Some("yes"), true),
+        ] {
+            assert_eq!(is_set(value.map(OsStr::new)), want, "{value:?}");
+        }
+        let parsed = parse(&line("test"), true);
+        assert_eq!(parsed, Ok(Command::Test(TestOptions { strict: true, tiers: all_tiers() })));
+    }
+}

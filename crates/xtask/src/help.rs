@@ -1,0 +1,65 @@
+//! `cargo xtask help`: the commands, on one screen.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use crate::args::DEFAULT_RUNS;
+use crate::bench::{GUARD_OVER_BARE, GUARD_OVER_BUBBLEWRAP};
+use crate::failure::Failure;
+use crate::test::TIERS;
+
+/// The list of commands, with their options.
+#[must_use]
+pub fn text() -> String {
+    let mut text = String::from(
+        "usage: cargo xtask COMMAND
+
+  aictl ARGS…                build aictl and run it with ARGS (short: cargo aictl ARGS…)
+  test [--strict] [TIER…]    run the tests; --strict: what could not be run is a failure
+                             (AICTL_TEST_STRICT=1 in the environment does the same)
+",
+    );
+    for tier in TIERS {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{:29}tier {}: {}", "", tier.name, tier.about);
+    }
+    let _ = write!(
+        text,
+        "  check                      format, lint, documentation, licences and sources
+  bench [OPTIONS]            time `aictl run` beside bare python3, bubblewrap, firejail and
+                             systemd-run, in turns
+      --runs N               how often each is timed (default {DEFAULT_RUNS})
+      --json FILE            write the results as JSON (-: to standard output, no table)
+      --install              install absent peers with apt-get (default when root)
+      --no-install           install nothing
+      --guard                fail if aictl run is over {GUARD_OVER_BARE} x bare, or over
+                             {GUARD_OVER_BUBBLEWRAP} x bubblewrap
+  help                       print this
+"
+    );
+    text
+}
+
+/// Prints [`text`] on standard output.
+pub fn print() -> Result<(), Failure> {
+    std::io::stdout().write_all(text().as_bytes()).map_err(Failure::Output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_and_tier_is_listed_and_fits_a_terminal() {
+        let text = text();
+        for name in ["aictl", "test", "check", "bench", "help"] {
+            assert!(text.lines().any(|l| l.starts_with(&format!("  {name} "))), "{name}");
+        }
+        for tier in TIERS {
+            assert!(text.contains(&format!("tier {}: ", tier.name)), "{}", tier.name);
+        }
+        for line in text.lines() {
+            assert!(line.chars().count() <= 100, "{line}");
+        }
+    }
+}

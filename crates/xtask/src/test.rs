@@ -1,0 +1,184 @@
+//! `cargo xtask test`: the tests, tier by tier, and an honest account of what was not run.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use crate::args::{STRICT_VARIABLE, TestOptions};
+use crate::debian::{self, Need};
+use crate::failure::Failure;
+use crate::workspace::{self, Workspace};
+
+/// A tier of tests: what can be run with the same demands on the machine.
+#[derive(Debug)]
+pub struct Tier {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it needs and covers, in a few words.
+    pub about: &'static str,
+    /// Programs without which a part of the tier cannot run.
+    needs: &'static [Need],
+    run: fn(&Workspace, bool) -> Result<(), Failure>,
+}
+
+/// All tiers, in the order in which they run.
+pub const TIERS: &[Tier] = &[Tier {
+    name: "hermetic",
+    about: "no root, no systemd: units, tables, the real sandbox",
+    needs: &[
+        Need { program: "bash", package: "bash" },
+        Need { program: "node", package: "nodejs" },
+        Need { program: "python3", package: "python3" },
+    ],
+    run: hermetic,
+}];
+
+/// What became of a tier.
+#[derive(Debug)]
+struct Report {
+    tier: &'static str,
+    failure: Option<String>,
+    /// Each part that could not run, and why.
+    not_run: Vec<String>,
+}
+
+/// Runs the tiers asked for and prints the summary; true if all is well.
+///
+/// # Errors
+/// Only if standard output cannot be written; a failing tier is in the summary.
+pub fn run(workspace: &Workspace, options: &TestOptions) -> Result<bool, Failure> {
+    let tiers = TIERS.iter().filter(|tier| options.tiers.contains(&tier.name));
+    let reports: Vec<Report> =
+        tiers.map(|tier| run_tier(workspace, tier, options.strict)).collect();
+    let (text, ok) = summary(&reports, options.strict);
+    std::io::stdout().write_all(text.as_bytes()).map_err(Failure::Output)?;
+    Ok(ok)
+}
+
+fn run_tier(workspace: &Workspace, tier: &Tier, strict: bool) -> Report {
+    let missing = debian::provide(tier.needs, debian::can_install());
+    let not_run = missing.iter().map(|missing| format!("what needs {missing}")).collect();
+    let failure = (tier.run)(workspace, strict).err().map(|failure| failure.to_string());
+    Report { tier: tier.name, failure, not_run }
+}
+
+/// All that needs neither root nor a system manager: `cargo test`, with the programs at hand.
+fn hermetic(workspace: &Workspace, strict: bool) -> Result<(), Failure> {
+    // The programs that the tests start.
+    let build = ["build", "--workspace", "--bins"];
+    workspace::run(cargo(workspace, strict, &build), "cargo build --workspace --bins")?;
+    // The pair that can leave layers off, for the test of the tests. In a directory of its own:
+    // beside the others it would take the place of the real one.
+    let weak = workspace.target.join("weak");
+    let mut command = cargo(
+        workspace,
+        strict,
+        &["build", "-p", "aictl", "-p", "aictl-sandbox", "--features", "aictl-sandbox/weaken"],
+    );
+    command.arg("--target-dir").arg(&weak);
+    workspace::run(command, "cargo build --features aictl-sandbox/weaken")?;
+    // Every failure of a run is worth knowing, not only the first.
+    let mut command = cargo(workspace, strict, &["test", "--workspace", "--no-fail-fast"]);
+    command
+        .env("AICTL_BIN_DIR", workspace.target.join("debug"))
+        .env("AICTL_WEAK_BIN_DIR", weak.join("debug"));
+    if strict {
+        command.env(STRICT_VARIABLE, "1");
+    } else {
+        command.env_remove(STRICT_VARIABLE);
+    }
+    workspace::run(command, "cargo test --workspace")
+}
+
+/// A cargo command; a strict one also takes care that `Cargo.lock` is up to date.
+fn cargo(workspace: &Workspace, strict: bool, args: &[&str]) -> std::process::Command {
+    let mut command = workspace.cargo(args);
+    if strict {
+        command.arg("--locked");
+    }
+    command
+}
+
+/// The account at the end, and whether all is well: nothing failed and, if `strict`, all was run.
+fn summary(reports: &[Report], strict: bool) -> (String, bool) {
+    let mut text = String::from("\n");
+    let mut ok = true;
+    for Report { tier, failure, not_run } in reports {
+        let (passed, verdict) = match (failure, not_run.is_empty()) {
+            (Some(_), _) => (false, "failed"),
+            (None, true) => (true, "passed"),
+            (None, false) if strict => (false, "failed: not all of it was run"),
+            (None, false) => (true, "passed, but not all of it was run"),
+        };
+        ok &= passed;
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{tier}: {verdict}");
+        if let Some(why) = failure {
+            let _ = writeln!(text, "  {why}");
+        }
+        for what in not_run {
+            let _ = writeln!(text, "  not run: {what}");
+        }
+    }
+    (text, ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(failure: Option<&str>, not_run: &[&str]) -> Report {
+        Report {
+            tier: "hermetic",
+            failure: failure.map(str::to_owned),
+            not_run: not_run.iter().map(|what| (*what).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn the_summary_says_what_was_not_run() {
+        let part = "what needs node is not installed";
+        for (report, strict, text, ok) in [
+            (report(None, &[]), false, "\nhermetic: passed\n", true),
+            (report(None, &[]), true, "\nhermetic: passed\n", true),
+            (
+                report(None, &[part]),
+                false,
+                "\nhermetic: passed, but not all of it was run\n  not run: what needs node is not \
+                 installed\n",
+                true,
+            ),
+            (
+                report(None, &[part]),
+                true,
+                "\nhermetic: failed: not all of it was run\n  not run: what needs node is not \
+                 installed\n",
+                false,
+            ),
+            (
+                report(Some("`cargo test` failed"), &[part]),
+                false,
+                "\nhermetic: failed\n  `cargo test` failed\n  not run: what needs node is not \
+                 installed\n",
+                false,
+            ),
+        ] {
+            assert_eq!(summary(&[report], strict), (text.to_owned(), ok));
+        }
+    }
+
+    #[test]
+    fn one_failed_tier_fails_the_whole() {
+        let reports = [report(Some("no"), &[]), report(None, &[])];
+        let (text, ok) = summary(&reports, false);
+        assert!(!ok, "{text}");
+        assert_eq!(text, "\nhermetic: failed\n  no\nhermetic: passed\n");
+    }
+
+    #[test]
+    fn tiers_have_names_of_their_own() {
+        let mut names: Vec<&str> = TIERS.iter().map(|tier| tier.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), TIERS.len());
+    }
+}
