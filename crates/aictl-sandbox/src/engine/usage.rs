@@ -3,7 +3,8 @@
 
 use std::{
     collections::HashMap,
-    fs,
+    fs::{self, File},
+    io::Read,
     os::fd::{AsRawFd, OwnedFd},
     path::PathBuf,
     time::Duration,
@@ -171,7 +172,10 @@ impl ProcMeter {
     }
 
     fn read(&self, pid: u32, file: &str) -> Option<String> {
-        let bytes = fs::read(self.root.join(pid.to_string()).join(file)).ok()?;
+        let mut file = File::open(self.root.join(pid.to_string()).join(file)).ok()?;
+        // Room for all of it at once: /proc makes the text anew for every read.
+        let mut bytes = Vec::with_capacity(4096);
+        file.read_to_end(&mut bytes).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
