@@ -17,4 +17,4 @@ mod stage;
 mod sys;
 mod weaken;
 
-pub use sys::{ignore_signal, sealed_memfd};
+pub use sys::{ignore_signal, sealed_memfd, stdout_was_closed};

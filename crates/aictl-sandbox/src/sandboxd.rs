@@ -1,7 +1,8 @@
 //! sandboxd: gives up every privilege, then turns jobs into outcomes.
 //!
 //! As the program `aictl-sandboxd` it is socket-activated (sd_listen_fds(3)), and serves every
-//! connection in a thread of its own, strictly: a missing layer is an error. Embedded, it is a
+//! connection in a thread of its own, strictly: a missing layer is an
+//! error unless its unit says otherwise. Embedded, it is a
 //! child process of its one client, and serves one job.
 
 use std::{
@@ -57,6 +58,7 @@ Usage: aictl-sandboxd [OPTIONS]
 
   --interpreter RUNTIME=PATH an interpreter to offer: python, bash or node
   --allow-uid UID            serve this user too, besides our own and root
+  --allow-missing            list a layer that this machine lacks, instead of refusing
   --max-runs N               serve so many runs at a time (64)
   --print-syscalls           print the list of system calls and what happens to each
   --help, --version
@@ -75,6 +77,7 @@ enum Command {
 struct Options {
     interpreters: Vec<(Runtime, PathBuf)>,
     allowed_uids: Vec<u32>,
+    allow_missing: bool,
     max_runs: usize,
 }
 
@@ -110,8 +113,12 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
 
 /// Reads the command line, without the program's name.
 fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, StartError> {
-    let mut options =
-        Options { interpreters: Vec::new(), allowed_uids: Vec::new(), max_runs: MAX_RUNS };
+    let mut options = Options {
+        interpreters: Vec::new(),
+        allowed_uids: Vec::new(),
+        allow_missing: false,
+        max_runs: MAX_RUNS,
+    };
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
         let mut value =
@@ -130,6 +137,7 @@ fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, StartError> 
                 let wrong = |_| StartError::Usage(format!("{value:?} is not a user id"));
                 options.allowed_uids.push(value.parse().map_err(wrong)?);
             }
+            "--allow-missing" => options.allow_missing = true,
             "--max-runs" => {
                 let value = value()?;
                 let number = value.parse().ok().filter(|n| (1..=4096).contains(n));
@@ -192,7 +200,7 @@ fn serve(options: Options) -> Result<(), StartError> {
         let found = interpreter::inspect(*runtime, path).map_err(StartError::Interpreter)?;
         interpreters.push(found);
     }
-    let (engine, identity) = start(interpreters, true)?;
+    let (engine, identity) = start(interpreters, !options.allow_missing)?;
     listen(engine, identity, options, listener)
 }
 
@@ -325,13 +333,13 @@ fn accept_all(service: &Arc<Service>, listener: &OwnedFd) -> io::Error {
         let start = std::thread::Builder::new().stack_size(256 * 1024);
         let _refused = start.spawn(move || match place {
             Some(place) => serve_client(&place.0.engine, client.as_fd()),
-            None => answer(
-                client.as_fd(),
-                &Reply::Rejected(Rejection {
-                    kind: RejectKind::LimitExceeded,
-                    message: "too many runs at a time: try again when one has ended".to_owned(),
-                }),
-            ),
+            None => {
+                // Unread, the request would reset the connection before the answer is read.
+                let _request = receive_job(client.as_fd());
+                let message = "too many runs at a time: try again when one has ended".to_owned();
+                let rejection = Rejection { kind: RejectKind::LimitExceeded, message };
+                answer(client.as_fd(), &Reply::Rejected(rejection));
+            }
         });
     }
 }

@@ -721,8 +721,89 @@ pub fn sealed_memfd(bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
+/// Whether standard output was closed when this process started. The standard library opens
+/// /dev/null in its place before `main`, so this is looked at before that.
+#[must_use]
+pub fn stdout_was_closed() -> bool {
+    // Naming it makes the linker keep it.
+    std::hint::black_box(&raw const LOOK_AT_START);
+    STDOUT_WAS_CLOSED.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+static STDOUT_WAS_CLOSED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// Called by the dynamic linker before `main` (elf(5), `.init_array`).
+// SAFETY: the section holds pointers to functions of this type, and nothing else.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK_AT_START: extern "C" fn() = look_at_start;
+
+extern "C" fn look_at_start() {
+    // SAFETY: takes numbers; makes one system call and stores one flag, which needs no runtime.
+    let closed = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) } < 0;
+    STDOUT_WAS_CLOSED.store(closed, std::sync::atomic::Ordering::Relaxed);
+}
+
 /// The kernel's errno as an [`io::Error`], for messages.
 #[must_use]
 pub fn io_error(errno: Errno) -> io::Error {
     io::Error::from_raw_os_error(errno as i32)
+}
+
+/// For tests: an allocator that ends any other process than the one that armed it, so that an
+/// allocation between clone and exec does not go unseen.
+#[cfg(test)]
+pub mod alloc_guard {
+    use std::{
+        alloc::{GlobalAlloc, Layout, System},
+        sync::atomic::{AtomicI32, Ordering::SeqCst},
+    };
+
+    /// The process that may allocate; 0 lets all.
+    static OWNER: AtomicI32 = AtomicI32::new(0);
+
+    struct Guarded;
+
+    #[global_allocator]
+    static ALLOCATOR: Guarded = Guarded;
+
+    /// From now on only this process may allocate or free.
+    pub fn arm() {
+        OWNER.store(super::own_pid(), SeqCst);
+    }
+
+    /// Whether an allocation made now would be allowed; what a test of the guard looks at.
+    pub fn allowed() -> bool {
+        let owner = OWNER.load(SeqCst);
+        owner == 0 || owner == super::own_pid()
+    }
+
+    fn check() {
+        if !allowed() {
+            super::exit_now(99);
+        }
+    }
+
+    // SAFETY: hands everything on to the system's allocator, or does not return.
+    unsafe impl GlobalAlloc for Guarded {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            check();
+            // SAFETY: the caller keeps the contract of `alloc`.
+            unsafe { System.alloc(layout) }
+        }
+
+        unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+            check();
+            // SAFETY: the caller keeps the contract of `dealloc`.
+            unsafe { System.dealloc(at, layout) }
+        }
+    }
+}
+
+/// For tests: this process's id, by a system call and from no cache.
+#[cfg(test)]
+fn own_pid() -> i32 {
+    // SAFETY: takes nothing and cannot fail.
+    let pid = unsafe { libc::syscall(libc::SYS_getpid) };
+    i32::try_from(pid).unwrap_or(-1)
 }

@@ -17,6 +17,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return args::explain(&error),
     };
+    if aictl_sandbox::stdout_was_closed() {
+        message::error("standard output is closed: give it somewhere to go, such as >/dev/null");
+        return ExitCode::from(aictl_api::exit::INTERNAL);
+    }
     let code = match &cli.command {
         args::Command::Run(run) => run::main(&cli.global, run),
         args::Command::Doctor => doctor::main(&cli.global),

@@ -226,14 +226,6 @@ fn restrict(plan: &mut Plan) -> Result<(), Failed> {
     sys::reset_signals();
     prctl::set_pdeathsig(Signal::SIGKILL).at(Step::Session)?;
     chdir(plan.work.as_c_str()).at(Step::Session)?;
-    for &(resource, limit) in &plan.rlimits {
-        match setrlimit(resource, limit, limit) {
-            // The caller's own hard limit is lower still.
-            Err(Errno::EPERM) => Ok(()),
-            other => other,
-        }
-        .at(Step::Rlimits)?;
-    }
     apply_landlock(plan)?;
     // The last use of any other descriptor is over.
     if plan.result >= 0 {
@@ -241,6 +233,15 @@ fn restrict(plan: &mut Plan) -> Result<(), Failed> {
         sys::close_from(RESULT_FD as u32 + 1).at(Step::CloseFds)?;
     } else {
         sys::close_from(RESULT_FD as u32).at(Step::CloseFds)?;
+    }
+    // Only now, when this process has no more open files than it may have.
+    for &(resource, limit) in &plan.rlimits {
+        match setrlimit(resource, limit, limit) {
+            // The caller's own hard limit is lower still.
+            Err(Errno::EPERM) => Ok(()),
+            other => other,
+        }
+        .at(Step::Rlimits)?;
     }
     if let Some(filter) = &plan.seccomp {
         seccompiler::apply_filter(filter).map_err(|_| (Step::Seccomp, Errno::last()))?;

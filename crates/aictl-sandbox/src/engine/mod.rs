@@ -10,6 +10,8 @@ mod script;
 mod seccomp;
 mod step;
 mod supervise;
+#[cfg(test)]
+mod tests;
 mod usage;
 
 use std::{collections::HashMap, fs::File, io, os::fd::OwnedFd};

@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn cpu_time_never_runs_backwards() {
-        let own = fs::File::open("/proc").unwrap();
+        let own = File::open("/proc").unwrap();
         let mut meter = ProcMeter::new(own.into(), Vec::new());
         meter.ticks_per_second = 100;
         // Process id, own ticks, ticks of children waited for.
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn this_machine_can_be_measured() {
-        let own = fs::File::open("/proc").unwrap();
+        let own = File::open("/proc").unwrap();
         let mut meter = ProcMeter::new(own.into(), Vec::new());
         let usage = meter.sample(u64::MAX);
         assert!(usage.memory > 0 && usage.tasks > 0, "{usage:?}");

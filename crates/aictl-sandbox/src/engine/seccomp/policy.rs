@@ -140,6 +140,17 @@ const MMAPS_WATCHED: &[Case] = &[
     &[Masked(3, MAP_FLAGS, libc::MAP_ANONYMOUS as u64)],
 ];
 
+/// Options of socket(7), which servers set as a matter of habit.
+const SOCKOPTS: &[Case] = &[
+    &[Is(2, libc::SO_REUSEADDR as u32)],
+    &[Is(2, libc::SO_REUSEPORT as u32)],
+    &[Is(2, libc::SO_KEEPALIVE as u32)],
+    &[Is(2, libc::SO_LINGER as u32)],
+    &[Is(2, libc::SO_PASSCRED as u32)],
+    &[Is(2, libc::SO_RCVTIMEO as u32)],
+    &[Is(2, libc::SO_SNDTIMEO as u32)],
+];
+
 /// prctl(2) options.
 const PRCTLS: &[Case] = &[
     &[Is(0, libc::PR_SET_NAME as u32)],
@@ -183,9 +194,10 @@ const STANDARD: &[Group] = &[
     group!(Verdict::Allow, "who and where one is": getuid=102 geteuid=107 getgid=104 getegid=108 getresuid=118 getresgid=120 getgroups=115 capget=125 uname=63 sysinfo=99 getcpu=309 getrandom=318 getrusage=98),
     group!(Verdict::Allow, "limits, which can only be lowered": getrlimit=97 setrlimit=160),
     group!(Verdict::Allow, "scheduling of the process itself": sched_yield=24 sched_getaffinity=204 sched_getparam=143 sched_getscheduler=145 sched_getattr=315 sched_get_priority_max=146 sched_get_priority_min=147 sched_rr_get_interval=148 getpriority=140 ioprio_get=252),
-    group!(Verdict::Allow, "unix sockets inside the sandbox; socket(2) below allows no others": connect=42 accept=43 accept4=288 bind=49 listen=50 shutdown=48 getsockname=51 getpeername=52 getsockopt=55 setsockopt=54 sendto=44 recvfrom=45 sendmsg=46 recvmsg=47 sendmmsg=307 recvmmsg=299),
+    group!(Verdict::Allow, "unix sockets inside the sandbox; socket(2) below allows no others": connect=42 accept=43 accept4=288 bind=49 listen=50 shutdown=48 getsockname=51 getpeername=52 getsockopt=55 sendto=44 recvfrom=45 sendmsg=46 recvmsg=47 sendmmsg=307 recvmmsg=299),
     group!(Verdict::Args(&[&[Is(0, AF_UNIX)]], EPERM), "a socket for the sandbox's own processes; a network would lead out": socket=41 socketpair=53),
     group!(Verdict::Args(&[&[Masked(0, NEW_NAMESPACES, 0)]], EPERM), "a process or thread, but no new namespace: its capabilities would open the kernel": clone=56),
+    group!(Verdict::Args(SOCKOPTS, EPERM), "harmless options of unix sockets; none that makes room nobody counts, or loads a filter into the kernel": setsockopt=54),
     group!(Verdict::Args(FCNTLS, EPERM), "flags and locks of descriptors": fcntl=72),
     group!(Verdict::Args(IOCTLS, ENOTTY), "a few harmless requests; TIOCSTI and TIOCLINUX would type into a terminal": ioctl=16),
     group!(Verdict::Args(PRCTLS, EPERM), "names, dumpability and the like of the process itself": prctl=157),

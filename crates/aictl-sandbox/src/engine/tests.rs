@@ -1,0 +1,96 @@
+//! The engine as a whole, in this process: many sandboxes from many threads at once.
+
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    thread,
+};
+
+use aictl_api::{limits::Limits, run::Outcome};
+use nix::{sys::socket::MsgFlags, unistd};
+
+use super::{Engine, run};
+use crate::{
+    identity::Identity,
+    interpreter::{self, Runtime},
+    protocol::{Job, Profile, Reply, RequestId, RunRecord, ScriptArgs, ScriptName},
+    socket,
+    stage::Staged,
+    sys::{self, alloc_guard},
+};
+
+fn engine() -> Engine {
+    let python = interpreter::inspect(Runtime::Python, Path::new("/usr/bin/python3")).unwrap();
+    let identity = Identity { uid: unistd::getuid().as_raw(), gid: unistd::getgid().as_raw() };
+    Engine::new(identity, [python], Staged::default(), false).unwrap()
+}
+
+fn job() -> Job {
+    Job {
+        request_id: RequestId::from_bytes([7; 16]),
+        name: ScriptName::fallback(),
+        runtime: Runtime::Python,
+        args: ScriptArgs::default(),
+        limits: Limits::default(),
+        profile: Profile::Standard,
+        want_result: true,
+        stdin: false,
+    }
+}
+
+/// Runs a script, and returns the record with its standard output.
+fn run_script(engine: &Engine, script: &str) -> (RunRecord, Vec<u8>) {
+    let (ours, theirs) = socket::pair().unwrap();
+    let fds: Vec<OwnedFd> = vec![sys::sealed_memfd(script.as_bytes()).unwrap()];
+    let record = run(engine, theirs.as_fd(), &job(), fds).unwrap();
+    let mut printed = Vec::new();
+    while let Ok(packet) = socket::receive(ours.as_fd(), MsgFlags::MSG_DONTWAIT) {
+        if let Reply::Output(_, bytes) = Reply::decode(&packet.bytes).unwrap() {
+            printed.extend(bytes);
+        }
+    }
+    (record, printed)
+}
+
+/// Between clone and exec only one thread of many exists: a lock that another one held would
+/// never be released. Here others allocate all the time, and the guard ends any process but this
+/// one that allocates at all; then the program would never run.
+#[test]
+fn nothing_is_allocated_between_clone_and_exec() {
+    let engine = engine();
+    let done = AtomicBool::new(false);
+    alloc_guard::arm();
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(SeqCst) {
+                    std::hint::black_box(vec![0u8; 1000]);
+                }
+            });
+        }
+        let runners: Vec<_> = (0..3)
+            .map(|runner| {
+                let engine = &engine;
+                scope.spawn(move || {
+                    for turn in 0..5 {
+                        let script = format!("print({runner}, {turn})\nresult = {turn}");
+                        let (record, printed) = run_script(engine, &script);
+                        assert_eq!(record.outcome, Outcome::Exited, "{record:?}");
+                        assert_eq!(record.exit_code, Some(0), "{record:?}");
+                        assert_eq!(printed, format!("{runner} {turn}\n").into_bytes());
+                        assert_eq!(record.result, Some(turn.into()));
+                    }
+                })
+            })
+            .collect();
+        let results: Vec<_> = runners.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        done.store(true, SeqCst);
+        assert!(results.iter().all(Result::is_ok));
+    });
+}
+
+#[test]
+fn the_guard_tells_processes_apart() {
+    assert!(alloc_guard::allowed());
+}

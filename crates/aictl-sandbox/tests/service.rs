@@ -1,0 +1,297 @@
+//! The program `aictl-sandboxd` as systemd starts it: many runs, hostile clients, nothing left.
+
+use std::{
+    fs,
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::fs::PermissionsExt,
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering::SeqCst},
+    thread,
+};
+
+use aictl_api::{limits::Limits, run::Outcome};
+use aictl_sandbox::{
+    client::Connection,
+    interpreter::Runtime,
+    protocol::{
+        Job, Profile, RejectKind, Reply, Request, RequestId, RunRecord, ScriptArgs, ScriptName,
+    },
+    sealed_memfd,
+};
+use nix::{
+    sys::socket::{
+        AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, bind,
+        connect, listen, send, sendmsg, socket,
+    },
+    unistd,
+};
+
+/// A sandboxd with a socket of its own.
+struct Service {
+    child: Child,
+    directory: PathBuf,
+}
+
+impl Service {
+    fn start(options: &[&str]) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("sandboxd-{}-{}", std::process::id(), NEXT.fetch_add(1, SeqCst));
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir(&directory).unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+        let listener = seqpacket();
+        bind(listener.as_raw_fd(), &UnixAddr::new(&directory.join("socket")).unwrap()).unwrap();
+        listen(&listener, Backlog::new(128).unwrap()).unwrap();
+        // As systemd passes it: descriptor 3, and the process's own id.
+        let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\" 3<&0 0</dev/null";
+        let child = Command::new("/bin/sh")
+            .args(["-c", script, env!("CARGO_BIN_EXE_aictl-sandboxd")])
+            .args(["--interpreter", "python=/usr/bin/python3"])
+            .args(options)
+            .env_clear()
+            .stdin(Stdio::from(listener))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { child, directory }
+    }
+
+    fn connect(&self) -> OwnedFd {
+        let client = seqpacket();
+        let address = UnixAddr::new(&self.directory.join("socket")).unwrap();
+        connect(client.as_raw_fd(), &address).unwrap();
+        client
+    }
+
+    fn run(&self, script: &str) -> Result<RunRecord, RejectKind> {
+        let connection = Connection::from_socket(self.connect());
+        let memfd = sealed_memfd(script.as_bytes()).unwrap();
+        connection.submit(&job(), memfd.as_fd(), None).unwrap();
+        loop {
+            match connection.receive().unwrap() {
+                Reply::Output(..) => {}
+                Reply::Done(record) => return Ok(*record),
+                Reply::Rejected(rejection) => {
+                    eprintln!("rejected: {}", rejection.message);
+                    return Err(rejection.kind);
+                }
+            }
+        }
+    }
+
+    fn proc(&self) -> PathBuf {
+        Path::new("/proc").join(self.child.id().to_string())
+    }
+
+    /// Open descriptors, threads and mounts of sandboxd, and its children; `None` where only root
+    /// may look.
+    fn holdings(&self) -> Option<(usize, usize, usize, String)> {
+        let count = |name: &str| Some(fs::read_dir(self.proc().join(name)).ok()?.count());
+        let mounts = fs::read_to_string(self.proc().join("mountinfo")).ok()?.lines().count();
+        let main = self.proc().join(format!("task/{}/children", self.child.id()));
+        Some((count("fd")?, count("task")?, mounts, fs::read_to_string(main).ok()?))
+    }
+
+    fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(self.proc().join("status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+        let _removed = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// How the run of a connection ends, whatever it still prints.
+fn outcome(connection: &Connection) -> Outcome {
+    loop {
+        match connection.receive().unwrap() {
+            Reply::Output(..) => {}
+            Reply::Done(record) => return record.outcome,
+            Reply::Rejected(rejection) => panic!("{}", rejection.message),
+        }
+    }
+}
+
+fn seqpacket() -> OwnedFd {
+    socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap()
+}
+
+fn job() -> Job {
+    Job {
+        request_id: RequestId::from_bytes([9; 16]),
+        name: ScriptName::try_from("a.py".to_owned()).unwrap(),
+        runtime: Runtime::Python,
+        args: ScriptArgs::default(),
+        limits: Limits::default(),
+        profile: Profile::Standard,
+        want_result: false,
+        stdin: false,
+    }
+}
+
+/// As a service sandboxd insists on every layer; where this machine lacks one, that is what it
+/// says, and there is nothing more to see here.
+fn complete(service: &Service) -> bool {
+    match service.run("print(1)") {
+        Ok(record) => {
+            assert_eq!(record.outcome, Outcome::Exited);
+            true
+        }
+        Err(kind) => {
+            assert_eq!(kind, RejectKind::Unavailable);
+            false
+        }
+    }
+}
+
+/// How a service is started that takes the machine as it is.
+const LENIENT: &[&str] = &["--allow-missing"];
+
+#[test]
+fn as_a_service_a_missing_layer_is_an_error() {
+    let service = Service::start(&[]);
+    if complete(&service) {
+        assert!(service.run("print(1)").unwrap().missing.is_empty());
+    }
+}
+
+#[test]
+fn a_thousand_runs_fifty_at_a_time_leave_nothing() {
+    let service = Service::start(LENIENT);
+    let rounds = |runs: usize| {
+        thread::scope(|scope| {
+            let mut threads = Vec::new();
+            for _ in 0..50 {
+                threads.push(scope.spawn(|| {
+                    for _ in 0..runs / 50 {
+                        let record = service.run("print(1)").unwrap();
+                        assert_eq!(record.outcome, Outcome::Exited, "{record:?}");
+                        assert_eq!(record.exit_code, Some(0), "{record:?}");
+                    }
+                }));
+            }
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+        });
+    };
+    // Until every thread has had a stack and a heap of its own, memory still grows.
+    rounds(100);
+    settle(&service);
+    let (before, memory) = (service.holdings(), service.resident_kib());
+    rounds(1000);
+    settle(&service);
+    assert_eq!(service.holdings(), before);
+    let after = service.resident_kib();
+    assert!(after < memory + 2048, "{memory} KiB before, {after} KiB after a thousand runs");
+}
+
+/// Waits until the threads of all runs have ended, which they do just after their last packet.
+fn settle(service: &Service) {
+    while fs::read_dir(service.proc().join("task")).unwrap().count() > 1 {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn more_runs_than_allowed_are_refused_at_once() {
+    let service = Service::start(&[LENIENT[0], "--max-runs", "1"]);
+    let connection = Connection::from_socket(service.connect());
+    let memfd = sealed_memfd(b"print('on', flush=True)\nimport signal; signal.pause()").unwrap();
+    connection.submit(&job(), memfd.as_fd(), None).unwrap();
+    assert!(matches!(connection.receive().unwrap(), Reply::Output(..)));
+    assert_eq!(service.run("print(1)").unwrap_err(), RejectKind::LimitExceeded);
+    connection.cancel();
+    assert_eq!(outcome(&connection), Outcome::Cancelled);
+    settle(&service);
+    assert!(service.run("print(1)").is_ok());
+}
+
+#[test]
+fn hostile_clients_get_an_answer_or_nothing_and_harm_nobody() {
+    let service = Service::start(LENIENT);
+    let good = Request::Run(Box::new(job())).encode();
+    let script = || sealed_memfd(b"print(1)").unwrap();
+    let open = |path: &str| OwnedFd::from(fs::File::open(path).unwrap());
+    let (pipe, _writer) = unistd::pipe().unwrap();
+    let cases: Vec<(&str, &[u8], Vec<OwnedFd>)> = vec![
+        ("an empty packet", b"", vec![]),
+        ("garbage", b"\xff\xfe garbage", vec![]),
+        ("another version", b"ai\x09\x01{}", vec![script()]),
+        ("no script", &good, vec![]),
+        ("too many descriptors", &good, vec![script(), script(), script(), script()]),
+        ("a stdin that was not announced", &good, vec![script(), script()]),
+        ("a pipe as script", &good, vec![pipe]),
+        ("a device as script", &good, vec![open("/dev/zero")]),
+        ("a directory as script", &good, vec![open("/")]),
+        ("a plain file as script", &good, vec![open("/etc/passwd")]),
+        ("an empty script", &good, vec![sealed_memfd(b"").unwrap()]),
+        ("a script over the limit", &good, vec![sealed_memfd(&vec![b'#'; (1 << 20) + 1]).unwrap()]),
+    ];
+    for (what, bytes, fds) in cases {
+        let client = service.connect();
+        let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+        let rights = [ControlMessage::ScmRights(&raw)];
+        let control = if raw.is_empty() { &[][..] } else { &rights[..] };
+        let parts = [std::io::IoSlice::new(bytes)];
+        sendmsg::<()>(client.as_raw_fd(), &parts, control, MsgFlags::empty(), None).unwrap();
+        match Connection::from_socket(client).receive() {
+            Ok(Reply::Rejected(rejection)) => {
+                assert_eq!(rejection.kind, RejectKind::Invalid, "{what}: {}", rejection.message);
+            }
+            Ok(other) => panic!("{what}: {other:?}"),
+            Err(_) => {}
+        }
+    }
+    // One that goes away in the middle, and one that never says anything, hold nobody up.
+    let silent = service.connect();
+    drop(service.connect());
+    let gone = Connection::from_socket(service.connect());
+    let memfd = sealed_memfd(b"print(1, flush=True)\nimport signal; signal.pause()").unwrap();
+    gone.submit(&job(), memfd.as_fd(), None).unwrap();
+    assert!(matches!(gone.receive().unwrap(), Reply::Output(..)));
+    drop(gone);
+    assert_eq!(service.run("print(2)").unwrap().outcome, Outcome::Exited);
+    // A second job on a connection ends the first.
+    let twice = service.connect();
+    let connection = Connection::from_socket(twice.try_clone().unwrap());
+    connection.submit(&job(), memfd.as_fd(), None).unwrap();
+    assert!(matches!(connection.receive().unwrap(), Reply::Output(..)));
+    send(twice.as_raw_fd(), &good, MsgFlags::empty()).unwrap();
+    assert_eq!(outcome(&connection), Outcome::Cancelled);
+    drop(silent);
+    settle(&service);
+}
+
+#[test]
+fn another_user_is_not_served() {
+    if !unistd::geteuid().is_root() {
+        eprintln!("not run: only root can be another user");
+        assert!(std::env::var_os("AICTL_TEST_STRICT").is_none());
+        return;
+    }
+    let service = Service::start(LENIENT);
+    // The other user may reach the socket, and is still not answered.
+    let socket = service.directory.join("socket");
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o777)).unwrap();
+    let client = "import socket, sys\ns = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n\
+                  s.connect(sys.argv[1])\ntry:\n    s.send(b'ai\\x01\\x02')\nexcept BrokenPipeError:\n    pass\n\
+                  try:\n    print(s.recv(100))\nexcept ConnectionResetError:\n    print(b'')";
+    let ask = |uid: &str| {
+        let output = Command::new("setpriv")
+            .args(["--reuid", uid, "--regid", uid, "--clear-groups", "/usr/bin/python3", "-c"])
+            .args([client, socket.to_str().unwrap()])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(ask("12345"), "b''\n");
+    assert!(service.run("print(1)").is_ok());
+}

@@ -1,0 +1,170 @@
+//! Output is live, signals end a run cleanly, and nothing is left behind.
+
+mod common;
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    process::{Child, Stdio},
+};
+
+use common::*;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// Starts `aictl run` on a script, with both ends of its streams here.
+fn start(dir: &Dir, options: &[&str], name: &str, script: &str) -> Child {
+    let path = dir.file(name, script);
+    aictl()
+        .arg("run")
+        .args(options)
+        .arg(path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn output_comes_while_the_script_runs() {
+    let dir = Dir::new();
+    // Each line comes only after the answer to the one before it, so that none may wait.
+    let script = "import sys\nprint('one')\nsys.stdin.readline()\nprint('two', end='')\n\
+                  sys.stdout.flush()\nsys.stdin.readline()\nprint('!')";
+    let mut child = start(&dir, &[], "live.py", script);
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "one\n");
+    stdin.write_all(b"go\n").unwrap();
+    let mut two = [0; 3];
+    stdout.read_exact(&mut two).unwrap();
+    assert_eq!(&two, b"two");
+    stdin.write_all(b"go\n").unwrap();
+    line.clear();
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "!\n");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_signal_ends_the_run_and_leaves_nothing() {
+    let dir = Dir::new();
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143), (Signal::SIGHUP, 129)] {
+        let marker = format!("{}", 700_000 + std::process::id() + signal as u32);
+        let script = format!(
+            "import os, signal, subprocess\nsignal.signal(2, signal.SIG_IGN)\n\
+             subprocess.Popen(['sleep', '{marker}'], start_new_session=True)\n\
+             print('started')\nsignal.pause()"
+        );
+        let mut child = start(&dir, &[], "wait.py", &script);
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "started\n");
+        assert!(process_with(&marker));
+        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{signal}");
+        assert!(!process_with(&marker), "{signal}");
+    }
+}
+
+#[test]
+fn a_cancelled_run_says_so_in_json() {
+    let dir = Dir::new();
+    let script = "import os, sys, signal\nprint('kept')\nsys.stdin.readline()\nsignal.pause()";
+    let mut child = start(&dir, &["--json"], "wait.py", script);
+    // The script has read the line when it is in the pipe no more: then it has printed too.
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"x\n").unwrap();
+    while unread(&stdin) > 0 {
+        std::thread::yield_now();
+    }
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&json["outcome"], output.status.code()), (&"cancelled".into(), Some(130)));
+    drop(stdin);
+}
+
+/// How many bytes wait in a pipe.
+fn unread(pipe: &impl std::os::fd::AsFd) -> usize {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    // The write end of a pipe tells nothing; the read end of the same pipe does.
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&pipe.as_fd()));
+    let reader = std::fs::File::open(path).unwrap();
+    let mut fds = [PollFd::new(std::os::fd::AsFd::as_fd(&reader), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO).unwrap() as usize
+}
+
+#[test]
+fn killing_aictl_kills_the_sandbox() {
+    let dir = Dir::new();
+    let marker = format!("{}", 800_000 + std::process::id());
+    let script = format!(
+        "import subprocess, signal\nsubprocess.Popen(['sleep', '{marker}'])\n\
+         print('started')\nsignal.pause()"
+    );
+    let mut child = start(&dir, &[], "wait.py", &script);
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // sandboxd holds no copy of our pipe, so its end cannot be awaited on that; the sandbox's
+    // end can: nothing else has the marker on its command line.
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
+    while process_with(&marker) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_survivor_dies_with_the_run() {
+    let marker = format!("{}", 900_000 + std::process::id());
+    let script = format!(
+        "import os, signal, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        \
+         for s in range(1, 65):\n            try: signal.signal(s, signal.SIG_IGN)\n            \
+         except (OSError, ValueError): pass\n        os.execv('/bin/sleep', ['sleep', '{marker}'])\n    \
+         os._exit(0)\nos.wait()\nprint('parent done')"
+    );
+    let report = report(&[], &script);
+    assert_eq!(report["stdout"], "parent done\n");
+    assert!(!process_with(&marker));
+}
+
+#[test]
+fn the_sandbox_shows_nothing_of_the_caller() {
+    let script = "import os\nprint(sorted(os.environ.items()))\nprint(sorted(os.listdir('/proc/self/fd')))\n\
+                  print(open('/proc/1/cmdline').read().strip('\\0') == '')\nprint(os.ttyname(0) if os.isatty(0) else 'no terminal')\n\
+                  print(os.getsid(0), os.getppid(), os.getpid(), os.getuid(), os.getgid(), os.uname().nodename)";
+    let mut command = aictl();
+    command.args(["run", "-"]).env("SECRET_KEY", "s3cret");
+    let output = with_input(&mut command, script);
+    assert_eq!(
+        stdout(&output),
+        "[('HOME', '/work'), ('LANG', 'C.UTF-8'), ('PATH', '/usr/bin:/bin')]\n\
+         ['0', '1', '2', '3']\nTrue\nno terminal\n2 1 2 1000 1000 sandbox\n",
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn details_and_silence_are_on_standard_error_only() {
+    let quiet = with_input(
+        aictl().args(["run", "--quiet", "--timeout", "200ms", "-"]),
+        "import time; time.sleep(9)",
+    );
+    assert_eq!((quiet.status.code(), stderr(&quiet)), (Some(124), String::new()));
+    let verbose = with_input(aictl().args(["run", "--verbose", "-"]), "print(1)");
+    assert_eq!(stdout(&verbose), "1\n");
+    assert!(
+        stderr(&verbose).contains("isolation: user-ns pid-ns mount-ns"),
+        "{}",
+        stderr(&verbose)
+    );
+}
