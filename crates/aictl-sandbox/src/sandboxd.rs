@@ -23,6 +23,7 @@ use nix::{
     errno::Errno,
     sys::{
         prctl,
+        resource::{Resource, getrlimit, setrlimit},
         signal::Signal,
         socket::{
             MsgFlags, SockFlag, SockType, accept4, getsockopt,
@@ -262,6 +263,10 @@ fn start(interpreters: Vec<Interpreter>, strict: bool) -> Result<(Engine, Identi
     // The terminal's keys are for the client, which tells us what to do.
     for signal in [Signal::SIGINT, Signal::SIGTSTP, Signal::SIGPIPE] {
         sys::ignore_signal(signal);
+    }
+    // Every run needs a dozen descriptors here; the sandboxes get fewer.
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _unchanged = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     }
     // Runs' secrets pass through here: no core file, nobody of our user looks in.
     prctl::set_dumpable(false).map_err(|errno| StartError::System("prctl", errno.into()))?;

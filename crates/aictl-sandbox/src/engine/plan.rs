@@ -335,7 +335,8 @@ pub fn program(job: &Job, interpreter: &Interpreter) -> io::Result<Program> {
 pub fn rlimits(limits: &Limits, by_cgroup: bool) -> Vec<(Resource, u64)> {
     let cpu = limits.cpu().as_millis().div_ceil(1000);
     let mut list = vec![
-        (Resource::RLIMIT_CORE, 0),
+        // The one value with which a dump is not even piped to a program of the host's (core(5)).
+        (Resource::RLIMIT_CORE, 1),
         (Resource::RLIMIT_NOFILE, MAX_OPEN_FILES),
         (Resource::RLIMIT_FSIZE, limits.work()),
         (Resource::RLIMIT_NPROC, limits.processes() + 2),

@@ -43,8 +43,10 @@ const LOOK_SLOWEST: Duration = Duration::from_millis(20);
 const LOOK_FASTEST: Duration = Duration::from_millis(4);
 /// How fast a program is thought to be able to take memory at the most, in bytes a second.
 const FASTEST_GROWTH: u64 = 4 << 30;
-/// The largest `result`, and the byte that marks it.
-const MAX_RESULT: u64 = 64 * 1024 + 1;
+/// The largest `result` as JSON, in bytes.
+const MAX_RESULT_TEXT: usize = 64 * 1024;
+/// As above, and the byte that marks it.
+const MAX_RESULT: u64 = MAX_RESULT_TEXT as u64 + 1;
 
 impl Rejection {
     fn new(kind: RejectKind, message: impl ToString) -> Self {
@@ -249,6 +251,10 @@ impl Sandbox {
             };
             return Err(Rejection::new(kind, error));
         }
+        if state.unwatched {
+            let message = "the sandbox cannot be watched: are there no descriptors left?";
+            return Err(Rejection::new(RejectKind::Unavailable, message));
+        }
         self.drain(client, &mut state);
         let record = self.record(state, rusage, started, script, job);
         Ok(RunRecord { isolation, missing, ..record })
@@ -278,8 +284,9 @@ impl Sandbox {
             if ready.client && client_is_done(client) {
                 state.stop = Some(Stop::Cancelled);
             }
-            if ready.watch {
-                self.take_proc();
+            if ready.watch && !self.take_proc() {
+                state.unwatched = true;
+                return;
             }
             for stream in [Stream::Stdout, Stream::Stderr] {
                 if state.pending.is_none() {
@@ -372,11 +379,17 @@ impl Sandbox {
     }
 
     /// Takes over the sandbox's /proc, which its first process sends when all is built.
-    fn take_proc(&mut self) {
-        let Some(watch) = self.watch.take() else { return };
-        if let Ok(packet) = socket::receive(watch.as_fd(), MsgFlags::MSG_DONTWAIT) {
-            let mut fds = packet.fds.into_iter();
-            self.meter = fds.next().map(|proc_dir| ProcMeter::new(proc_dir, fds.collect()));
+    /// Returns whether it can be watched from now on, or has failed to come so far.
+    fn take_proc(&mut self) -> bool {
+        let Some(watch) = self.watch.take() else { return true };
+        match socket::receive(watch.as_fd(), MsgFlags::MSG_DONTWAIT) {
+            Ok(packet) => {
+                let mut fds = packet.fds.into_iter();
+                self.meter = fds.next().map(|proc_dir| ProcMeter::new(proc_dir, fds.collect()));
+                // The end of the connection: the making failed, and the board says how.
+                self.meter.is_some() || packet.bytes.is_empty()
+            }
+            Err(_) => false,
         }
     }
 
@@ -530,6 +543,8 @@ struct Watching {
     /// Output that the client has not taken yet.
     pending: Option<Vec<u8>>,
     stop: Option<Stop>,
+    /// Nobody would see it pass its limits.
+    unwatched: bool,
     peak: u64,
     cpu: Duration,
     result: Vec<u8>,
@@ -543,6 +558,7 @@ impl Watching {
             next_look: started + LOOK_FASTEST,
             pending: None,
             stop: None,
+            unwatched: false,
             peak: 0,
             cpu: Duration::ZERO,
             result: Vec::new(),
@@ -615,9 +631,15 @@ pub fn send_by(client: BorrowedFd<'_>, packet: &[u8], deadline: Instant) -> io::
 fn parse_result(bytes: &[u8]) -> Result<Option<serde_json::Value>, String> {
     match bytes {
         [] => Ok(None),
-        [b'+', json @ ..] => serde_json::from_slice(json)
-            .map(Some)
-            .map_err(|_| "what came back is not valid JSON".to_owned()),
+        [b'+', json @ ..] => {
+            let value: serde_json::Value = serde_json::from_slice(json)
+                .map_err(|_| "what came back is not valid JSON".to_owned())?;
+            // Written out again, a number can be longer than it was.
+            match serde_json::to_vec(&value).map_or(usize::MAX, |text| text.len()) {
+                0..=MAX_RESULT_TEXT => Ok(Some(value)),
+                _ => Err("it is longer than 64 KiB as JSON".to_owned()),
+            }
+        }
         [b'-', reason @ ..] => {
             let text = String::from_utf8_lossy(reason);
             Err(text.chars().filter(|c| !c.is_control()).take(300).collect())
@@ -665,6 +687,9 @@ mod tests {
         for forged in [&b"+"[..], b"+1+2", b"x", b"+NaN", b"+\xff", b"\0", b"++"] {
             assert!(parse_result(forged).is_err(), "{forged:?}");
         }
+        let grows = format!("+[{}1]", "9e9,".repeat(16_000));
+        assert_eq!(grows.len(), 64_004);
+        assert_eq!(parse_result(grows.as_bytes()).unwrap_err(), "it is longer than 64 KiB as JSON");
         let deep = [b"+", "[".repeat(100_000).as_bytes()].concat();
         assert!(parse_result(&deep).is_err());
         let reason = parse_result(b"-a\x1b[31m\nb").unwrap_err();
