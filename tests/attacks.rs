@@ -1,0 +1,235 @@
+//! The attack corpus against the real sandbox: every script in `attacks/` must fail, as root and
+//! as an ordinary user, and must succeed once the layers that stop it are off.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
+
+mod harness;
+
+use std::{
+    collections::BTreeSet,
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use aictl_api::layer::Layer;
+use harness::{
+    case::{self, Case, WATCHES},
+    run::{Seen, Way, in_parallel, run},
+    world::World,
+};
+use nix::unistd::geteuid;
+
+/// The user and group of the ordinary user; no such user needs to exist.
+const ORDINARY: u32 = 12345;
+
+fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("attacks")
+}
+
+fn cases() -> Vec<Case> {
+    case::load(&corpus()).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// The cases to run: all, or those whose name holds the text in `AICTL_TEST_ONLY`.
+fn chosen() -> Vec<Case> {
+    let only = env::var("AICTL_TEST_ONLY").unwrap_or_default();
+    let chosen: Vec<Case> = cases().into_iter().filter(|case| case.name.contains(&only)).collect();
+    assert!(!chosen.is_empty(), "no case is called {only}");
+    chosen
+}
+
+fn has_programs(directory: &Path) -> bool {
+    ["aictl", "aictl-sandboxd"].iter().all(|name| directory.join(name).is_file())
+}
+
+/// Where the programs under test are.
+fn programs() -> PathBuf {
+    let beside = || {
+        let mut path = env::current_exe().unwrap();
+        path.pop();
+        path.pop();
+        path
+    };
+    let directory = env::var_os("AICTL_BIN_DIR").map_or_else(beside, PathBuf::from);
+    assert!(
+        has_programs(&directory),
+        "no aictl and aictl-sandboxd in {}: run `cargo xtask test`",
+        directory.display()
+    );
+    directory
+}
+
+/// Where the programs are whose layers can be switched off; they are built if need be.
+fn weak_programs() -> PathBuf {
+    if let Some(directory) = env::var_os("AICTL_WEAK_BIN_DIR").map(PathBuf::from) {
+        assert!(has_programs(&directory), "no programs in {}", directory.display());
+        return directory;
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let target = root.join("target/weak");
+    let built = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--quiet", "--locked", "-p", "aictl", "-p", "aictl-sandbox"])
+        .args(["--features", "aictl-sandbox/weaken", "--target-dir"])
+        .arg(&target)
+        .current_dir(&root)
+        .status()
+        .unwrap();
+    assert!(built.success(), "the programs with switches for their layers do not build");
+    target.join("debug")
+}
+
+/// The written list of system calls, as sandboxd prints it.
+fn syscalls(programs: &Path) -> String {
+    let printed =
+        Command::new(programs.join("aictl-sandboxd")).arg("--print-syscalls").output().unwrap();
+    assert!(printed.status.success(), "--print-syscalls: {printed:?}");
+    String::from_utf8(printed.stdout).unwrap()
+}
+
+/// Waits until `list` is empty, since other programs' files and processes come and go; what is
+/// still there after a while.
+fn remaining<T>(list: impl Fn() -> Vec<T>) -> Vec<T> {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        let left = list();
+        if left.is_empty() || Instant::now() > end {
+            return left;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Runs `cases` in `world`, and returns the report of each that `wrong` objects to.
+fn failures(
+    world: &World,
+    cases: &[Case],
+    way: impl Fn(&Case) -> Way + Sync,
+    wrong: impl Fn(&Case, &Seen) -> Option<String> + Sync,
+) -> Vec<String> {
+    let syscalls = syscalls(&world.directory.join("bin"));
+    in_parallel(cases, |case| {
+        let why = match run(world, case, &way(case), &syscalls) {
+            Err(error) => error.to_string(),
+            Ok(seen) => format!("{}\n{seen}", wrong(case, &seen)?),
+        };
+        Some(format!("--- {}: {}\n{why}", case.name, case.attack))
+    })
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// All cases must be contained, and nothing may be left behind.
+fn all_contained(who: &str, user: Option<u32>, weaken: Option<&str>, cases: &[Case]) {
+    let world = World::new(&programs(), &corpus()).unwrap();
+    let way = Way { user, weaken: weaken.map(str::to_owned), control: false };
+    let mut failures = failures(
+        &world,
+        cases,
+        |_| way.clone(),
+        |case, seen| {
+            seen.not_contained(case)
+                .or_else(|| (weaken.is_none()).then(|| seen.lacks(case)).flatten())
+        },
+    );
+    let contained = cases.len() - failures.len();
+    let left = remaining(|| [world.processes(&world.marker), world.programs()].concat());
+    if !left.is_empty() {
+        failures.push(format!("--- processes are left: {left:?}"));
+    }
+    failures.extend(world.visitors().iter().map(|who| format!("--- somebody knocked: {who}")));
+    let traces = remaining(|| world.traces().unwrap());
+    failures.extend(traces.iter().map(|trace| format!("--- left: {trace}")));
+    eprintln!("{contained} of {} contained {who}", cases.len());
+    assert!(
+        failures.is_empty(),
+        "{contained} of {} contained {who}\n{}",
+        cases.len(),
+        failures.join("\n")
+    );
+}
+
+#[test]
+fn contained_as_root() {
+    if !geteuid().is_root() {
+        eprintln!("NOT RUN: the attack corpus as root, because this test is not root");
+        assert!(env::var_os("AICTL_TEST_STRICT").is_none_or(|value| value != "1"), "not root");
+        return;
+    }
+    all_contained("as root", None, None, &chosen());
+}
+
+#[test]
+fn contained_as_an_ordinary_user() {
+    let user = geteuid().is_root().then_some(ORDINARY);
+    all_contained("as an ordinary user", user, None, &chosen());
+}
+
+#[test]
+fn every_attack_works_with_its_layers_off() {
+    let world = World::new(&weak_programs(), &corpus()).unwrap();
+    let (none, cases): (Vec<Case>, Vec<Case>) = chosen().into_iter().partition(|c| c.off.none);
+    let failures = failures(
+        &world,
+        &cases,
+        |case| Way {
+            user: None,
+            weaken: Some(case.off.layers.join(",")),
+            control: case.off.control,
+        },
+        |case, seen| {
+            (!seen.attack_works(case)).then(|| format!("no escape with these off: {:?}", case.off))
+        },
+    );
+    let works = cases.len() - failures.len();
+    let left = remaining(|| [world.processes(&world.marker), world.programs()].concat());
+    assert!(left.is_empty(), "processes are left: {left:?}");
+    eprintln!(
+        "{works} of {} attacks work with their layers off; {} untested",
+        cases.len(),
+        none.len()
+    );
+    assert!(
+        failures.is_empty(),
+        "{works} of {} attacks work with their layers off\n{}",
+        cases.len(),
+        failures.join("\n")
+    );
+}
+
+#[test]
+fn a_build_for_use_has_no_switches() {
+    let one_each: Vec<Case> = cases()
+        .into_iter()
+        .filter(|case| {
+            ["fs-read-secret-tmp.py", "net-tcp-host.py", "proc-list.py", "seccomp-unshare.py"]
+                .contains(&case.name.as_str())
+        })
+        .collect();
+    assert_eq!(one_each.len(), 4);
+    let words: Vec<&str> = Layer::ALL.iter().map(|l| l.name()).chain(WATCHES).collect();
+    all_contained("with AICTL_WEAKEN set", None, Some(&words.join(",")), &one_each);
+}
+
+#[test]
+fn the_corpus_is_well_formed() {
+    let cases = cases();
+    assert!(cases.len() >= 40, "{} cases", cases.len());
+    let attacks: BTreeSet<&str> = cases.iter().map(|case| case.attack.as_str()).collect();
+    assert_eq!(attacks.len(), cases.len(), "two cases try the same");
+    let untested: Vec<&str> =
+        cases.iter().filter(|case| case.off.none).map(|case| case.name.as_str()).collect();
+    assert!(untested.len() < 5, "too many cases are never seen to fail: {untested:?}");
+    // Each layer and each watch is the one thing that stops some attack, or stops it together.
+    let used: BTreeSet<&str> =
+        cases.iter().flat_map(|case| &case.off.layers).map(String::as_str).collect();
+    for word in Layer::ALL.iter().map(|layer| layer.name()).chain(WATCHES) {
+        // These two cannot be left off: one is always on, one is not there without delegation.
+        if !["user-ns", "cgroup"].contains(&word) {
+            assert!(used.contains(word), "no case shows what {word} is for");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+# attack: clones the mount tree with open_tree, or changes it with mount_setattr
+# stopped-by: seccomp
+# off: seccomp
+import ctypes, errno, json, os, signal, struct, sys
+
+F = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
+
+
+def contained(how):
+    print("CONTAINED", how, flush=True)
+    sys.exit(0)
+
+
+def escaped(what):
+    print("ESCAPED", what, flush=True)
+    sys.exit(1)
+
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+
+
+def syscall(nr, *args):
+    """The call's result, or minus its errno."""
+    words = [ctypes.c_long(a) if isinstance(a, int) else a for a in args]
+    words += [ctypes.c_long(0)] * (6 - len(words))
+    r = libc.syscall(ctypes.c_long(nr), *words)
+    return r if r >= 0 else -ctypes.get_errno()
+
+
+def word(r):
+    return errno.errorcode.get(-r, str(r)) if r < 0 else f"success ({r})"
+
+
+def child(attack):
+    """Runs attack in a forked child: "killed by SIGSYS", an errno's name, or "success"."""
+    pid = os.fork()
+    if pid == 0:
+        code = 255
+        try:
+            r = attack()
+            code = -r if r < 0 else 0
+        finally:
+            os._exit(code)
+    status = os.waitpid(pid, 0)[1]
+    if os.WIFSIGNALED(status):
+        return "killed by " + signal.Signals(os.WTERMSIG(status)).name
+    code = os.WEXITSTATUS(status)
+    return errno.errorcode.get(code, f"exit {code}") if code else "success"
+
+
+def nested(flags, attack):
+    """Runs attack as the holder of every capability in a new user namespace; see user_namespaces(7)."""
+    CLONE_NEWUSER = 0x10000000
+
+    def run():
+        r = syscall(272, CLONE_NEWUSER | flags)  # unshare
+        return r if r < 0 else attack()
+
+    return child(run)
+
+
+OPEN_TREE_CLONE, AT_RECURSIVE = 1, 0x8000
+
+
+def clone():
+    return syscall(428, -100, b"/", OPEN_TREE_CLONE | AT_RECURSIVE)
+
+
+def make_writable():
+    attr = struct.pack("QQQQ", 0, 1, 0, 0)  # clear MOUNT_ATTR_RDONLY
+    return syscall(442, -100, b"/usr", 0, attr, len(attr))
+
+
+how = [child(clone), nested(0x20000, clone), child(make_writable), nested(0x20000, make_writable)]
+probes = [word(syscall(428, -1, b"x", 0)), word(syscall(442, -1, b"x", 0, None, 0))]
+if "success" in how or not set(probes) <= {"EPERM", "ENOSYS"}:
+    escaped(f"open_tree and mount_setattr answer: {how} {probes}")
+contained(f"{how} {probes}")

@@ -1,0 +1,73 @@
+# attack: opens raw and packet sockets, also as root of a nested user and network namespace
+# stopped-by: seccomp
+# off: seccomp
+import ctypes, errno, json, os, signal, socket, sys
+
+F = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
+
+
+def contained(how):
+    print("CONTAINED", how, flush=True)
+    sys.exit(0)
+
+
+def escaped(what):
+    print("ESCAPED", what, flush=True)
+    sys.exit(1)
+
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+
+
+def syscall(nr, *args):
+    """The call's result, or minus its errno."""
+    words = [ctypes.c_long(a) if isinstance(a, int) else a for a in args]
+    words += [ctypes.c_long(0)] * (6 - len(words))
+    r = libc.syscall(ctypes.c_long(nr), *words)
+    return r if r >= 0 else -ctypes.get_errno()
+
+
+def child(attack):
+    """Runs attack in a forked child: "killed by SIGSYS", an errno's name, or "success"."""
+    pid = os.fork()
+    if pid == 0:
+        code = 255
+        try:
+            r = attack()
+            code = -r if r < 0 else 0
+        finally:
+            os._exit(code)
+    status = os.waitpid(pid, 0)[1]
+    if os.WIFSIGNALED(status):
+        return "killed by " + signal.Signals(os.WTERMSIG(status)).name
+    code = os.WEXITSTATUS(status)
+    return errno.errorcode.get(code, f"exit {code}") if code else "success"
+
+
+def nested(flags, attack):
+    """Runs attack as the holder of every capability in a new user namespace; see user_namespaces(7)."""
+    CLONE_NEWUSER = 0x10000000
+
+    def run():
+        r = syscall(272, CLONE_NEWUSER | flags)  # unshare
+        return r if r < 0 else attack()
+
+    return child(run)
+
+
+AF_PACKET, ETH_P_ALL = 17, 0x0300
+tries = {
+    "raw icmp": lambda: syscall(41, socket.AF_INET, socket.SOCK_RAW, 1),
+    "raw ip": lambda: syscall(41, socket.AF_INET, socket.SOCK_RAW, 255),
+    "raw icmp6": lambda: syscall(41, socket.AF_INET6, socket.SOCK_RAW, 58),
+    "packet": lambda: syscall(41, AF_PACKET, socket.SOCK_RAW, ETH_P_ALL),
+    "packet dgram": lambda: syscall(41, AF_PACKET, socket.SOCK_DGRAM, ETH_P_ALL),
+}
+said = {}
+for name, attack in tries.items():
+    how = [child(attack), nested(0x40000000, attack)]
+    said[name] = how
+    if "success" in how:
+        escaped(f"{name} socket: {how}")
+contained(str(said))

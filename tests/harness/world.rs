@@ -1,0 +1,327 @@
+//! What the attacks look for: listeners, secrets and descriptors outside of the sandbox.
+
+use std::{
+    fmt::Write as _,
+    fs::{self, File, Permissions},
+    io::{self, Read, Write as _},
+    net::{Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket},
+    os::{
+        fd::AsRawFd,
+        linux::net::SocketAddrExt,
+        unix::{
+            fs::PermissionsExt,
+            net::{SocketAddr, UnixListener},
+        },
+    },
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use nix::{
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    mqueue::{MQ_OFlag, MqAttr, mq_open, mq_send, mq_unlink},
+    sys::stat::Mode,
+};
+use serde_json::{Value, json};
+
+/// What every secret begins with, so that a script knows one when it sees it.
+const SECRET_PREFIX: &str = "aictl-secret-";
+
+/// Everything that is planted for one tier. What it leaves goes with it.
+pub struct World {
+    /// Part of every run id of this world, and of every name that it gives: hexadecimal digits.
+    pub marker: String,
+    /// A directory that everybody may look into: programs, scripts, a socket, a secret.
+    pub directory: PathBuf,
+    /// What must not be seen in any report.
+    pub secret: String,
+    tcp4: TcpListener,
+    tcp6: Option<TcpListener>,
+    udp4: UdpSocket,
+    unix_path: UnixListener,
+    unix_abstract: UnixListener,
+    secret_shm: PathBuf,
+    /// Open without CLOEXEC, so that every child has it.
+    secret_file: File,
+    shm_id: Option<u32>,
+    mq_name: String,
+    mounts: Vec<String>,
+    litter: Vec<PathBuf>,
+    runs: AtomicU32,
+    _user: HostUser,
+}
+
+/// A program of the host's that is in use outside, so that an attack can try to notice it.
+const USED_FILE: &str = "/usr/bin/chcon";
+
+/// Somebody outside who reads [`USED_FILE`] all the time, until this is dropped.
+struct HostUser {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl HostUser {
+    fn new() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        let thread = thread::spawn(move || {
+            while !told.load(Ordering::Relaxed) {
+                let mut byte = [0];
+                let _ = File::open(USED_FILE).and_then(|mut file| file.read(&mut byte));
+                thread::park_timeout(Duration::from_millis(50));
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+impl Drop for HostUser {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
+fn random_hex() -> io::Result<String> {
+    let mut bytes = [0; 12];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
+}
+
+fn readable_file(path: &Path, text: &str) -> io::Result<()> {
+    File::create(path)?.write_all(text.as_bytes())?;
+    fs::set_permissions(path, Permissions::from_mode(0o644))
+}
+
+/// A System V segment of one page that everybody may attach, where `ipcmk` is installed.
+fn shared_segment() -> Option<u32> {
+    let made = Command::new("ipcmk").args(["-M", "4096", "-p", "0666"]).output().ok()?;
+    String::from_utf8(made.stdout).ok()?.trim().rsplit(' ').next()?.parse().ok()
+}
+
+/// The mounts of this process, without those that come and go with other programs' sandboxes.
+fn mounts() -> io::Result<Vec<String>> {
+    let text = fs::read_to_string("/proc/self/mountinfo")?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+/// Files of ours in the directories that everybody may write, but for those of other worlds.
+fn litter() -> Vec<PathBuf> {
+    ["/tmp", "/dev/shm", "/var/tmp", "/run"]
+        .into_iter()
+        .filter_map(|directory| fs::read_dir(directory).ok())
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.contains("aictl") && !name.starts_with("aictl-attacks-")
+        })
+        .collect()
+}
+
+impl World {
+    /// Plants everything, and copies the programs in `bin` and the scripts in `attacks`, so that
+    /// every user can run them.
+    ///
+    /// # Errors
+    /// If the machine refuses; no directory, listener or queue can be made.
+    pub fn new(bin: &Path, attacks: &Path) -> io::Result<Self> {
+        let marker = random_hex()?;
+        let secret = format!("{SECRET_PREFIX}{}", random_hex()?);
+        let directory = PathBuf::from(format!("/tmp/aictl-attacks-{marker}"));
+        let open = Permissions::from_mode(0o755);
+        for (name, mode) in [("", 0o755), ("bin", 0o755), ("attacks", 0o755), ("drop", 0o777)] {
+            fs::create_dir(directory.join(name))?;
+            fs::set_permissions(directory.join(name), Permissions::from_mode(mode))?;
+        }
+        for program in ["aictl", "aictl-sandboxd"] {
+            let copy = directory.join("bin").join(program);
+            fs::copy(bin.join(program), &copy)?;
+            fs::set_permissions(&copy, open.clone())?;
+        }
+        for entry in fs::read_dir(attacks)? {
+            let path = entry?.path();
+            if path.is_file() {
+                let copy = directory.join("attacks").join(path.file_name().unwrap_or_default());
+                fs::copy(&path, &copy)?;
+                fs::set_permissions(&copy, open.clone())?;
+            }
+        }
+        readable_file(&directory.join("secret"), &secret)?;
+        let secret_shm = PathBuf::from(format!("/dev/shm/aictl-attacks-{marker}"));
+        readable_file(&secret_shm, &secret)?;
+        let secret_file = File::open(directory.join("secret"))?;
+        fcntl(&secret_file, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        let unix_path = UnixListener::bind(directory.join("socket"))?;
+        fs::set_permissions(directory.join("socket"), Permissions::from_mode(0o777))?;
+        let abstract_name = SocketAddr::from_abstract_name(format!("aictl-attacks-{marker}"))?;
+        let mq_name = format!("/aictl-attacks-{marker}");
+        let queue = mq_open(
+            mq_name.as_str(),
+            MQ_OFlag::O_CREAT | MQ_OFlag::O_EXCL | MQ_OFlag::O_WRONLY,
+            Mode::from_bits_truncate(0o644),
+            Some(&MqAttr::new(0, 4, 256, 0)),
+        )?;
+        mq_send(&queue, secret.as_bytes(), 1)?;
+        let world = Self {
+            tcp4: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
+            tcp6: TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).ok(),
+            udp4: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?,
+            unix_path,
+            unix_abstract: UnixListener::bind_addr(&abstract_name)?,
+            shm_id: shared_segment(),
+            mounts: mounts()?,
+            litter: litter(),
+            runs: AtomicU32::new(0),
+            _user: HostUser::new(),
+            marker,
+            directory,
+            secret,
+            secret_shm,
+            secret_file,
+            mq_name,
+        };
+        world.tcp4.set_nonblocking(true)?;
+        if let Some(listener) = &world.tcp6 {
+            listener.set_nonblocking(true)?;
+        }
+        world.udp4.set_nonblocking(true)?;
+        world.unix_path.set_nonblocking(true)?;
+        world.unix_abstract.set_nonblocking(true)?;
+        Ok(world)
+    }
+
+    /// An id for the next run, which begins with the marker and ends in six hexadecimal digits of
+    /// its own.
+    pub fn next_run(&self) -> String {
+        format!("{}{:06x}", self.marker, self.runs.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// What a script is told: where everything is that it must not reach.
+    pub fn coordinates(&self, run: &str, round: u32, control: bool) -> io::Result<Value> {
+        // Nobody listens on port 1, where a machine without IPv6 sends the attack.
+        let tcp6 = self.tcp6.as_ref().map_or(Ok(1), |l| l.local_addr().map(|a| a.port()))?;
+        let hostname = fs::read_to_string("/proc/sys/kernel/hostname")?;
+        Ok(json!({
+            "run": run,
+            "round": round,
+            "control": control,
+            "pid": std::process::id(),
+            "hostname": hostname.trim(),
+            "tcp4_port": self.tcp4.local_addr()?.port(),
+            "tcp6_port": tcp6,
+            "udp4_port": self.udp4.local_addr()?.port(),
+            "unix_path": self.directory.join("socket"),
+            "unix_abstract": format!("aictl-attacks-{}", self.marker),
+            "secret_prefix": SECRET_PREFIX,
+            "secret_tmp": self.directory.join("secret"),
+            "secret_shm": self.secret_shm,
+            "secret_fd": self.secret_file.as_raw_fd(),
+            "used_file": USED_FILE,
+            "drop_dir": self.directory.join("drop"),
+            "shm_id": self.shm_id,
+            "mq_name": self.mq_name,
+        }))
+    }
+
+    /// Who has knocked at a listener since it was made.
+    pub fn visitors(&self) -> Vec<String> {
+        let mut seen = Vec::new();
+        let tcp = [("TCP over IPv4", Some(&self.tcp4)), ("TCP over IPv6", self.tcp6.as_ref())];
+        for (name, listener) in tcp {
+            let Some(listener) = listener else { continue };
+            while let Ok((_, peer)) = listener.accept() {
+                seen.push(format!("{name} from {peer}"));
+            }
+        }
+        let mut buffer = [0; 64];
+        while let Ok((length, peer)) = self.udp4.recv_from(&mut buffer) {
+            seen.push(format!("UDP from {peer}, {length} bytes"));
+        }
+        for (name, listener) in [
+            ("the unix socket with a path", &self.unix_path),
+            ("the abstract unix socket", &self.unix_abstract),
+        ] {
+            while listener.accept().is_ok() {
+                seen.push(name.to_owned());
+            }
+        }
+        seen
+    }
+
+    /// What the runs of this world have left on the machine, processes aside.
+    pub fn traces(&self) -> io::Result<Vec<String>> {
+        let mut traces = Vec::new();
+        for mount in mounts()? {
+            if !self.mounts.contains(&mount) {
+                traces.push(format!("a mount: {mount}"));
+            }
+        }
+        for path in litter() {
+            if !self.litter.contains(&path) {
+                traces.push(format!("a file: {}", path.display()));
+            }
+        }
+        for entry in fs::read_dir(self.directory.join("drop"))? {
+            traces.push(format!("a file: {}", entry?.path().display()));
+        }
+        Ok(traces)
+    }
+
+    /// Processes on the machine that belong to runs whose id begins with `run`: their command
+    /// line or environment holds it. Zombies have neither, and do not count.
+    pub fn processes(&self, run: &str) -> Vec<i32> {
+        self.matching(|process| {
+            ["cmdline", "environ"].into_iter().any(|file| {
+                fs::read(process.join(file)).is_ok_and(|bytes| holds(&bytes, run.as_bytes()))
+            })
+        })
+    }
+
+    /// Processes that run this world's copies of the programs.
+    pub fn programs(&self) -> Vec<i32> {
+        let bin = self.directory.join("bin");
+        self.matching(|process| {
+            fs::read_link(process.join("exe")).is_ok_and(|exe| exe.starts_with(&bin))
+        })
+    }
+
+    fn matching(&self, test: impl Fn(&Path) -> bool) -> Vec<i32> {
+        let own = i32::try_from(std::process::id()).unwrap_or_default();
+        let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+        entries
+            .filter_map(|entry| {
+                let path = entry.ok()?.path();
+                let pid: i32 = path.file_name()?.to_str()?.parse().ok()?;
+                (pid != own && test(&path)).then_some(pid)
+            })
+            .collect()
+    }
+}
+
+fn holds(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = mq_unlink(self.mq_name.as_str());
+        if let Some(id) = self.shm_id {
+            let _ = Command::new("ipcrm").args(["-m", &id.to_string()]).status();
+        }
+        let _ = fs::remove_file(&self.secret_shm);
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
