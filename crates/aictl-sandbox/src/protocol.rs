@@ -291,6 +291,14 @@ pub struct Rejection {
     pub message: String,
 }
 
+impl Rejection {
+    /// A rejection in words.
+    #[must_use]
+    pub fn new(kind: RejectKind, message: impl ToString) -> Self {
+        Self { kind, message: message.to_string() }
+    }
+}
+
 /// From a client to sandboxd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {

@@ -2,8 +2,8 @@
 //! a whole sandbox, where a tree has been delegated to us.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
@@ -78,7 +78,7 @@ impl Delegated {
         }
         if Self::prepare(&root, &members).is_err() {
             for pid in &members {
-                let _back = fs::write(root.join("cgroup.procs"), pid.to_string());
+                let _back = write_existing(&root.join("cgroup.procs"), &pid.to_string());
             }
             let _unused = fs::remove_dir(root.join(SUPERVISOR));
             return None;
@@ -93,10 +93,10 @@ impl Delegated {
             _ => {}
         }
         for pid in members {
-            fs::write(supervisor.join("cgroup.procs"), pid.to_string())?;
+            write_existing(&supervisor.join("cgroup.procs"), &pid.to_string())?;
         }
         let enable: Vec<String> = CONTROLLERS.iter().map(|c| format!("+{c}")).collect();
-        fs::write(root.join("cgroup.subtree_control"), enable.join(" "))
+        write_existing(&root.join("cgroup.subtree_control"), &enable.join(" "))
     }
 
     /// Makes a group for one run, with its limits set.
@@ -111,19 +111,32 @@ impl Delegated {
         // From here on the group removes itself.
         let mut group = Group { dir: None, path };
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let quota = CPU_PERIOD_US.saturating_mul(cpus as u64);
-        group.set("memory.max", &limits.memory().to_string())?;
-        group.set("memory.oom.group", "1")?;
-        group.set("pids.max", &(limits.processes() + 2).to_string())?;
-        group.set("cpu.max", &format!("{quota} {CPU_PERIOD_US}"))?;
-        // Kernels without swap accounting have no such file, and no swap for the group.
-        match group.set("memory.swap.max", "0") {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+        for (file, value, required) in settings(limits, cpus) {
+            match group.set(file, &value) {
+                Err(error) if required || error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error);
+                }
+                _ => {}
+            }
         }
         group.dir = Some(File::open(&group.path)?.into());
         Ok(group)
     }
+}
+
+/// The files of a run's group with what is written to them, and whether they must be there.
+fn settings(limits: &Limits, cpus: usize) -> [(&'static str, String, bool); 5] {
+    let quota = CPU_PERIOD_US.saturating_mul(cpus as u64);
+    [
+        ("memory.max", limits.memory().to_string(), true),
+        ("memory.oom.group", "1".to_owned(), true),
+        // The sandbox's first process is not the program's.
+        ("pids.max", (limits.processes() + 1).to_string(), true),
+        // Kernels without CFS_BANDWIDTH have no such file; CPU time is counted all the same.
+        ("cpu.max", format!("{quota} {CPU_PERIOD_US}"), false),
+        // Kernels without swap accounting have no such file, and no swap for the group.
+        ("memory.swap.max", "0".to_owned(), false),
+    ]
 }
 
 /// The control group of one run; removed when dropped.
@@ -133,6 +146,12 @@ pub struct Group {
     dir: Option<OwnedFd>,
 }
 
+/// Writes to a file that the kernel has made. Making one is forbidden in this file system, which
+/// would hide that it is absent.
+fn write_existing(path: &Path, value: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).open(path)?.write_all(value.as_bytes())
+}
+
 /// A number behind a key in one of the group's files.
 fn keyed(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
@@ -140,7 +159,7 @@ fn keyed(text: &str, key: &str) -> Option<u64> {
 
 impl Group {
     fn set(&self, file: &str, value: &str) -> io::Result<()> {
-        fs::write(self.path.join(file), value)
+        write_existing(&self.path.join(file), value)
     }
 
     fn read(&self, file: &str) -> String {
@@ -157,15 +176,16 @@ impl Group {
         self.dir.as_ref().map(AsFd::as_fd)
     }
 
-    /// What the group uses now.
+    /// What the group uses now; `None` if it has lost a controller, and a limit with it: a service
+    /// manager takes those of a unit back that was not delegated.
     #[must_use]
-    pub fn usage(&self) -> Usage {
-        Usage {
-            memory: self.number("memory.current").unwrap_or(0),
-            cpu: Duration::from_micros(keyed(&self.read("cpu.stat"), "usage_usec").unwrap_or(0)),
+    pub fn usage(&self) -> Option<Usage> {
+        Some(Usage {
+            memory: self.number("memory.current")?,
+            cpu: Duration::from_micros(keyed(&self.read("cpu.stat"), "usage_usec")?),
             // The sandbox's first process is not the program's.
-            tasks: self.number("pids.current").unwrap_or(0).saturating_sub(1),
-        }
+            tasks: self.number("pids.current")?.saturating_sub(1),
+        })
     }
 
     /// The most memory it ever used, where the kernel (5.19 or newer) remembers.
@@ -232,5 +252,31 @@ mod tests {
         assert_eq!(keyed(events, "oom"), Some(2));
         assert_eq!(keyed(events, "oom_"), None);
         assert_eq!(keyed("usage_usec 1234\nuser_usec 1\n", "usage_usec"), Some(1234));
+    }
+
+    #[test]
+    fn a_group_gets_its_limits() {
+        let mut limits = Limits::default();
+        limits.set(&aictl_api::limits::MEMORY, 256 << 20).unwrap();
+        limits.set(&aictl_api::limits::PROCESSES, 20).unwrap();
+        let expected = [
+            ("memory.max", "268435456", true),
+            ("memory.oom.group", "1", true),
+            ("pids.max", "21", true),
+            ("cpu.max", "200000 100000", false),
+            ("memory.swap.max", "0", false),
+        ];
+        let settings = settings(&limits, 2);
+        for (set, (file, value, required)) in settings.into_iter().zip(expected) {
+            assert_eq!(set, (file, value.to_owned(), required));
+        }
+    }
+
+    #[test]
+    fn an_absent_file_is_told_from_a_forbidden_one() {
+        let absent = write_existing(Path::new("/proc/self/absent"), "0").unwrap_err();
+        assert_eq!(absent.kind(), io::ErrorKind::NotFound);
+        let group = Group { path: PathBuf::from("/proc/self/absent"), dir: None };
+        assert_eq!(group.usage(), None);
     }
 }

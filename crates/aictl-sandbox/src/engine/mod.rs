@@ -6,6 +6,7 @@ mod landlock;
 mod outcome;
 mod pipes;
 mod plan;
+mod sandbox;
 mod script;
 mod seccomp;
 mod step;
@@ -29,6 +30,11 @@ use crate::{
     stage::Staged,
     sys, weaken,
 };
+
+/// The largest `result` as JSON, in bytes.
+const MAX_RESULT_TEXT: usize = 64 * 1024;
+/// As above, and the byte that marks it.
+const MAX_RESULT: u64 = MAX_RESULT_TEXT as u64 + 1;
 
 /// Everything that all runs of one sandboxd share, made once when it starts.
 pub struct Engine {

@@ -2,9 +2,8 @@
 //! kills it when one is reached, and says what it came to.
 
 use std::{
-    ffi::CString,
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::atomic::Ordering::SeqCst,
     time::{Duration, Instant},
 };
@@ -20,19 +19,18 @@ use nix::{
 };
 
 use super::{
-    Engine, cgroup, child, landlock,
+    Engine, MAX_RESULT_TEXT,
     outcome::{self, End, Seen, Stop},
-    pipes::{self, Input, Output, Read},
-    plan::{self, Plan, Tree},
+    pipes::{Output, Read},
+    sandbox::Sandbox,
     script::{Script, ScriptError},
     step::{SetupError, Step},
     usage::{ProcMeter, Usage},
 };
 use crate::{
-    interpreter::Interpreter,
     protocol::{Job, RejectKind, Rejection, Reply, Request, RunRecord, Stream},
     socket,
-    sys::{self, Rusage, SharedPage, StatusBoard},
+    sys::{self, Rusage},
     weaken,
 };
 
@@ -43,20 +41,6 @@ const LOOK_SLOWEST: Duration = Duration::from_millis(20);
 const LOOK_FASTEST: Duration = Duration::from_millis(4);
 /// How fast a program is thought to be able to take memory at the most, in bytes a second.
 const FASTEST_GROWTH: u64 = 4 << 30;
-/// The largest `result` as JSON, in bytes.
-const MAX_RESULT_TEXT: usize = 64 * 1024;
-/// As above, and the byte that marks it.
-const MAX_RESULT: u64 = MAX_RESULT_TEXT as u64 + 1;
-
-impl Rejection {
-    fn new(kind: RejectKind, message: impl ToString) -> Self {
-        Self { kind, message: message.to_string() }
-    }
-}
-
-fn unavailable(what: &str) -> impl FnOnce(io::Error) -> Rejection {
-    move |error| Rejection::new(RejectKind::Unavailable, format!("{what}: {error}"))
-}
 
 /// Runs a job for the client at the other end of `client`, to which its output goes as it comes.
 /// `fds` are the descriptors that came with the job: the script, and a pipe for standard input.
@@ -108,128 +92,7 @@ fn check_stdin(fd: OwnedFd) -> Result<OwnedFd, Rejection> {
     }
 }
 
-/// A sandbox that has been started, from outside.
-struct Sandbox {
-    pidfd: OwnedFd,
-    plan: Plan,
-    /// Where the sandbox's /proc arrives.
-    watch: Option<OwnedFd>,
-    meter: Option<ProcMeter>,
-    group: Option<cgroup::Group>,
-    stdout: Output,
-    stderr: Output,
-    result: Option<Output>,
-    input: Option<Input>,
-    killed: bool,
-}
-
-/// Whatever happens to its supervisor, no sandbox outlives it.
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        if !self.killed {
-            sys::pidfd_kill(self.pidfd.as_fd());
-            let _reaped = sys::reap(self.pidfd.as_fd());
-        }
-    }
-}
-
 impl Sandbox {
-    fn start(
-        engine: &Engine,
-        job: &Job,
-        script: Script,
-        interpreter: &Interpreter,
-        stdin: Option<OwnedFd>,
-    ) -> Result<Self, Rejection> {
-        let stdout = pipes::outward().map_err(unavailable("a pipe"))?;
-        let stderr = pipes::outward().map_err(unavailable("a pipe"))?;
-        let result = job.want_result.then(pipes::outward).transpose();
-        let result = result.map_err(unavailable("a pipe"))?;
-        let stdin_pipe = stdin
-            .map(|from| pipes::inward().map(|pipe| (from, pipe)))
-            .transpose()
-            .map_err(unavailable("a pipe"))?;
-        let group = engine.cgroup.as_ref().map(|tree| tree.group(&job.limits)).transpose();
-        let group = group.map_err(unavailable("a control group"))?;
-        let (watch, their_watch) = match group {
-            Some(_) => (None, None),
-            None => {
-                let (ours, theirs) = socket::pair().map_err(unavailable("a socket"))?;
-                (Some(ours), Some(theirs))
-            }
-        };
-        let plain = |what| unavailable(what);
-        let tree = match weaken::off("mount-ns") {
-            true => None,
-            false => Some(
-                Tree::new(interpreter, &engine.staged, engine.memory())
-                    .map_err(plain("the sandbox's files"))?,
-            ),
-        };
-        let seen = tree.as_ref().map_or(0, |tree| tree.binds.len() + tree.devices.len());
-        let (uid_map, gid_map) = plan::id_maps(engine.identity);
-        let landlock = match weaken::off("landlock") || engine.landlock.is_none() {
-            true => None,
-            false => Some(landlock::ruleset().map_err(|error| {
-                Rejection::new(RejectKind::Unavailable, format!("Landlock: {error}"))
-            })?),
-        };
-        let mut plan = Plan {
-            work: CString::new(plan::work_dir()).map_err(|e| plain("a path")(e.into()))?,
-            host_proc: weaken::off("pid-ns"),
-            tree,
-            detached: (0..seen).map(|_| None).collect(),
-            scratch: plan::scratch_options(job.limits.work()).map_err(plain("a tmpfs"))?,
-            script: (
-                plan::script_path(&job.name).map_err(plain("the script's name"))?,
-                script.into_text(),
-            ),
-            uid_map,
-            gid_map,
-            stdio: [
-                stdin_pipe
-                    .as_ref()
-                    .map_or(engine.null.as_raw_fd(), |(_, pipe)| pipe.theirs.as_raw_fd()),
-                stdout.theirs.as_raw_fd(),
-                stderr.theirs.as_raw_fd(),
-            ],
-            result: result.as_ref().map_or(-1, |pipe| pipe.theirs.as_raw_fd()),
-            watch: their_watch.as_ref().map_or(-1, AsRawFd::as_raw_fd),
-            parent: engine.own_pidfd.as_raw_fd(),
-            rlimits: match weaken::off("rlimits") {
-                true => Vec::new(),
-                false => plan::rlimits(&job.limits, group.is_some()),
-            },
-            landlock,
-            seccomp: (!weaken::off("seccomp")).then(|| engine.filter.clone()),
-            drop_privileges: !weaken::off("no-new-privs"),
-            program: plan::program(job, interpreter).map_err(plain("the program"))?,
-            board: SharedPage::<StatusBoard>::new()
-                .map_err(sys::io_error)
-                .map_err(unavailable("shared memory"))?,
-        };
-        let into = group.as_ref().and_then(cgroup::Group::dir);
-        let namespaces = Engine::namespaces();
-        let pidfd = sys::clone_process(namespaces, into, child::first_process, &mut plan);
-        // The program's ends of the pipes close here as they go out of scope.
-        let pidfd = pidfd.map_err(|errno| {
-            Rejection::new(RejectKind::Unavailable, SetupError { step: Step::Clone, errno })
-        })?;
-        let limit = if weaken::off("output") { u64::MAX } else { job.limits.output() };
-        Ok(Self {
-            pidfd,
-            plan,
-            watch,
-            meter: None,
-            group,
-            stdout: Output::new(stdout.ours, limit),
-            stderr: Output::new(stderr.ours, limit),
-            result: result.map(|pipe| Output::new(pipe.ours, MAX_RESULT)),
-            input: stdin_pipe.map(|(from, pipe)| Input::new(from, pipe.ours)),
-            killed: false,
-        })
-    }
-
     fn supervise(
         mut self,
         client: BorrowedFd<'_>,
@@ -252,7 +115,10 @@ impl Sandbox {
             return Err(Rejection::new(kind, error));
         }
         if state.unwatched {
-            let message = "the sandbox cannot be watched: are there no descriptors left?";
+            let message = match self.group {
+                Some(_) => "the run was stopped: its control group has lost its limits",
+                None => "the sandbox cannot be watched: are there no descriptors left?",
+            };
             return Err(Rejection::new(RejectKind::Unavailable, message));
         }
         self.drain(client, &mut state);
@@ -309,7 +175,7 @@ impl Sandbox {
             if now >= state.deadline && !weaken::off("wall") {
                 state.stop = state.stop.or(Some(Stop::Wall));
             }
-            if state.stop.is_some() {
+            if state.stop.is_some() || state.unwatched {
                 return;
             }
         }
@@ -396,7 +262,13 @@ impl Sandbox {
     /// Looks at what the sandbox uses, and decides whether that is too much.
     fn look(&mut self, state: &mut Watching, now: Instant) {
         let usage = match (&mut self.meter, &self.group) {
-            (_, Some(group)) => group.usage(),
+            (_, Some(group)) => match group.usage() {
+                Some(usage) => usage,
+                None => {
+                    state.unwatched = true;
+                    return;
+                }
+            },
             (Some(meter), None) => meter.sample(state.limits.memory()),
             (None, None) => {
                 state.next_look = now + LOOK_FASTEST;
@@ -489,7 +361,7 @@ impl Sandbox {
         let left_over = u64::from(board.left_over.load(SeqCst));
         let mut process_refused = left_over > job.limits.processes();
         if let Some(group) = &self.group {
-            cpu = cpu.max(group.usage().cpu);
+            cpu = cpu.max(group.usage().unwrap_or_default().cpu);
             peak = group.peak_memory().unwrap_or(peak);
             oom_kill = group.oom_killed();
             process_refused = group.process_refused();
