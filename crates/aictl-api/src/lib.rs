@@ -4,6 +4,8 @@
 //! Nothing here does I/O. A value that exists is valid: what comes from outside is parsed once
 //! into these types, and handed on as such.
 
+pub mod authorisation;
+pub mod config;
 pub mod exit;
 pub mod layer;
 pub mod limits;

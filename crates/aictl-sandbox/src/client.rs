@@ -87,7 +87,7 @@ impl Connection {
     /// Hands over the job: its script as a sealed memfd, and a pipe for standard input.
     ///
     /// # Errors
-    /// If sandboxd is gone.
+    /// If it cannot be sent; that sandboxd is gone shows when its reply is received.
     pub fn submit(
         &self,
         job: &Job,
@@ -96,7 +96,11 @@ impl Connection {
     ) -> Result<(), ClientError> {
         let fds: Vec<BorrowedFd<'_>> = [script].into_iter().chain(stdin).collect();
         let packet = Request::Run(Box::new(job.clone())).encode();
-        socket::send(self.socket.as_fd(), &packet, &fds).map_err(ClientError::Connection)
+        match socket::send(self.socket.as_fd(), &packet, &fds) {
+            // It has ended already, and may have left a reply that says why.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(ClientError::Connection),
+        }
     }
 
     /// Asks for the run's end; the outcome still comes. A sandboxd that is gone is no error.

@@ -52,7 +52,10 @@ fn unprivileged() -> Identity {
 pub fn give_up_root() -> io::Result<Identity> {
     if unistd::getuid().is_root() || unistd::geteuid().is_root() {
         let target = unprivileged();
-        sys::become_user(target.uid, target.gid).map_err(sys::io_error)?;
+        sys::become_user(target.uid, target.gid).map_err(|errno| {
+            let why = errno.desc();
+            io::Error::other(format!("no change to user {} ({why}): run it as yourself", target.uid))
+        })?;
     }
     // No executed file brings anything back, now or in a sandbox.
     if !weaken::off("no-new-privs") {

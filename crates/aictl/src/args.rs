@@ -32,6 +32,9 @@ pub struct Global {
     /// Say more on standard error about what is done
     #[arg(long, short, global = true)]
     pub verbose: bool,
+    /// Configuration to read instead of /etc/aictl/aictl.toml and /etc/aictl/aictl.toml.d/*.toml
+    #[arg(long, global = true, value_name = "PATH")]
+    pub config: Option<PathBuf>,
 }
 
 /// What to do.
@@ -47,6 +50,7 @@ pub enum Command {
 const RUN_HELP: &str = "\
 The script sees no network, no files but the system's programs and its own /work and /tmp, and
 nothing of your environment. It ends with all its processes when it is done or a limit is reached.
+Python, the limits and the most that you may ask for can be set in /etc/aictl/aictl.toml.
 
 Exit code: the script's own; 124 timed out; 125 aictl failed; 126 refused; 127 no such script or
 interpreter; 128+N killed by signal N (137: also out of memory).

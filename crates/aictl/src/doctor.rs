@@ -1,12 +1,13 @@
 //! `aictl doctor`: what this machine offers, and what to do about what is missing.
 
-use std::{fmt, fs, os::unix::net::UnixStream, path::Path};
+use std::{fmt, os::unix::net::UnixStream};
 
 use aictl_api::{
     exit,
     layer::Layer,
     limits::{Limits, TIMEOUT},
 };
+use aictl_core::host::{self, Finding, HELPER_SOCKET, Host};
 use aictl_sandbox::{
     client::Connection,
     interpreter::{Interpreter, InterpreterError, Runtime},
@@ -16,8 +17,6 @@ use serde::Serialize;
 
 use crate::{args::Global, message, run};
 
-/// Where the helper listens, where it is installed.
-const HELPER_SOCKET: &str = "/run/aictl/bus";
 /// How long the trial run may take, in milliseconds.
 const TRIAL_MS: u64 = 10_000;
 
@@ -40,6 +39,15 @@ impl fmt::Display for Status {
             Self::Missing => "missing",
             Self::Failed => "FAILED",
         })
+    }
+}
+
+impl From<host::Status> for Status {
+    fn from(status: host::Status) -> Self {
+        match status {
+            host::Status::Missing => Self::Missing,
+            host::Status::Failed => Self::Failed,
+        }
     }
 }
 
@@ -67,6 +75,12 @@ impl Check {
     }
 }
 
+impl From<&Finding> for Check {
+    fn from(finding: &Finding) -> Self {
+        Self::bad(finding.name, finding.status.into(), finding.detail.as_str(), &finding.advice)
+    }
+}
+
 /// The document of `aictl doctor --json`.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -78,6 +92,8 @@ struct Report {
 
 /// Runs the command; returns the exit code.
 pub fn main(global: &Global) -> u8 {
+    // Before the trial, which may move this process to another control group.
+    let facts = Host::default().facts();
     let mut checks = Vec::new();
     let mut python = None;
     for runtime in Runtime::ALL {
@@ -87,17 +103,12 @@ pub fn main(global: &Global) -> u8 {
             python = found.ok();
         }
     }
-    checks.extend(sandbox_checks(python.as_ref()));
-    checks.push(helper_check());
+    checks.extend(sandbox_checks(python.as_ref(), &host::advice(&facts)));
+    checks.push(helper_check(facts.helper_socket));
     let healthy = checks.iter().all(|check| check.status != Status::Failed);
     let code = if healthy { exit::OK } else { exit::FAILED };
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").ok();
-    let report = Report {
-        version: env!("CARGO_PKG_VERSION"),
-        kernel: kernel.map(|text| text.trim().to_owned()),
-        checks,
-        healthy,
-    };
+    let report =
+        Report { version: env!("CARGO_PKG_VERSION"), kernel: facts.kernel, checks, healthy };
     let printed = match global.json {
         true => message::print_json(&report),
         false => message::print(&text(&report)),
@@ -150,18 +161,22 @@ fn interpreter_check(runtime: Runtime, found: &Result<Interpreter, InterpreterEr
 }
 
 /// Tries the sandbox by running something in it, and reports each layer.
-fn sandbox_checks(python: Option<&Interpreter>) -> Vec<Check> {
-    let Some(python) = python else { return Vec::new() };
+fn sandbox_checks(python: Option<&Interpreter>, findings: &[Finding]) -> Vec<Check> {
+    let all_findings = || findings.iter().map(Check::from);
+    let Some(python) = python else { return all_findings().collect() };
     match trial(python) {
         Ok(record) => {
             let mut checks = vec![Check::ok(
                 "sandbox",
                 format!("a script ran in it, in {:.0} ms", record.wall_us as f64 / 1000.0),
             )];
-            checks.extend(layer_checks(&record.isolation, &record.missing));
+            checks.extend(layer_checks(&record.isolation, &record.missing, findings));
             checks
         }
-        Err(error) => vec![Check::bad("sandbox", Status::Failed, error, "")],
+        Err(error) => {
+            let failed = Check::bad("sandbox", Status::Failed, error, "");
+            std::iter::once(failed).chain(all_findings()).collect()
+        }
     }
 }
 
@@ -201,12 +216,26 @@ fn trial(python: &Interpreter) -> Result<RunRecord, String> {
     }
 }
 
-fn layer_checks(isolation: &[Layer], missing: &[Layer]) -> Vec<Check> {
-    let present = isolation.iter().map(|layer| Check::ok(layer.name(), describe(*layer)));
-    let absent = missing.iter().map(|layer| {
-        Check::bad(layer.name(), Status::Missing, describe(*layer), absence_advice(*layer))
-    });
-    present.chain(absent).collect()
+/// A check for each layer, with what the host says about those that are missing. A finding about
+/// a layer that is there was proved wrong by the trial, and is left out.
+fn layer_checks(isolation: &[Layer], missing: &[Layer], findings: &[Finding]) -> Vec<Check> {
+    let about = |layer: &Layer| {
+        let name = layer.name();
+        findings.iter().filter(move |finding| finding.name == name).map(Check::from)
+    };
+    let mut checks: Vec<Check> =
+        isolation.iter().map(|layer| Check::ok(layer.name(), describe(*layer))).collect();
+    for layer in missing {
+        let mut reasons = about(layer).peekable();
+        if reasons.peek().is_none() {
+            let advice = absence_advice(*layer);
+            checks.push(Check::bad(layer.name(), Status::Missing, describe(*layer), advice));
+        }
+        checks.extend(reasons);
+    }
+    let others = findings.iter().filter(|finding| finding.name == host::OTHER_USERS);
+    checks.extend(others.map(Check::from));
+    checks
 }
 
 /// What a layer keeps a script from, in a few words.
@@ -244,9 +273,9 @@ fn absence_advice(layer: Layer) -> &'static str {
 }
 
 /// Whether the helper can be reached.
-fn helper_check() -> Check {
+fn helper_check(has_socket: bool) -> Check {
     let name = "helper";
-    if !Path::new(HELPER_SOCKET).exists() {
+    if !has_socket {
         return Check::bad(
             name,
             Status::Missing,
@@ -277,6 +306,41 @@ mod tests {
         for layer in [Layer::Cgroup, Layer::Landlock(0)] {
             assert!(!absence_advice(layer).is_empty(), "{layer}");
         }
+    }
+
+    #[test]
+    fn a_missing_layer_has_the_hosts_reason_and_a_present_one_needs_none() {
+        let finding = |name| Finding {
+            name,
+            status: host::Status::Missing,
+            detail: format!("why {name}"),
+            advice: format!("mend {name}"),
+        };
+        let findings = ["cgroup", "seccomp", "user-ns", host::OTHER_USERS].map(finding);
+        let from_host = |name: &'static str| Check::from(&finding(name));
+        let checks = |missing: &[Layer], findings: &[Finding]| {
+            layer_checks(&[Layer::UserNs], missing, findings)
+        };
+        let there = Check::ok("user-ns", describe(Layer::UserNs));
+        assert_eq!(
+            checks(&[Layer::Cgroup], &findings),
+            [there.clone(), from_host("cgroup"), from_host(host::OTHER_USERS)]
+        );
+        let advice = absence_advice(Layer::Cgroup);
+        let plain = Check::bad("cgroup", Status::Missing, describe(Layer::Cgroup), advice);
+        assert_eq!(checks(&[Layer::Cgroup], &[]), [there, plain]);
+    }
+
+    #[test]
+    fn without_python_the_hosts_findings_are_still_shown() {
+        let finding = Finding {
+            name: "user-ns",
+            status: host::Status::Failed,
+            detail: "a knob is 0".to_owned(),
+            advice: "turn it".to_owned(),
+        };
+        let shown = Check::bad("user-ns", Status::Failed, "a knob is 0", "turn it");
+        assert_eq!(sandbox_checks(None, &[finding]), [shown]);
     }
 
     #[test]

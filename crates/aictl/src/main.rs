@@ -1,6 +1,7 @@
 //! `aictl`: see, steer and safely use the AI services on your own Linux machine.
 
 mod args;
+mod config;
 mod doctor;
 mod message;
 mod output;

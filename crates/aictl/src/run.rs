@@ -10,6 +10,7 @@ use std::{
 };
 
 use aictl_api::{
+    config::{OverMax, Place, Sandbox},
     exit,
     limits::{self, LimitError, Limits},
     run::{Outcome, RunReport},
@@ -31,6 +32,7 @@ use nix::{
 
 use crate::{
     args::{self, Global},
+    config::{self, LoadError},
     message, output,
     script::{Script, ScriptError},
     stdin,
@@ -45,6 +47,12 @@ pub enum RunError {
     Runtime(RuntimeError),
     /// There is no interpreter for it.
     Interpreter(InterpreterError),
+    /// The interpreter that the configuration names is none.
+    ConfiguredInterpreter(InterpreterError, Place),
+    /// The configuration cannot be used.
+    Config(LoadError),
+    /// A limit is above the configured maximum.
+    OverMax(OverMax),
     /// A limit is out of range.
     Limit(LimitError),
     /// An argument cannot be passed on.
@@ -66,9 +74,11 @@ impl RunError {
         match self {
             Self::Script(error) => error.exit_code(),
             Self::Runtime(_) => exit::REFUSED,
-            Self::Interpreter(error) if error.not_found() => exit::NOT_FOUND,
-            Self::Interpreter(_) => exit::REFUSED,
-            Self::Limit(_) | Self::Argument(_) => exit::USAGE,
+            Self::Interpreter(error) | Self::ConfiguredInterpreter(error, _) => {
+                if error.not_found() { exit::NOT_FOUND } else { exit::REFUSED }
+            }
+            Self::Config(error) => error.exit_code(),
+            Self::OverMax(_) | Self::Limit(_) | Self::Argument(_) => exit::USAGE,
             Self::Rejected(rejection) => match rejection.kind {
                 RejectKind::Invalid | RejectKind::LimitExceeded => exit::REFUSED,
                 RejectKind::NoInterpreter => exit::NOT_FOUND,
@@ -85,6 +95,11 @@ impl fmt::Display for RunError {
             Self::Script(error) => error.fmt(f),
             Self::Runtime(error) => error.fmt(f),
             Self::Interpreter(error) => error.fmt(f),
+            Self::ConfiguredInterpreter(error, place) => {
+                write!(f, "{error} (sandbox.python at {place})")
+            }
+            Self::Config(error) => error.fmt(f),
+            Self::OverMax(error) => error.fmt(f),
             Self::Limit(error) => error.fmt(f),
             Self::Argument(what) => f.write_str(what),
             Self::Client(error) => error.fmt(f),
@@ -105,8 +120,8 @@ pub fn main(global: &Global, args: &args::Run) -> u8 {
     }
 }
 
-/// A limit that was given, or the default.
-fn limits(args: &args::Run) -> Result<Limits, RunError> {
+/// The limits that were given, where they are allowed, or else the configured ones.
+fn limits(args: &args::Run, config: &Sandbox) -> Result<Limits, RunError> {
     let mut limits = Limits::default();
     for (spec, value) in [
         (limits::TIMEOUT, args.timeout),
@@ -115,10 +130,10 @@ fn limits(args: &args::Run) -> Result<Limits, RunError> {
         (limits::PROCESSES, args.max_processes),
         (limits::OUTPUT, args.max_output),
         (limits::WORK, args.work_size),
+        (limits::SOURCE, None),
     ] {
-        if let Some(value) = value {
-            limits.set(&spec, value).map_err(RunError::Limit)?;
-        }
+        let value = config.limit(&spec, value).map_err(RunError::OverMax)?;
+        limits.set(&spec, value).map_err(RunError::Limit)?;
     }
     Ok(limits)
 }
@@ -164,7 +179,8 @@ pub fn connect(interpreter: &Interpreter) -> Result<Connection, RunError> {
 }
 
 fn run(global: &Global, args: &args::Run) -> Result<u8, RunError> {
-    let limits = limits(args)?;
+    let config = config::load(global.config.as_deref()).map_err(RunError::Config)?.sandbox;
+    let limits = limits(args, &config)?;
     let (path, rest) = args
         .script
         .split_first()
@@ -173,8 +189,13 @@ fn run(global: &Global, args: &args::Run) -> Result<u8, RunError> {
     let script = Script::read(path, limits.source()).map_err(RunError::Script)?;
     let runtime = interpreter::runtime_for(script.name.as_str().as_ref(), &script.text)
         .map_err(RunError::Runtime)?;
-    let interpreter =
-        find_interpreter(runtime, args.python.as_deref()).map_err(RunError::Interpreter)?;
+    let interpreter = match (args.python.as_deref(), config.python()) {
+        (None, Some((python, place))) if runtime == Runtime::Python => {
+            find_interpreter(runtime, Some(python))
+                .map_err(|error| RunError::ConfiguredInterpreter(error, place.clone()))?
+        }
+        (python, _) => find_interpreter(runtime, python).map_err(RunError::Interpreter)?,
+    };
     // From here on a signal is an event, so that nothing is left behind.
     let signals = Signals::new()?;
     let connection = connect(&interpreter)?;

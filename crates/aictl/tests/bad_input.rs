@@ -139,6 +139,31 @@ fn an_output_that_cannot_be_written_is_an_error_and_a_reader_that_is_gone_is_non
     assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
 }
 
+/// Runs a shell command in a user namespace, as an ordinary user there with every capability.
+fn in_a_user_namespace(map: &str, command: &str) -> std::process::Output {
+    Command::new("unshare")
+        .args(["--user", map, "--keep-caps", "/bin/sh", "-c", command])
+        .args([env!("CARGO_BIN_EXE_aictl")])
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_machine_without_user_namespaces_is_told_which_knob() {
+    let script = "echo 0 > /proc/sys/user/max_user_namespaces && echo 'print(1)' | \"$0\" run -";
+    let output = in_a_user_namespace("--map-user=1000", script);
+    assert_eq!(output.status.code(), Some(125), "{}", stderr(&output));
+    assert!(stderr(&output).contains("user.max_user_namespaces"), "{}", stderr(&output));
+    assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
+}
+
+#[test]
+fn root_that_cannot_be_given_up_runs_nothing() {
+    let output = in_a_user_namespace("--map-user=0", "echo 'print(1)' | \"$0\" run -");
+    assert_eq!((output.status.code(), stdout(&output)), (Some(125), String::new()));
+    assert!(stderr(&output).contains("giving up root"), "{}", stderr(&output));
+}
+
 #[test]
 fn a_closed_standard_output_does_not_go_unnoticed() {
     let dir = Dir::new();

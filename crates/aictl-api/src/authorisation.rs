@@ -1,0 +1,392 @@
+//! The authorisation table: every member of the helper's D-Bus interface, with what a caller
+//! needs for it, and the polkit actions with their defaults.
+//!
+//! The polkit policy, the D-Bus policy and the introspection document are generated from here
+//! (the modules below). What is not in the table does not exist: the bus refuses it, and so does
+//! the helper, for which [`method`] finds nothing.
+
+pub mod dbus_policy;
+pub mod introspection;
+pub mod polkit;
+mod xml;
+
+#[cfg(test)]
+mod tests;
+
+/// The helper's name on the system bus.
+pub const BUS_NAME: &str = "org.aictl1";
+/// The path of the one object that the helper offers.
+pub const OBJECT_PATH: &str = "/org/aictl1";
+/// The system user that the helper runs as.
+pub const HELPER_USER: &str = "aictl";
+
+/// An interface of the helper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Interface {
+    /// AI services: their state, and the actions on their units.
+    Services,
+    /// GPUs and what runs on them.
+    Gpu,
+    /// Sandboxed runs.
+    Sandbox,
+    /// The helper itself.
+    Manager,
+}
+
+impl Interface {
+    /// Every interface, in the order in which they are documented.
+    pub const ALL: [Self; 4] = [Self::Services, Self::Gpu, Self::Sandbox, Self::Manager];
+
+    /// The interface's name on the bus.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Services => "org.aictl1.Services",
+            Self::Gpu => "org.aictl1.Gpu",
+            Self::Sandbox => "org.aictl1.Sandbox",
+            Self::Manager => "org.aictl1.Manager",
+        }
+    }
+}
+
+/// A polkit action: one for each class of risk, for polkit keeps an authentication per action
+/// and looks at no detail then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// To see the state of the services.
+    ServicesRead,
+    /// To start, stop, restart and reload a service until the next boot.
+    ServicesControl,
+    /// To choose what starts at boot.
+    ServicesEnable,
+    /// To read the logs of the services.
+    LogsRead,
+    /// To see the GPUs and what runs on them.
+    GpuRead,
+    /// To run a script in the sandbox.
+    SandboxRun,
+    /// To end another user's run.
+    SandboxCancelOthers,
+}
+
+impl Action {
+    /// Every action, in the order in which they are documented.
+    pub const ALL: [Self; 7] = [
+        Self::ServicesRead,
+        Self::ServicesControl,
+        Self::ServicesEnable,
+        Self::LogsRead,
+        Self::GpuRead,
+        Self::SandboxRun,
+        Self::SandboxCancelOthers,
+    ];
+
+    /// The action's identifier, as polkit knows it.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::ServicesRead => "org.aictl1.services.read",
+            Self::ServicesControl => "org.aictl1.services.control",
+            Self::ServicesEnable => "org.aictl1.services.enable",
+            Self::LogsRead => "org.aictl1.logs.read",
+            Self::GpuRead => "org.aictl1.gpu.read",
+            Self::SandboxRun => "org.aictl1.sandbox.run",
+            Self::SandboxCancelOthers => "org.aictl1.sandbox.cancel-others",
+        }
+    }
+}
+
+/// What is done to a unit; the word in polkit's details and in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verb {
+    /// Start the unit.
+    Start,
+    /// Stop the unit.
+    Stop,
+    /// Stop the unit if it runs, and start it.
+    Restart,
+    /// Have the unit read its configuration again.
+    Reload,
+    /// Have the unit start at boot.
+    Enable,
+    /// Have the unit no longer start at boot.
+    Disable,
+}
+
+impl Verb {
+    /// Every verb.
+    pub const ALL: [Self; 6] =
+        [Self::Start, Self::Stop, Self::Restart, Self::Reload, Self::Enable, Self::Disable];
+
+    /// The verb as a word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Reload => "reload",
+            Self::Enable => "enable",
+            Self::Disable => "disable",
+        }
+    }
+}
+
+/// Calls of one class share a rate limit, for each caller's uid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RateClass {
+    /// Calls that only look.
+    Read,
+    /// Calls that change a unit.
+    Change,
+}
+
+impl RateClass {
+    /// Every class.
+    pub const ALL: [Self; 2] = [Self::Read, Self::Change];
+
+    /// The class as a word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Change => "change",
+        }
+    }
+}
+
+/// A field of an audit record in the journal (systemd.journal-fields(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AuditField {
+    /// The identifier of the call.
+    RequestId,
+    /// Interface and member that were called.
+    Method,
+    /// The caller's uid, as the bus tells it.
+    CallerUid,
+    /// The caller's process, as the bus tells it.
+    CallerPid,
+    /// The systemd unit that the caller runs in.
+    CallerUnit,
+    /// The service, by its name in the catalogue.
+    Service,
+    /// The service's systemd unit.
+    Unit,
+    /// What was to be done to the unit.
+    Verb,
+    /// Whether the call was allowed.
+    Decision,
+    /// What came of it.
+    Result,
+    /// The name of the error that the caller was given.
+    Error,
+    /// How long the call took, in microseconds.
+    DurationUsec,
+}
+
+impl AuditField {
+    /// The fields in the record of every call, whatever it was.
+    pub const OF_EVERY_CALL: [Self; 9] = [
+        Self::RequestId,
+        Self::Method,
+        Self::CallerUid,
+        Self::CallerPid,
+        Self::CallerUnit,
+        Self::Decision,
+        Self::Result,
+        Self::Error,
+        Self::DurationUsec,
+    ];
+
+    /// The field's name in the journal.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RequestId => "AICTL_REQUEST_ID",
+            Self::Method => "AICTL_METHOD",
+            Self::CallerUid => "AICTL_CALLER_UID",
+            Self::CallerPid => "AICTL_CALLER_PID",
+            Self::CallerUnit => "AICTL_CALLER_UNIT",
+            Self::Service => "AICTL_SERVICE",
+            Self::Unit => "AICTL_UNIT",
+            Self::Verb => "AICTL_VERB",
+            Self::Decision => "AICTL_DECISION",
+            Self::Result => "AICTL_RESULT",
+            Self::Error => "AICTL_ERROR",
+            Self::DurationUsec => "AICTL_DURATION_USEC",
+        }
+    }
+}
+
+/// An argument of a method or a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arg {
+    /// The argument's name, for those who read.
+    pub name: &'static str,
+    /// Its type: one complete type of the D-Bus specification.
+    pub signature: &'static str,
+}
+
+/// What a call needs, and what is recorded of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// The polkit action that the caller must be authorised for.
+    pub action: Action,
+    /// What the call does to a unit; `None` if it only looks.
+    pub verb: Option<Verb>,
+    /// The rate limit that the call counts against.
+    pub rate: RateClass,
+    /// The fields of the audit record beside [`AuditField::OF_EVERY_CALL`].
+    pub audit: &'static [AuditField],
+}
+
+/// What a member is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Others call it, under a rule.
+    Method(Rule),
+    /// The helper sends it, to all who listen: polkit is asked by nobody, so it carries nothing
+    /// that not everyone may know.
+    Signal,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// The interface that the member belongs to.
+    pub interface: Interface,
+    /// Its name on the bus.
+    pub name: &'static str,
+    /// What it does, in one sentence.
+    pub about: &'static str,
+    /// What goes in; of a signal, what it carries.
+    pub inputs: &'static [Arg],
+    /// What comes out; of a signal, nothing.
+    pub outputs: &'static [Arg],
+    /// Whether it is a method, with its rule, or a signal.
+    pub kind: Kind,
+}
+
+impl Member {
+    /// The rule of a method; `None` of a signal.
+    #[must_use]
+    pub const fn rule(&self) -> Option<&Rule> {
+        match &self.kind {
+            Kind::Method(rule) => Some(rule),
+            Kind::Signal => None,
+        }
+    }
+}
+
+/// A service, by its name in the catalogue; never a unit's name.
+const SERVICE: Arg = Arg { name: "service", signature: "s" };
+/// A record that may gain keys, and never loses one.
+const RECORD: Arg = Arg { name: "record", signature: "a{sv}" };
+
+/// The row of an action on a service's unit.
+const fn unit_action(
+    name: &'static str,
+    about: &'static str,
+    action: Action,
+    verb: Verb,
+) -> Member {
+    Member {
+        interface: Interface::Services,
+        name,
+        about,
+        inputs: &[SERVICE],
+        outputs: &[RECORD],
+        kind: Kind::Method(Rule {
+            action,
+            verb: Some(verb),
+            rate: RateClass::Change,
+            audit: &[AuditField::Service, AuditField::Unit, AuditField::Verb],
+        }),
+    }
+}
+
+/// The table: a row for each member, in the order in which they are documented.
+pub const TABLE: &[Member] = &[
+    Member {
+        interface: Interface::Services,
+        name: "List",
+        about: "Tells the state of every service in the catalogue.",
+        inputs: &[],
+        outputs: &[Arg { name: "records", signature: "aa{sv}" }],
+        kind: Kind::Method(Rule {
+            action: Action::ServicesRead,
+            verb: None,
+            rate: RateClass::Read,
+            audit: &[],
+        }),
+    },
+    Member {
+        interface: Interface::Services,
+        name: "Get",
+        about: "Tells the state of one service.",
+        inputs: &[SERVICE],
+        outputs: &[RECORD],
+        kind: Kind::Method(Rule {
+            action: Action::ServicesRead,
+            verb: None,
+            rate: RateClass::Read,
+            audit: &[AuditField::Service, AuditField::Unit],
+        }),
+    },
+    unit_action(
+        "Start",
+        "Starts a service, and tells how it went and the unit's state after it.",
+        Action::ServicesControl,
+        Verb::Start,
+    ),
+    unit_action(
+        "Stop",
+        "Stops a service, and tells how it went and the unit's state after it.",
+        Action::ServicesControl,
+        Verb::Stop,
+    ),
+    unit_action(
+        "Restart",
+        "Restarts a service, and tells how it went and the unit's state after it.",
+        Action::ServicesControl,
+        Verb::Restart,
+    ),
+    unit_action(
+        "Reload",
+        "Has a service read its configuration again, and tells how it went and the unit's state \
+         after it.",
+        Action::ServicesControl,
+        Verb::Reload,
+    ),
+    unit_action(
+        "Enable",
+        "Has a service start at boot, and tells how it went and the unit's state after it.",
+        Action::ServicesEnable,
+        Verb::Enable,
+    ),
+    unit_action(
+        "Disable",
+        "Has a service no longer start at boot, and tells how it went and the unit's state after \
+         it.",
+        Action::ServicesEnable,
+        Verb::Disable,
+    ),
+    Member {
+        interface: Interface::Services,
+        name: "Changed",
+        about: "The state of a service has changed; Get tells it to those who may know.",
+        inputs: &[SERVICE],
+        outputs: &[],
+        kind: Kind::Signal,
+    },
+];
+
+/// The rule for calling `member` of `interface`; `None` if there is no such method, which then
+/// must be refused.
+#[must_use]
+pub fn method(interface: &str, member: &str) -> Option<&'static Rule> {
+    TABLE
+        .iter()
+        .find(|row| row.interface.name() == interface && row.name == member)
+        .and_then(Member::rule)
+}

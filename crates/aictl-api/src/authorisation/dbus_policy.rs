@@ -1,0 +1,113 @@
+//! The policy of the system bus (dbus-daemon(1), "CONFIGURATION FILE"): who may own the helper's
+//! name, what may be sent to it, and what the helper may ask of systemd. All else is denied.
+
+use super::{BUS_NAME, HELPER_USER, OBJECT_PATH, TABLE, xml::prolog};
+
+/// The name of systemd on the bus.
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+/// The interface of properties, which the bus knows by itself.
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+
+/// A call that is allowed beside the table, and why.
+struct Allowed {
+    interface: &'static str,
+    member: &'static str,
+    reason: &'static str,
+}
+
+/// What every object answers, by the D-Bus specification. `Properties.Set` is left out: nothing
+/// can be set.
+const STANDARD: [Allowed; 5] = [
+    Allowed {
+        interface: "org.freedesktop.DBus.Introspectable",
+        member: "Introspect",
+        reason: "tools show what there is",
+    },
+    Allowed {
+        interface: "org.freedesktop.DBus.Peer",
+        member: "Ping",
+        reason: "is the helper there?",
+    },
+    Allowed {
+        interface: "org.freedesktop.DBus.Peer",
+        member: "GetMachineId",
+        reason: "belongs to Peer; tells what /etc/machine-id tells everyone",
+    },
+    Allowed { interface: PROPERTIES, member: "Get", reason: "reading one property" },
+    Allowed { interface: PROPERTIES, member: "GetAll", reason: "what proxies read first" },
+];
+
+/// What the helper may ask of systemd; for the first four, systemd then asks polkit about the
+/// unit and the verb. Above all StartTransientUnit is not here: with it, whoever may start a unit
+/// by its name may run any program as root under that name.
+const OF_SYSTEMD: [Allowed; 9] = [
+    Allowed { interface: MANAGER, member: "StartUnit", reason: "the verb start" },
+    Allowed { interface: MANAGER, member: "StopUnit", reason: "the verb stop" },
+    Allowed { interface: MANAGER, member: "RestartUnit", reason: "the verb restart" },
+    Allowed { interface: MANAGER, member: "ReloadUnit", reason: "the verb reload" },
+    Allowed { interface: MANAGER, member: "LoadUnit", reason: "finds a unit, running or not" },
+    Allowed { interface: MANAGER, member: "GetUnitByPID", reason: "the unit of a GPU's process" },
+    Allowed { interface: MANAGER, member: "Subscribe", reason: "JobRemoved is sent on request" },
+    Allowed { interface: PROPERTIES, member: "Get", reason: "a unit's state" },
+    Allowed { interface: PROPERTIES, member: "GetAll", reason: "a unit's state" },
+];
+
+/// The interface of systemd's manager object (org.freedesktop.systemd1(5)).
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+
+/// The policy file, to be installed as /usr/share/dbus-1/system.d/org.aictl1.conf.
+#[must_use]
+pub fn policy() -> String {
+    let mut text = prolog(
+        "The policy of the system bus for aictl.",
+        "busconfig PUBLIC \"-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN\"\n  \
+         \"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\"",
+    );
+    text += "<busconfig>\n";
+    text += &default_policy();
+    text += &helper_policy();
+    text + "</busconfig>\n"
+}
+
+/// What anyone may do, root too.
+fn default_policy() -> String {
+    // Only calls are denied: signals from systemd and polkit must reach the helper, for which
+    // rules by destination count as well.
+    let mut text = format!(
+        "  <policy context=\"default\">\n    \
+           <deny own_prefix=\"{BUS_NAME}\"/>\n    \
+           <deny send_destination=\"{BUS_NAME}\" send_type=\"method_call\"/>\n\n"
+    );
+    for row in TABLE.iter().filter(|row| row.rule().is_some()) {
+        let path = format!(" send_path=\"{OBJECT_PATH}\"");
+        text += &allow(BUS_NAME, &path, row.interface.name(), row.name);
+    }
+    text.push('\n');
+    for call in &STANDARD {
+        text += &format!("    <!-- {} -->\n", call.reason);
+        text += &allow(BUS_NAME, "", call.interface, call.member);
+    }
+    text + "  </policy>\n"
+}
+
+/// What the helper's user may do. Rules for a user come after those for all, and the last one
+/// that matches counts.
+fn helper_policy() -> String {
+    let mut text = format!(
+        "  <policy user=\"{HELPER_USER}\">\n    \
+           <allow own=\"{BUS_NAME}\"/>\n\n    \
+           <deny send_destination=\"{SYSTEMD}\" send_type=\"method_call\"/>\n"
+    );
+    for call in &OF_SYSTEMD {
+        text += &format!("    <!-- {} -->\n", call.reason);
+        text += &allow(SYSTEMD, "", call.interface, call.member);
+    }
+    text + "  </policy>\n"
+}
+
+fn allow(destination: &str, path: &str, interface: &str, member: &str) -> String {
+    format!(
+        "    <allow send_destination=\"{destination}\"{path} send_type=\"method_call\"\n           \
+         send_interface=\"{interface}\" send_member=\"{member}\"/>\n"
+    )
+}

@@ -1,0 +1,4 @@
+//! What a host can be asked. Each part reads the machine at its edge, and decides by functions
+//! that do not.
+
+pub mod host;

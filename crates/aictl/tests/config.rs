@@ -1,0 +1,81 @@
+//! What a configuration changes for `aictl run`.
+
+mod common;
+
+use common::{Dir, aictl, report, run, stderr, stdout};
+
+#[test]
+fn limits_come_from_the_configuration_where_the_command_line_gives_none() {
+    let dir = Dir::new();
+    let config = dir.file("c.toml", "[sandbox.limits]\nmax-output = 10\nmax-source = 200\n");
+    let config = config.to_str().unwrap();
+    let script = "print('x' * 50)";
+    let cut = report(&["--config", config], script);
+    assert_eq!((&cut["outcome"], &cut["stdout"]), (&"output-limit".into(), &"x".repeat(10).into()));
+    let whole = report(&["--config", config, "--max-output", "1K"], script);
+    assert_eq!(whole["outcome"], "exited", "{whole}");
+    // The one limit that no option sets.
+    let large = dir.file("large.py", "#".repeat(201));
+    let output = run(["--config".as_ref(), config.as_ref(), large.as_os_str()]);
+    assert_eq!(output.status.code(), Some(126), "{}", stderr(&output));
+}
+
+#[test]
+fn more_than_the_configured_most_is_refused_by_name() {
+    let dir = Dir::new();
+    let config = dir.file("c.toml", "\n[sandbox.max]\nmemory = \"1G\"\n");
+    let script = dir.file("s.sh", "echo done\n");
+    let with = |memory: &str| {
+        let mut command = aictl();
+        command.arg("run").arg("--config").arg(&config).args(["--memory", memory]).arg(&script);
+        command.output().unwrap()
+    };
+    let output = with("2G");
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""));
+    let message = format!(
+        "aictl: memory 2G is more than allowed: at most 1G, by sandbox.max.memory at {}:3\n",
+        config.display()
+    );
+    assert_eq!(stderr(&output), message);
+    let output = with("1G");
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(0), "done\n"));
+}
+
+#[test]
+fn python_comes_from_the_configuration_unless_the_command_line_names_one() {
+    let dir = Dir::new();
+    let config = dir.file("c.toml", "[sandbox]\npython = \"/no/such/python3\"\n");
+    let python = dir.file("s.py", "print('done')\n");
+    let shell = dir.file("s.sh", "echo done\n");
+    let with = |words: &[&str], script| {
+        aictl().arg("run").arg("--config").arg(&config).args(words).arg(script).output().unwrap()
+    };
+    let output = with(&[], &python);
+    assert_eq!(output.status.code(), Some(127));
+    let text = stderr(&output);
+    let place = format!("sandbox.python at {}:2", config.display());
+    assert!(text.contains("/no/such/python3") && text.contains(&place), "{text}");
+    for output in [with(&["--python", "/usr/bin/python3"], &python), with(&[], &shell)] {
+        assert_eq!(stdout(&output), "done\n", "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_named_file_must_be_there_and_be_right() {
+    let dir = Dir::new();
+    let script = dir.file("s.sh", "echo done\n");
+    let wrong = dir.file("wrong.toml", "[sandbox.limits]\ntimout = \"1s\"\n");
+    for (path, message) in [
+        (dir.path().join("none.toml"), "there is no configuration file DIR/none.toml"),
+        (dir.path().to_owned(), "DIR is a directory, not a configuration file"),
+        (
+            wrong,
+            "DIR/wrong.toml:2: sandbox.limits.timout = \"1s\": unknown key; did you mean timeout?",
+        ),
+    ] {
+        let output = aictl().arg("--config").arg(path).arg("run").arg(&script).output().unwrap();
+        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{message}");
+        let text = stderr(&output).replace(dir.path().to_str().unwrap(), "DIR");
+        assert_eq!(text, format!("aictl: {message}\n"));
+    }
+}
