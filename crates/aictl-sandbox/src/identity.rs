@@ -36,6 +36,12 @@ fn find_user(passwd: &str, name: &str) -> Option<Identity> {
     })
 }
 
+/// The id of the user called `name`, root excepted.
+#[must_use]
+pub fn uid_of(name: &str) -> Option<u32> {
+    find_user(&fs::read_to_string("/etc/passwd").ok()?, name).map(|user| user.uid)
+}
+
 /// The user that a process started as root becomes.
 fn unprivileged() -> Identity {
     fs::read_to_string("/etc/passwd")
@@ -54,7 +60,10 @@ pub fn give_up_root() -> io::Result<Identity> {
         let target = unprivileged();
         sys::become_user(target.uid, target.gid).map_err(|errno| {
             let why = errno.desc();
-            io::Error::other(format!("no change to user {} ({why}): run it as yourself", target.uid))
+            io::Error::other(format!(
+                "no change to user {} ({why}): run it as yourself",
+                target.uid
+            ))
         })?;
     }
     // No executed file brings anything back, now or in a sandbox.

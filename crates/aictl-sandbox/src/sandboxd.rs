@@ -58,7 +58,7 @@ It is started by systemd (aictl-sandboxd.socket), not by hand.
 Usage: aictl-sandboxd [OPTIONS]
 
   --interpreter RUNTIME=PATH an interpreter to offer: python, bash or node
-  --allow-uid UID            serve this user too, besides our own and root
+  --allow-user USER          serve this user too, besides our own and root
   --allow-missing            list a layer that this machine lacks, instead of refusing
   --max-runs N               serve so many runs at a time (64)
   --print-syscalls           print the list of system calls and what happens to each
@@ -112,8 +112,11 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
     move |error| StartError::System(what, error)
 }
 
-/// Reads the command line, without the program's name.
-fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, StartError> {
+/// Reads the command line, without the program's name; `uid_of` knows the users.
+fn parse(
+    args: impl IntoIterator<Item = String>,
+    uid_of: impl Fn(&str) -> Option<u32>,
+) -> Result<Command, StartError> {
     let mut options = Options {
         interpreters: Vec::new(),
         allowed_uids: Vec::new(),
@@ -133,10 +136,10 @@ fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, StartError> 
                 let wrong = || StartError::Usage(format!("{value:?} is not RUNTIME=PATH"));
                 options.interpreters.push(pair.ok_or_else(wrong)?);
             }
-            "--allow-uid" => {
+            "--allow-user" => {
                 let value = value()?;
-                let wrong = |_| StartError::Usage(format!("{value:?} is not a user id"));
-                options.allowed_uids.push(value.parse().map_err(wrong)?);
+                let wrong = || StartError::Usage(format!("there is no user {value:?}"));
+                options.allowed_uids.push(uid_of(&value).ok_or_else(wrong)?);
             }
             "--allow-missing" => options.allow_missing = true,
             "--max-runs" => {
@@ -157,7 +160,7 @@ fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, StartError> 
 /// The whole program.
 #[must_use]
 pub fn main(args: impl IntoIterator<Item = String>) -> ExitCode {
-    let done = match parse(args) {
+    let done = match parse(args, identity::uid_of) {
         Ok(Command::Serve(options)) => serve(options),
         Ok(Command::PrintSyscalls) => return print(&syscalls()),
         Ok(Command::Help) => return print(HELP),
@@ -407,14 +410,14 @@ mod tests {
     use super::*;
 
     fn args(line: &str) -> Result<Command, StartError> {
-        parse(line.split_whitespace().map(str::to_owned))
+        parse(line.split_whitespace().map(str::to_owned), |name| (name == "aictl").then_some(7))
     }
 
     #[test]
     fn the_command_line_is_read() {
         let Ok(Command::Serve(options)) = args(
             "--interpreter python=/usr/bin/python3 --interpreter bash=/bin/bash \
-             --allow-uid 7 --max-runs 2",
+             --allow-user aictl --max-runs 2",
         ) else {
             panic!("not understood");
         };
@@ -427,7 +430,7 @@ mod tests {
             "--interpreter perl=/usr/bin/perl",
             "--max-runs 0",
             "--max-runs x",
-            "--allow-uid -1",
+            "--allow-user nobody-else",
             "--no-seccomp",
             "--embedded",
             "script.py",

@@ -750,6 +750,14 @@ pub fn io_error(errno: Errno) -> io::Error {
     io::Error::from_raw_os_error(errno as i32)
 }
 
+/// For tests: this process's id, by a system call and from no cache.
+#[cfg(test)]
+fn own_pid() -> i32 {
+    // SAFETY: takes nothing and cannot fail.
+    let pid = unsafe { libc::syscall(libc::SYS_getpid) };
+    i32::try_from(pid).unwrap_or(-1)
+}
+
 /// For tests: an allocator that ends any other process than the one that armed it, so that an
 /// allocation between clone and exec does not go unseen.
 #[cfg(test)]
@@ -798,12 +806,4 @@ pub mod alloc_guard {
             unsafe { System.dealloc(at, layout) }
         }
     }
-}
-
-/// For tests: this process's id, by a system call and from no cache.
-#[cfg(test)]
-fn own_pid() -> i32 {
-    // SAFETY: takes nothing and cannot fail.
-    let pid = unsafe { libc::syscall(libc::SYS_getpid) };
-    i32::try_from(pid).unwrap_or(-1)
 }

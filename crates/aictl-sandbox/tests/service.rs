@@ -1,5 +1,7 @@
 //! The program `aictl-sandboxd` as systemd starts it: many runs, hostile clients, nothing left.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::{
     fs,
     os::{

@@ -1,5 +1,7 @@
 //! Whatever cannot be run ends in one clear message and the documented exit code.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 use std::{

@@ -1,5 +1,7 @@
 //! What a configuration changes for `aictl run`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 use common::{Dir, aictl, report, run, stderr, stdout};

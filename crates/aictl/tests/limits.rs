@@ -1,5 +1,7 @@
 //! Every limit ends a run in its own outcome, with what was printed until then, and nothing left.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 use common::*;

@@ -1,5 +1,7 @@
 //! A script behaves as under plain `python3 script.py`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 use std::process::{Command, Output, Stdio};

@@ -1,5 +1,7 @@
 //! Output is live, signals end a run cleanly, and nothing is left behind.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 use std::{

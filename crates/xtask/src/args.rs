@@ -18,8 +18,8 @@ pub const MAX_RUNS: u32 = 10_000;
 pub enum Command {
     /// Print the commands.
     Help,
-    /// Build `aictl` and become it, with these arguments.
-    Aictl(Vec<OsString>),
+    /// Build the programs as they are shipped.
+    Build,
     /// Run the tests.
     Test(TestOptions),
     /// Run formatter, linter, documentation and dependency checks.
@@ -122,16 +122,13 @@ pub fn parse(args: &[OsString], strict: bool) -> Result<Command, UsageError> {
         return Err(UsageError::NoCommand);
     };
     let name = name.to_string_lossy();
-    if name == "aictl" {
-        // All that follows is aictl's, `--help` included.
-        return Ok(Command::Aictl(rest.to_vec()));
-    }
     let asks_for_help = rest.iter().any(|arg| arg == "--help" || arg == "-h");
     match name.as_ref() {
         "help" | "--help" | "-h" => Ok(Command::Help),
-        "test" | "check" | "bench" if asks_for_help => Ok(Command::Help),
+        "build" | "test" | "check" | "bench" if asks_for_help => Ok(Command::Help),
         "test" => parse_test(rest, strict).map(Command::Test),
-        "check" => parse_check(rest),
+        "build" => without_options("build", rest, Command::Build),
+        "check" => without_options("check", rest, Command::Check),
         "bench" => parse_bench(rest).map(Command::Bench),
         _ => Err(UsageError::UnknownCommand(name.into_owned())),
     }
@@ -157,8 +154,13 @@ fn parse_test(args: &[OsString], strict: bool) -> Result<TestOptions, UsageError
     Ok(TestOptions { strict, tiers })
 }
 
-fn parse_check(args: &[OsString]) -> Result<Command, UsageError> {
-    args.first().map_or(Ok(Command::Check), |arg| Err(surplus("check", arg)))
+/// A command that takes nothing more.
+fn without_options(
+    name: &'static str,
+    args: &[OsString],
+    command: Command,
+) -> Result<Command, UsageError> {
+    args.first().map_or(Ok(command), |arg| Err(surplus(name, arg)))
 }
 
 fn parse_bench(args: &[OsString]) -> Result<BenchOptions, UsageError> {
@@ -227,8 +229,8 @@ mod tests {
             ("help", Command::Help),
             ("--help", Command::Help),
             ("bench --runs 3 --help", Command::Help),
-            ("aictl run --help x.py", Command::Aictl(line("run --help x.py"))),
-            ("aictl", Command::Aictl(vec![])),
+            ("build", Command::Build),
+            ("build --help", Command::Help),
             ("test", test(false, &all_tiers())),
             ("test --strict", test(true, &all_tiers())),
             ("test hermetic --strict hermetic", test(true, &["hermetic"])),

@@ -1,10 +1,9 @@
-//! The one driver of this workspace: runs `aictl`, the tests, the checks and the bench.
+//! The one driver of this workspace: builds what is shipped, runs the tests, the checks and the bench.
 //!
 //! It has no dependency, since it is the first thing that a newcomer builds. One file a command;
 //! what several commands need stands in [`workspace`], [`debian`], [`table`], [`stats`] and
 //! [`json`].
 
-mod aictl;
 mod args;
 mod bench;
 mod check;
@@ -40,15 +39,12 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    // Whatever goes wrong before `aictl` starts is reported with aictl's own "internal" code, since
-    // the caller takes the exit code for the script's.
-    let failed = if matches!(command, Command::Aictl(_)) { aictl::INTERNAL } else { FAILED };
     match perform(&command) {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(failed),
+        Ok(false) => ExitCode::from(FAILED),
         Err(failure) => {
             eprintln!("xtask: {failure}");
-            ExitCode::from(failed)
+            ExitCode::from(FAILED)
         }
     }
 }
@@ -57,9 +53,16 @@ fn main() -> ExitCode {
 fn perform(command: &Command) -> Result<bool, Failure> {
     match command {
         Command::Help => help::print().map(|()| true),
-        Command::Aictl(args) => Err(aictl::exec(&Workspace::find()?, args)),
+        Command::Build => build(&Workspace::find()?),
         Command::Test(options) => test::run(&Workspace::find()?, options),
         Command::Check => check::run(&Workspace::find()?),
         Command::Bench(options) => bench::run(&Workspace::find()?, options),
     }
+}
+
+/// Builds the programs as they are shipped, and says where they are.
+fn build(workspace: &Workspace) -> Result<bool, Failure> {
+    let aictl = workspace.build_shipped()?;
+    println!("{}", aictl.display());
+    Ok(true)
 }

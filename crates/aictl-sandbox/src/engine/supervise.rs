@@ -427,7 +427,7 @@ impl Watching {
         Self {
             limits: *limits,
             deadline: started + limits.wall(),
-            next_look: started + LOOK_FASTEST,
+            next_look: started + pause(0, limits.memory()),
             pending: None,
             stop: None,
             unwatched: false,

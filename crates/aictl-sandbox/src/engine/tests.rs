@@ -1,5 +1,7 @@
 //! The engine as a whole, in this process: many sandboxes from many threads at once.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::{
     os::fd::{AsFd, OwnedFd},
     path::Path,

@@ -8,7 +8,7 @@ use std::{
 
 use super::{Interpreter, InterpreterError, Runtime, inspect::inspect, shim};
 
-/// See [`super::find`].
+/// See [`super::find()`].
 pub(super) fn find(
     runtime: Runtime,
     explicit: Option<&Path>,

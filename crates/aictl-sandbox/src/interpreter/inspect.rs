@@ -17,7 +17,7 @@ use super::{
 /// The most that is read of a `pyvenv.cfg`, in bytes; real ones have some hundred.
 const MOST_CONFIG: u64 = 64 * 1024;
 
-/// See [`super::inspect`]; `home` is the user's home directory, if known.
+/// See [`super::inspect()`]; `home` is the user's home directory, if known.
 pub(super) fn inspect(
     runtime: Runtime,
     path: &Path,

@@ -1,8 +1,8 @@
 //! Which runtime runs a script, where its interpreter is on this machine, and which directories
 //! the sandbox must have for it, and no more.
 //!
-//! [`runtime_for`] chooses the runtime from the script alone. [`find`] looks for the interpreter as
-//! a user expects and [`inspect`] checks one given path; both end in an [`Interpreter`], which names
+//! [`runtime_for`] chooses the runtime from the script alone. [`find()`] looks for the interpreter as
+//! a user expects and [`inspect()`] checks one given path; both end in an [`Interpreter`], which names
 //! the directories outside the system's own that have to be bound read-only.
 //!
 //! What a directory links to is followed only as far as the interpreter needs it to start: `.pth`

@@ -1,6 +1,7 @@
 //! What the tests of the command share: the program, scripts in a directory of their own, and
 //! what the program leaves behind.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(dead_code, reason = "every test file uses its own part")]
 
 use std::{
