@@ -15,7 +15,7 @@ use aictl_sandbox::{
 };
 use serde::Serialize;
 
-use crate::{args::Global, message, run};
+use crate::{args::Global, config, message, run};
 
 /// How long the trial run may take, in milliseconds.
 const TRIAL_MS: u64 = 10_000;
@@ -95,9 +95,15 @@ pub fn main(global: &Global) -> u8 {
     // Before the trial, which may move this process to another control group.
     let facts = Host::default().facts();
     let mut checks = Vec::new();
+    let config = config::load(global.config.as_deref());
+    checks.push(match &config {
+        Ok(_) => Check::ok("config", "it can be used"),
+        Err(error) => Check::bad("config", Status::Failed, error.to_string(), ""),
+    });
+    let configured = config.as_ref().ok().and_then(|config| config.sandbox.python());
     let mut python = None;
     for runtime in Runtime::ALL {
-        let found = run::find_interpreter(runtime, None);
+        let found = run::find_interpreter(runtime, configured.map(|(path, _)| path));
         checks.push(interpreter_check(runtime, &found));
         if runtime == Runtime::Python {
             python = found.ok();

@@ -73,29 +73,33 @@ pub fn compile(calls: impl Iterator<Item = Call>) -> Result<BpfProgram, BackendE
         verdict_return(SeccompAction::KillProcess),
         instruction(LOAD, 0, 0, OFFSET_NUMBER),
     ];
-    program.extend(search(&ranges(calls))?);
+    search(&ranges(calls), &mut program)?;
     Ok(program)
 }
 
-/// A binary search for the range that holds the loaded number.
-fn search(ranges: &[Range]) -> Result<BpfProgram, BackendError> {
+/// Appends a binary search for the range that holds the loaded number.
+fn search(ranges: &[Range], program: &mut BpfProgram) -> Result<(), BackendError> {
     if let [range] = ranges {
-        return leaf(range.verdict);
+        program.extend(leaf(range.verdict)?);
+        return Ok(());
     }
     let (below, above) = ranges.split_at(ranges.len() / 2);
     let first = above.first().map_or(0, |range| range.first);
-    let (below, above) = (search(below)?, search(above)?);
-    // A conditional jump reaches 255 instructions far, a plain one any distance.
-    let mut program = match u8::try_from(below.len()) {
-        Ok(distance) => vec![instruction(JUMP_IF_AT_LEAST, distance, 0, first)],
-        Err(_) => vec![
-            instruction(JUMP_IF_AT_LEAST, 0, 1, first),
-            instruction(JUMP, 0, 0, u32::try_from(below.len()).unwrap_or(u32::MAX)),
-        ],
-    };
-    program.extend(below);
-    program.extend(above);
-    Ok(program)
+    // A conditional jump reaches 255 instructions far, a plain one any distance: which one it is
+    // shows when what is jumped over stands there.
+    let at = program.len();
+    program.push(instruction(JUMP_IF_AT_LEAST, 0, 0, first));
+    search(below, program)?;
+    let length = program.len() - at - 1;
+    match u8::try_from(length) {
+        Ok(distance) => program[at] = instruction(JUMP_IF_AT_LEAST, distance, 0, first),
+        Err(_) => {
+            let distance = u32::try_from(length).unwrap_or(u32::MAX);
+            program[at] = instruction(JUMP_IF_AT_LEAST, 0, 1, first);
+            program.insert(at + 1, instruction(JUMP, 0, 0, distance));
+        }
+    }
+    search(above, program)
 }
 
 /// What to do for one range.

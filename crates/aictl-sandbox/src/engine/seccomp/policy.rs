@@ -80,10 +80,9 @@ macro_rules! group {
 }
 
 const AF_UNIX: u32 = libc::AF_UNIX as u32;
-const S_IFMT: u64 = libc::S_IFMT as u64;
-const S_IFREG: u64 = libc::S_IFREG as u64;
-const S_IFIFO: u64 = libc::S_IFIFO as u64;
-const S_IFSOCK: u64 = libc::S_IFSOCK as u64;
+/// The bit of a file's type that character and block devices have, and FIFOs, sockets and plain
+/// files do not (inode(7)).
+const DEVICE_TYPES: u64 = libc::S_IFCHR as u64;
 
 /// Every flag of clone(2) that makes a namespace; CLONE_NEWTIME has no bit there.
 const NEW_NAMESPACES: u64 = (libc::CLONE_NEWNS
@@ -204,8 +203,8 @@ const STANDARD: &[Group] = &[
     group!(Verdict::Args(&[&[Is(0, u32::MAX)]], EPERM), "asking for the personality; changing it can turn off address randomisation": personality=135),
     group!(Verdict::Args(&[&[Is(0, 0)]], EPERM), "the process itself only: another one may be the sandbox's first": prlimit64=302 sched_setaffinity=203 sched_setparam=142 sched_setscheduler=144),
     group!(Verdict::Args(&[&[Is(0, 0), Is(1, 0)]], EPERM), "the process itself only (PRIO_PROCESS, 0)": setpriority=141),
-    group!(Verdict::Args(&[&[Masked(1, S_IFMT, 0)], &[Masked(1, S_IFMT, S_IFREG)], &[Masked(1, S_IFMT, S_IFIFO)], &[Masked(1, S_IFMT, S_IFSOCK)]], EPERM), "FIFOs and the like, no devices": mknod=133),
-    group!(Verdict::Args(&[&[Masked(2, S_IFMT, 0)], &[Masked(2, S_IFMT, S_IFREG)], &[Masked(2, S_IFMT, S_IFIFO)], &[Masked(2, S_IFMT, S_IFSOCK)]], EPERM), "FIFOs and the like, no devices": mknodat=259),
+    group!(Verdict::Args(&[&[Masked(1, DEVICE_TYPES, 0)]], EPERM), "FIFOs and the like, no devices": mknod =133),
+    group!(Verdict::Args(&[&[Masked(2, DEVICE_TYPES, 0)]], EPERM), "FIFOs and the like, no devices": mknodat =259),
     group!(Verdict::Absent, "its flags stand in memory, where a filter cannot look: libraries fall back to clone(2)": clone3=435),
     group!(Verdict::Deny, "new namespaces": unshare=272 setns=308),
     group!(Verdict::Deny, "mounts and roots": mount=165 umount2=166 pivot_root=155 chroot=161 fsopen=430 fsconfig=431 fsmount=432 fspick=433 open_tree=428 open_tree_attr=467 move_mount=429 mount_setattr=442 statmount=457 listmount=458),
