@@ -229,7 +229,7 @@ fn finish(
     // Everything is to be dead when aictl says that the run is over. One that forks and ends all
     // the time is seen only by looking more than once.
     let mut survivors = world.processes(id);
-    for _ in 0..3 {
+    for _ in 0..12 {
         if survivors.is_empty() {
             thread::sleep(Duration::from_millis(5));
             survivors = world.processes(id);

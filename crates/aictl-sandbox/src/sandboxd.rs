@@ -214,11 +214,9 @@ pub(crate) fn serve_embedded((socket, interpreter): (OwnedFd, Interpreter)) -> !
     let socket = match keep_only(&socket) {
         Ok(kept) => kept,
         Err(error) => {
-            let message = error.to_string();
-            answer(
-                socket.as_fd(),
-                &Reply::Rejected(Rejection { kind: RejectKind::Unavailable, message }),
-            );
+            let _request = receive_job(socket.as_fd());
+            let rejection = Rejection { kind: RejectKind::Unavailable, message: error.to_string() };
+            answer(socket.as_fd(), &Reply::Rejected(rejection));
             sys::exit_now(EXIT_FAILED.into())
         }
     };
@@ -231,6 +229,8 @@ pub(crate) fn serve_embedded((socket, interpreter): (OwnedFd, Interpreter)) -> !
     match started {
         Ok(engine) => serve_client(&engine, socket),
         Err(error) => {
+            // Unread, the request would reset the connection before the answer is read.
+            let _request = receive_job(socket);
             let rejection = Rejection { kind: RejectKind::Unavailable, message: error.to_string() };
             answer(socket, &Reply::Rejected(rejection));
         }
