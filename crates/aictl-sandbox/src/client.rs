@@ -16,7 +16,7 @@ use nix::{
 
 use crate::{
     interpreter::Interpreter,
-    protocol::{Job, ProtocolError, Reply, Request},
+    protocol::{Job, Offer, ProtocolError, Reply, Request},
     sandboxd, socket, sys,
 };
 
@@ -63,19 +63,39 @@ impl Connection {
     /// Starts a sandboxd for one run, as a child process with the caller's own rights that keeps
     /// nothing else of the caller: no descriptor, no environment. The caller must have one thread.
     ///
+    /// Until it is [offered](Self::offer) an interpreter it waits, and prepares what it can.
+    ///
     /// # Errors
-    /// If it has more, or no process can be made.
-    pub fn embedded(interpreter: &Interpreter) -> Result<Self, ClientError> {
+    /// If the caller has more threads, or no process can be made.
+    pub fn embedded() -> Result<Self, ClientError> {
         // A copy of one thread of many might wait for ever for a lock that another one held.
         let threads = fs::read_dir("/proc/self/task").map_err(ClientError::Start)?.count();
         if threads != 1 {
             return Err(ClientError::Start(io::Error::other("the caller has several threads")));
         }
         let (ours, theirs) = socket::pair().map_err(ClientError::Connection)?;
-        let child = (theirs, interpreter.clone());
-        let child = sys::fork_single_threaded(sandboxd::serve_embedded, child)
+        let child = sys::fork_single_threaded(sandboxd::serve_embedded, theirs)
             .map_err(|errno| ClientError::Start(errno.into()))?;
         Ok(Self { socket: ours, child: Some(child) })
+    }
+
+    /// Tells an embedded sandboxd which interpreter to use, before the job.
+    ///
+    /// # Errors
+    /// If it cannot be sent; that sandboxd is gone shows when its reply is received.
+    pub fn offer(&self, interpreter: &Interpreter) -> Result<(), ClientError> {
+        let exe = interpreter.exe().to_owned();
+        let offer = Offer { runtime: interpreter.runtime(), exe };
+        self.send(&offer.encode(), &[])
+    }
+
+    /// Sends a packet.
+    fn send(&self, packet: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), ClientError> {
+        match socket::send(self.socket.as_fd(), packet, fds) {
+            // It has ended already, and may have left a reply that says why.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(ClientError::Connection),
+        }
     }
 
     /// Uses a socket that is connected to a sandboxd already.
@@ -96,11 +116,7 @@ impl Connection {
     ) -> Result<(), ClientError> {
         let fds: Vec<BorrowedFd<'_>> = [script].into_iter().chain(stdin).collect();
         let packet = Request::Run(Box::new(job.clone())).encode();
-        match socket::send(self.socket.as_fd(), &packet, &fds) {
-            // It has ended already, and may have left a reply that says why.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => other.map_err(ClientError::Connection),
-        }
+        self.send(&packet, &fds)
     }
 
     /// Asks for the run's end; the outcome still comes. A sandboxd that is gone is no error.

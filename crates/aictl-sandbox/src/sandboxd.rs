@@ -31,12 +31,13 @@ use nix::{
         },
     },
 };
+use seccompiler::BpfProgram;
 
 use crate::{
     engine::{self, Engine, EngineError, Memory},
     identity::{self, Identity},
     interpreter::{self, Interpreter, Runtime},
-    protocol::{Job, RejectKind, Rejection, Reply, Request},
+    protocol::{Job, Offer, RejectKind, Rejection, Reply, Request},
     socket,
     stage::Staged,
     sys, weaken,
@@ -204,38 +205,48 @@ fn serve(options: Options) -> Result<(), StartError> {
         let found = interpreter::inspect(*runtime, path).map_err(StartError::Interpreter)?;
         interpreters.push(found);
     }
-    let (engine, identity) = start(interpreters, !options.allow_missing)?;
+    let filter = Engine::filter().map_err(StartError::Engine)?;
+    let (engine, identity) = start(interpreters, filter, !options.allow_missing)?;
     listen(engine, identity, options, listener)
 }
 
 /// Serves one job on `socket` and ends: the rest of the life of a process that a client of one
 /// thread has just forked. It keeps nothing of that client but the socket and standard error.
-pub(crate) fn serve_embedded((socket, interpreter): (OwnedFd, Interpreter)) -> ! {
-    let socket = match keep_only(&socket) {
-        Ok(kept) => kept,
-        Err(error) => {
-            let _request = receive_job(socket.as_fd());
-            let rejection = Rejection { kind: RejectKind::Unavailable, message: error.to_string() };
-            answer(socket.as_fd(), &Reply::Rejected(rejection));
-            sys::exit_now(EXIT_FAILED.into())
-        }
-    };
-    let started = start(vec![interpreter], false).and_then(|(engine, _)| {
+///
+/// Before the job comes the interpreter, in a packet of its own: what can be done without knowing
+/// it is done while the client is still looking for it.
+pub(crate) fn serve_embedded(socket: OwnedFd) -> ! {
+    let kept = keep_only(&socket);
+    let client = kept.as_ref().copied().unwrap_or(socket.as_fd());
+    let ready = kept.as_ref().map_err(ToString::to_string).and_then(|_| {
+        let filter = Engine::filter().map_err(|error| error.to_string())?;
+        let Some(offered) = receive_offer(client) else { sys::exit_now(0) };
+        let offered = offered?;
+        let (engine, _) = start(vec![offered], filter, false).map_err(|error| error.to_string())?;
         // After the change of user, which would undo it.
-        prctl::set_pdeathsig(Signal::SIGKILL)
-            .map_err(|errno| StartError::System("prctl", errno.into()))?;
+        prctl::set_pdeathsig(Signal::SIGKILL).map_err(|errno| errno.to_string())?;
         Ok(engine)
     });
-    match started {
-        Ok(engine) => serve_client(&engine, socket),
-        Err(error) => {
+    match ready {
+        Ok(engine) => serve_client(&engine, client),
+        Err(message) => {
             // Unread, the request would reset the connection before the answer is read.
-            let _request = receive_job(socket);
-            let rejection = Rejection { kind: RejectKind::Unavailable, message: error.to_string() };
-            answer(socket, &Reply::Rejected(rejection));
+            let _request = receive_job(client);
+            answer(client, &Reply::Rejected(Rejection::new(RejectKind::Unavailable, message)));
         }
     }
     sys::exit_now(0)
+}
+
+/// The interpreter that an embedded sandboxd is to use; `None` if the client goes without a job.
+fn receive_offer(client: BorrowedFd<'_>) -> Option<Result<Interpreter, String>> {
+    let packet = socket::receive(client, MsgFlags::empty()).ok()?;
+    if packet.bytes.is_empty() {
+        return None;
+    }
+    Some(Offer::decode(&packet.bytes).map_err(|error| error.to_string()).and_then(|offer| {
+        interpreter::inspect(offer.runtime, &offer.exe).map_err(|error| error.to_string())
+    }))
 }
 
 /// Closes and forgets everything but `socket` and standard error.
@@ -262,7 +273,11 @@ fn keep_only(socket: &OwnedFd) -> Result<BorrowedFd<'static>, StartError> {
 }
 
 /// Gives up every privilege and makes the engine.
-fn start(interpreters: Vec<Interpreter>, strict: bool) -> Result<(Engine, Identity), StartError> {
+fn start(
+    interpreters: Vec<Interpreter>,
+    filter: BpfProgram,
+    strict: bool,
+) -> Result<(Engine, Identity), StartError> {
     // The terminal's keys are for the client, which tells us what to do.
     for signal in [Signal::SIGINT, Signal::SIGTSTP, Signal::SIGPIPE] {
         sys::ignore_signal(signal);
@@ -275,7 +290,8 @@ fn start(interpreters: Vec<Interpreter>, strict: bool) -> Result<(Engine, Identi
     prctl::set_dumpable(false).map_err(|errno| StartError::System("prctl", errno.into()))?;
     let staged = Staged::new(&interpreters).map_err(system("the interpreter's directory"))?;
     let identity = identity::give_up_root().map_err(system("giving up root"))?;
-    let engine = Engine::new(identity, interpreters, staged, strict).map_err(StartError::Engine)?;
+    let engine =
+        Engine::new(identity, interpreters, staged, filter, strict).map_err(StartError::Engine)?;
     Ok((engine, identity))
 }
 

@@ -188,7 +188,7 @@ fn sandbox_checks(python: Option<&Interpreter>, findings: &[Finding]) -> Vec<Che
 
 fn trial(python: &Interpreter) -> Result<RunRecord, String> {
     let words = |error: run::RunError| error.to_string();
-    let connection: Connection = run::connect(python).map_err(words)?;
+    let connection: Connection = run::connect(None, python).map_err(words)?;
     let mut limits = Limits::default();
     limits.set(&TIMEOUT, TRIAL_MS).map_err(|error| error.to_string())?;
     let job = Job {

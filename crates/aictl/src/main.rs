@@ -14,6 +14,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    // A process takes a while to start: it does so while the command line is read.
+    let early = std::env::args_os().nth(1).filter(|word| word == "run");
+    let early = early.map(|_| aictl_sandbox::client::Connection::embedded());
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return args::explain(&error),
@@ -23,7 +26,7 @@ fn main() -> ExitCode {
         return ExitCode::from(aictl_api::exit::INTERNAL);
     }
     let code = match &cli.command {
-        args::Command::Run(run) => run::main(&cli.global, run),
+        args::Command::Run(run) => run::main(&cli.global, run, early),
         args::Command::Doctor => doctor::main(&cli.global),
     };
     ExitCode::from(code)

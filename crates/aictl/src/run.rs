@@ -113,8 +113,14 @@ impl fmt::Display for RunError {
 impl std::error::Error for RunError {}
 
 /// Runs the command; returns the exit code.
-pub fn main(global: &Global, args: &args::Run) -> u8 {
-    match run(global, args) {
+///
+/// `early` is a sandboxd that was started before the command line was read.
+pub fn main(
+    global: &Global,
+    args: &args::Run,
+    early: Option<Result<Connection, ClientError>>,
+) -> u8 {
+    match run(global, args, early) {
         Ok(code) => code,
         Err(error) => message::fail(global, error.exit_code(), &error.to_string()),
     }
@@ -170,15 +176,24 @@ pub fn find_interpreter(
     interpreter::find(runtime, explicit, path.as_deref(), home.as_deref())
 }
 
-/// Starts a sandboxd of our own for one run.
+/// A sandboxd of our own for one run: the one that was started early, or one that is started now.
 ///
 /// # Errors
-/// If there is none, or it does not start.
-pub fn connect(interpreter: &Interpreter) -> Result<Connection, RunError> {
-    Connection::embedded(interpreter).map_err(RunError::Client)
+/// If it did not start, or is gone.
+pub fn connect(
+    early: Option<Result<Connection, ClientError>>,
+    interpreter: &Interpreter,
+) -> Result<Connection, RunError> {
+    let connection = early.unwrap_or_else(Connection::embedded).map_err(RunError::Client)?;
+    connection.offer(interpreter).map_err(RunError::Client)?;
+    Ok(connection)
 }
 
-fn run(global: &Global, args: &args::Run) -> Result<u8, RunError> {
+fn run(
+    global: &Global,
+    args: &args::Run,
+    early: Option<Result<Connection, ClientError>>,
+) -> Result<u8, RunError> {
     let config = config::load(global.config.as_deref()).map_err(RunError::Config)?.sandbox;
     let limits = limits(args, &config)?;
     let (path, rest) = args
@@ -198,7 +213,7 @@ fn run(global: &Global, args: &args::Run) -> Result<u8, RunError> {
     };
     // From here on a signal is an event, so that nothing is left behind.
     let signals = Signals::new()?;
-    let connection = connect(&interpreter)?;
+    let connection = connect(early, &interpreter)?;
     let stdin = match args.no_stdin || path == "-" {
         true => None,
         false => stdin::as_pipe().map_err(|error| RunError::System("standard input", error))?,

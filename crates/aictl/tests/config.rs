@@ -84,14 +84,14 @@ fn a_named_file_must_be_there_and_be_right() {
 
 #[test]
 fn doctor_looks_at_the_configuration_too() {
-    let dir = common::Dir::new();
+    let dir = Dir::new();
     let good = dir.file("good.toml", "[sandbox]\npython = \"/usr/bin/python3\"\n");
     let bad = dir.file("bad.toml", "[sandbox]\npython = 3\n");
-    let doctor = |file| common::aictl().arg("doctor").arg("--config").arg(file).output().unwrap();
+    let doctor = |file| aictl().arg("doctor").arg("--config").arg(file).output().unwrap();
     let output = doctor(good);
-    assert_eq!(output.status.code(), Some(0), "{}", common::stdout(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
     let output = doctor(bad);
     assert_eq!(output.status.code(), Some(1));
-    let text = common::stdout(&output);
+    let text = stdout(&output);
     assert!(text.contains("FAILED   config") && text.contains("sandbox.python"), "{text}");
 }

@@ -70,7 +70,17 @@ impl std::fmt::Display for EngineError {
 impl std::error::Error for EngineError {}
 
 impl Engine {
-    /// Makes an engine for the user that this process is now; `strict` makes every missing layer
+    /// The system call filter for a machine where no control group counts memory: the part of an
+    /// engine that can be made before anything is known of its runs.
+    ///
+    /// # Errors
+    /// If the written list cannot be expressed.
+    pub fn filter() -> Result<BpfProgram, EngineError> {
+        seccomp::compile(calls(Memory::Watched)).map_err(EngineError::Filter)
+    }
+
+    /// Makes an engine for the user that this process is now, around a [`filter`](Self::filter);
+    /// `strict` makes every missing layer
     /// an error instead of an entry in `missing`.
     ///
     /// # Errors
@@ -79,6 +89,7 @@ impl Engine {
         identity: Identity,
         interpreters: impl IntoIterator<Item = Interpreter>,
         staged: Staged,
+        filter: BpfProgram,
         strict: bool,
     ) -> Result<Self, EngineError> {
         let system = |what| move |error: io::Error| EngineError::System(what, error);
@@ -86,11 +97,14 @@ impl Engine {
             .map_err(sys::io_error)
             .map_err(system("a descriptor for this process"))?;
         let cgroup = cgroup::Delegated::take_over();
-        let memory = if cgroup.is_some() { Memory::Counted } else { Memory::Watched };
+        let filter = match cgroup {
+            Some(_) => seccomp::compile(calls(Memory::Counted)).map_err(EngineError::Filter)?,
+            None => filter,
+        };
         Ok(Self {
             identity,
             interpreters: interpreters.into_iter().map(|i| (i.runtime(), i)).collect(),
-            filter: seccomp::compile(calls(memory)).map_err(EngineError::Filter)?,
+            filter,
             landlock: landlock::available(),
             cgroup,
             staged,

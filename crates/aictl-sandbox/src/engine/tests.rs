@@ -25,7 +25,7 @@ use crate::{
 fn engine() -> Engine {
     let python = interpreter::inspect(Runtime::Python, Path::new("/usr/bin/python3")).unwrap();
     let identity = Identity { uid: unistd::getuid().as_raw(), gid: unistd::getgid().as_raw() };
-    Engine::new(identity, [python], Staged::default(), false).unwrap()
+    Engine::new(identity, [python], Staged::default(), Engine::filter().unwrap(), false).unwrap()
 }
 
 fn job() -> Job {
