@@ -17,7 +17,7 @@ def escaped(what):
 
 
 SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCGIFNAME, IFF_UP = 0x8913, 0x8914, 0x8910, 1
-s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 said = []
 try:
     flags = fcntl.ioctl(s, SIOCGIFFLAGS, struct.pack("16sh22x", b"lo", 0))

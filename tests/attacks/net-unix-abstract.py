@@ -1,6 +1,6 @@
 # attack: connects to a service's abstract unix socket, which no mount namespace hides
-# stopped-by: net-ns landlock
-# off: net-ns landlock
+# stopped-by: net-ns landlock seccomp
+# off: net-ns landlock seccomp
 import errno, json, socket, sys
 
 F = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}

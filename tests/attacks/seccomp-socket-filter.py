@@ -19,7 +19,7 @@ def escaped(what):
 SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_CBPF, SO_LOCK_FILTER = 26, 50, 51, 44
 code = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0xFFFF))  # return 65535
 program = struct.pack("HxxxxxxQ", 1, ctypes.addressof(code))
-a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
 said = {}
 for name, option, value in [("SO_ATTACH_FILTER", SO_ATTACH_FILTER, program), ("SO_ATTACH_BPF", SO_ATTACH_BPF, struct.pack("i", 0)),
                             ("SO_ATTACH_REUSEPORT_CBPF", SO_ATTACH_REUSEPORT_CBPF, program)]:

@@ -129,8 +129,13 @@ impl Connection {
     /// # Errors
     /// If sandboxd ended without one, or sent what is none.
     pub fn receive(&self) -> Result<Reply, ClientError> {
-        let packet = socket::receive(self.socket.as_fd(), MsgFlags::empty())
-            .map_err(ClientError::Connection)?;
+        let receive = || socket::receive(self.socket.as_fd(), MsgFlags::empty());
+        let packet = match receive() {
+            // It ended before it read all that was sent; its last reply is still there (unix(7)).
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => receive(),
+            other => other,
+        }
+        .map_err(ClientError::Connection)?;
         if packet.bytes.is_empty() {
             return Err(ClientError::Ended);
         }

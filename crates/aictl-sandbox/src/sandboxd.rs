@@ -51,6 +51,8 @@ const EXIT_FAILED: u8 = 1;
 const MAX_RUNS: usize = 64;
 /// How long a client may take over its request, and over the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// As above, where the client is our own parent: its user may be reading, page by page.
+const OWN_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 const HELP: &str = "\
 aictl-sandboxd makes sandboxes, one for each job that comes over a unix socket.
@@ -228,7 +230,7 @@ pub(crate) fn serve_embedded(socket: OwnedFd) -> ! {
         Ok(engine)
     });
     match ready {
-        Ok(engine) => serve_client(&engine, client),
+        Ok(engine) => serve_client(&engine, client, OWN_PATIENCE),
         Err(message) => {
             // Unread, the request would reset the connection before the answer is read.
             let _request = receive_job(client);
@@ -356,7 +358,7 @@ fn accept_all(service: &Arc<Service>, listener: &OwnedFd) -> io::Error {
         let place = Place::take(service);
         let start = std::thread::Builder::new().stack_size(256 * 1024);
         let _refused = start.spawn(move || match place {
-            Some(place) => serve_client(&place.0.engine, client.as_fd()),
+            Some(place) => serve_client(&place.0.engine, client.as_fd(), PATIENCE),
             None => {
                 // Unread, the request would reset the connection before the answer is read.
                 let _request = receive_job(client.as_fd());
@@ -386,14 +388,14 @@ impl Drop for Place {
 }
 
 /// Serves the one job of a connection.
-fn serve_client(engine: &Engine, client: BorrowedFd<'_>) {
+fn serve_client(engine: &Engine, client: BorrowedFd<'_>, patience: Duration) {
     let reply = match receive_job(client) {
         Ok(None) => return,
-        Ok(Some((job, fds))) => engine::run(engine, client, &job, fds)
+        Ok(Some((job, fds))) => engine::run(engine, client, &job, fds, patience)
             .map_or_else(Reply::Rejected, |record| Reply::Done(Box::new(record))),
         Err(message) => Reply::Rejected(Rejection { kind: RejectKind::Invalid, message }),
     };
-    answer(client, &reply);
+    let _gone = engine::send_by(client, &reply.encode(), Instant::now() + patience);
 }
 
 /// A job with the descriptors that came along.

@@ -401,8 +401,10 @@ impl MountAttr {
     /// Read-only, no set-user-id, no device files.
     pub const READ_ONLY: Self =
         Self(libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV);
-    /// No set-user-id, no execution: for device files.
-    pub const DEVICE: Self = Self(libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC);
+    /// No set-user-id, no execution, nothing of the file itself changed: for device files, which
+    /// can be written to all the same.
+    pub const DEVICE: Self =
+        Self(libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC);
 }
 
 /// A detached copy of the mounts at and below `path` (open_tree(2)).

@@ -237,6 +237,9 @@ fn run(
     finish(global, &job, ended, streams)
 }
 
+/// What a pipe takes without waiting once it takes anything (`PIPE_BUF`, pipe(7)).
+const NEVER_BLOCKS: usize = 4096;
+
 /// The signals that end a run, as a descriptor.
 struct Signals(SignalFd);
 
@@ -250,6 +253,26 @@ impl Signals {
         set.thread_block().map_err(system)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         Ok(Self(SignalFd::with_flags(&set, flags).map_err(system)?))
+    }
+
+    /// Writes all of `bytes`, unless a signal comes while there is no room, or has come before
+    /// (`signal`); then returns that.
+    fn write(&self, to: &impl AsFd, bytes: &[u8], signal: Option<i32>) -> io::Result<Option<i32>> {
+        let patience = if signal.is_some() { PollTimeout::ZERO } else { PollTimeout::NONE };
+        for part in bytes.chunks(NEVER_BLOCKS) {
+            let mut fds = [
+                PollFd::new(to.as_fd(), PollFlags::POLLOUT),
+                PollFd::new(self.0.as_fd(), PollFlags::POLLIN),
+            ];
+            poll(&mut fds, patience)?;
+            if !fds[0].any().unwrap_or(false) {
+                if let Some(signal) = signal.or_else(|| self.next()) {
+                    return Ok(Some(signal));
+                }
+            }
+            output::write_all(to, part)?;
+        }
+        Ok(None)
     }
 
     fn next(&self) -> Option<i32> {
@@ -292,7 +315,7 @@ fn follow(
     streams: &mut Streams,
 ) -> Result<Ended, RunError> {
     submit(connection, job, text, stdin)?;
-    let (mut signal, mut failed) = (None, None);
+    let (mut signal, mut failed) = (None, None::<io::Error>);
     loop {
         let mut fds = [
             PollFd::new(connection.as_fd(), PollFlags::POLLIN),
@@ -313,18 +336,30 @@ fn follow(
         match connection.receive().map_err(RunError::Client)? {
             Reply::Output(..) if failed.is_some() => {}
             Reply::Output(stream, bytes) => {
-                if let Err(error) = streams.take(stream, &bytes) {
-                    failed = Some(error);
-                    connection.cancel();
+                match streams.take(stream, &bytes, signals, signal) {
+                    Ok(None) => {}
+                    Ok(interrupted) => {
+                        // Whoever does not read gets no more.
+                        failed = Some(io::ErrorKind::Interrupted.into());
+                        signal = signal.or(interrupted);
+                        connection.cancel();
+                    }
+                    Err(error) => {
+                        failed = Some(error);
+                        connection.cancel();
+                    }
                 }
             }
             Reply::Rejected(rejection) => return Err(RunError::Rejected(rejection)),
             Reply::Done(record) => {
-                let broken_pipe = match failed {
-                    Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                        return Err(RunError::Output(error));
+                let broken_pipe = match failed.as_ref().map(io::Error::kind) {
+                    None | Some(io::ErrorKind::Interrupted) => false,
+                    Some(io::ErrorKind::BrokenPipe) => true,
+                    Some(_) => {
+                        return Err(
+                            failed.map_or(RunError::Client(ClientError::Ended), RunError::Output)
+                        );
                     }
-                    other => other.is_some(),
                 };
                 return Ok(Ended { record: *record, signal, broken_pipe });
             }
@@ -344,14 +379,21 @@ impl Streams {
         Self { keep, stdout: Vec::new(), stderr: Vec::new() }
     }
 
-    fn take(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+    /// Takes output; returns the signal that came while it could not be written.
+    fn take(
+        &mut self,
+        stream: Stream,
+        bytes: &[u8],
+        signals: &Signals,
+        signal: Option<i32>,
+    ) -> io::Result<Option<i32>> {
         match (self.keep, stream) {
             (true, Stream::Stdout) => self.stdout.extend(bytes),
             (true, Stream::Stderr) => self.stderr.extend(bytes),
-            (false, Stream::Stdout) => return output::write_all(&io::stdout(), bytes),
-            (false, Stream::Stderr) => return output::write_all(&io::stderr(), bytes),
+            (false, Stream::Stdout) => return signals.write(&io::stdout(), bytes, signal),
+            (false, Stream::Stderr) => return signals.write(&io::stderr(), bytes, signal),
         }
-        Ok(())
+        Ok(None)
     }
 }
 

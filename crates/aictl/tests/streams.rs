@@ -105,6 +105,29 @@ fn unread(pipe: &impl std::os::fd::AsFd) -> usize {
 }
 
 #[test]
+fn a_reader_that_pauses_loses_nothing_and_a_signal_still_ends_the_run() {
+    let dir = Dir::new();
+    // More than all pipes and sockets in between can hold.
+    let script = "for i in range(3000): print('x' * 999)";
+    let name = format!("loud-{}.py", std::process::id());
+    let options = ["--timeout", "500ms", "--max-output", "10M"];
+    let child = start(&dir, &options, &name, script);
+    // Nobody reads until the script has come and gone, its time being up.
+    let inside = format!("/work/{name}");
+    while !process_with(&inside) {}
+    while process_with(&inside) {}
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(124), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the limit of --timeout"), "{}", stderr(&output));
+
+    let mut child = start(&dir, &["--max-output", "10M"], &name, script);
+    let mut first = [0; 1];
+    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+#[test]
 fn killing_aictl_kills_the_sandbox() {
     let dir = Dir::new();
     let marker = format!("{}", 800_000 + std::process::id());

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aictl_api::{layer::Layer, limits::Limits};
+use aictl_api::limits::Limits;
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -34,8 +34,6 @@ use crate::{
     weaken,
 };
 
-/// How long a client may take to read what is left when its run is over.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest and the shortest time between two looks at a sandbox.
 const LOOK_SLOWEST: Duration = Duration::from_millis(20);
 const LOOK_FASTEST: Duration = Duration::from_millis(4);
@@ -44,6 +42,7 @@ const FASTEST_GROWTH: u64 = 4 << 30;
 
 /// Runs a job for the client at the other end of `client`, to which its output goes as it comes.
 /// `fds` are the descriptors that came with the job: the script, and a pipe for standard input.
+/// The client may take as long as `patience` to read what is left when the run is over.
 ///
 /// # Errors
 /// If nothing was run.
@@ -52,6 +51,7 @@ pub fn run(
     client: BorrowedFd<'_>,
     job: &Job,
     fds: Vec<OwnedFd>,
+    patience: Duration,
 ) -> Result<RunRecord, Rejection> {
     let started = Instant::now();
     let mut fds = fds.into_iter();
@@ -79,7 +79,8 @@ pub fn run(
         ));
     }
     let sandbox = Sandbox::start(engine, job, script.clone(), interpreter, stdin)?;
-    sandbox.supervise(client, job, started, &script, isolation, missing)
+    let record = sandbox.supervise(client, job, started, &script, patience)?;
+    Ok(RunRecord { isolation, missing, ..record })
 }
 
 /// Standard input must be a pipe: only that can be read without ever waiting.
@@ -99,8 +100,7 @@ impl Sandbox {
         job: &Job,
         started: Instant,
         script: &Script,
-        isolation: Vec<Layer>,
-        missing: Vec<Layer>,
+        patience: Duration,
     ) -> Result<RunRecord, Rejection> {
         let mut state = Watching::new(started, &job.limits);
         self.watch_until_end(client, &mut state);
@@ -121,9 +121,8 @@ impl Sandbox {
             };
             return Err(Rejection::new(RejectKind::Unavailable, message));
         }
-        self.drain(client, &mut state);
-        let record = self.record(state, rusage, started, script, job);
-        Ok(RunRecord { isolation, missing, ..record })
+        self.drain(client, &mut state, patience);
+        Ok(self.record(state, rusage, started, script, job))
     }
 
     /// What went wrong in the making, if anything did.
@@ -314,8 +313,8 @@ impl Sandbox {
     }
 
     /// Sends on what is left in the pipes of a dead sandbox, for as long as the client takes it.
-    fn drain(&mut self, client: BorrowedFd<'_>, state: &mut Watching) {
-        let deadline = Instant::now() + DRAIN_TIMEOUT;
+    fn drain(&mut self, client: BorrowedFd<'_>, state: &mut Watching, patience: Duration) {
+        let deadline = Instant::now() + patience;
         if let Some(result) = &mut self.result {
             state.collect_result(result);
         }

@@ -45,7 +45,7 @@ fn job() -> Job {
 fn run_script(engine: &Engine, script: &str) -> (RunRecord, Vec<u8>) {
     let (ours, theirs) = socket::pair().unwrap();
     let fds: Vec<OwnedFd> = vec![sys::sealed_memfd(script.as_bytes()).unwrap()];
-    let record = run(engine, theirs.as_fd(), &job(), fds).unwrap();
+    let record = run(engine, theirs.as_fd(), &job(), fds, std::time::Duration::ZERO).unwrap();
     let mut printed = Vec::new();
     while let Ok(packet) = socket::receive(ours.as_fd(), MsgFlags::MSG_DONTWAIT) {
         if let Reply::Output(_, bytes) = Reply::decode(&packet.bytes).unwrap() {

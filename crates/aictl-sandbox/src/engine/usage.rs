@@ -7,7 +7,7 @@ use std::{
     io::Read,
     os::fd::{AsRawFd, OwnedFd},
     path::PathBuf,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -15,6 +15,8 @@ use nix::{
     unistd::{SysconfVar, sysconf},
 };
 
+/// How long one look may take over shared pages.
+const SHARED_TIME: Duration = Duration::from_millis(20);
 /// Sockets that cost nothing: ordinary programs have a few.
 const FREE_SOCKETS: u64 = 16;
 /// What one socket can hold at the most, in bytes: net.core.wmem_default and the bookkeeping.
@@ -215,12 +217,18 @@ impl ProcMeter {
         sockets.unwrap_or(0).saturating_sub(FREE_SOCKETS) * SOCKET_BUFFER
     }
 
-    /// The memory of all processes, with pages that several share counted once.
+    /// The memory of all processes, with pages that several share counted once, for as many as
+    /// there is time for: the kernel walks every mapping of a process, and the other limits wait.
+    /// The rest counts in full, which errs on the safe side.
     fn shared_once(&self) -> u64 {
+        let end = Instant::now() + SHARED_TIME;
         self.pids()
             .into_iter()
             .map(|pid| {
                 let status = self.status(pid).unwrap_or_default();
+                if Instant::now() > end {
+                    return status.memory;
+                }
                 let pss = self.read(pid, "smaps_rollup").and_then(|text| parse_pss(&text));
                 // Page tables are never shared.
                 pss.map_or(status.memory, |pss| pss + status.page_tables)

@@ -265,7 +265,7 @@ mod tests {
         let program = compile(calls(Memory::Watched)).unwrap();
         let number = |name| calls(Memory::Watched).find(|call| call.name == name).unwrap().number;
         let thread = 0x003d_0f00;
-        let table: [(&str, [u64; 6], u32); 31] = [
+        let table: [(&str, [u64; 6], u32); 37] = [
             ("mmap", [0, 4096, 3, 0x22, u64::MAX, 0], ALLOW),
             ("mmap", [0, 4096, 3, 0x02, 3, 0], ALLOW),
             ("mmap", [0, 4096, 3, 0x01, 3, 0], ALLOW),
@@ -281,6 +281,12 @@ mod tests {
             // The kernel takes the lower half of the domain, and so does the filter.
             ("socket", [1 << 32 | 2, 1, 0, 0, 0, 0], ERRNO | 1),
             ("socketpair", [1, 1, 0, 0, 0, 0], ALLOW),
+            ("socketpair", [1, 0x8_0805, 0, 0, 0, 0], ALLOW),
+            ("socketpair", [1, 2, 0, 0, 0, 0], ERRNO | 1),
+            ("socket", [1, 0x8_0002, 0, 0, 0, 0], ERRNO | 1),
+            ("connect", [3, 0, 110, 0, 0, 0], ERRNO | 1),
+            ("preadv2", [3, 0, 1, 0, 0, 0], ALLOW),
+            ("preadv2", [3, 0, 1, 0, 0, 8], ERRNO | 1),
             ("clone", [thread, 0, 0, 0, 0, 0], ALLOW),
             ("clone", [17, 0, 0, 0, 0, 0], ALLOW),
             ("clone", [0x1000_0000 | 17, 0, 0, 0, 0, 0], ERRNO | 1),

@@ -93,6 +93,16 @@ const NEW_NAMESPACES: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET) as u64;
 
+/// socket(2) and socketpair(2): unix sockets that are connected once and for all. A datagram
+/// socket could send to any path, in a message that a filter cannot read.
+const SOCKETS: &[Case] = &[
+    &[Is(0, AF_UNIX), Masked(1, SOCK_TYPE_MASK, libc::SOCK_STREAM as u64)],
+    &[Is(0, AF_UNIX), Masked(1, SOCK_TYPE_MASK, libc::SOCK_SEQPACKET as u64)],
+];
+
+/// `SOCK_TYPE_MASK` of linux/net.h: the rest are flags.
+const SOCK_TYPE_MASK: u64 = 0xf;
+
 /// ioctl(2) requests: is it a terminal and how wide, how much is there to read, do not block,
 /// close on exec, copy a file's blocks.
 const IOCTLS: &[Case] = &[
@@ -175,7 +185,7 @@ const PR_SET_VMA: u32 = 0x5356_4d41;
 
 /// The list of the profile `standard`.
 const STANDARD: &[Group] = &[
-    group!(Verdict::Allow, "reading and writing what is open": read=0 write=1 pread64=17 pwrite64=18 readv=19 writev=20 preadv=295 pwritev=296 preadv2=327 pwritev2=328 lseek=8),
+    group!(Verdict::Allow, "reading and writing what is open": read=0 write=1 pread64=17 pwrite64=18 readv=19 writev=20 preadv=295 pwritev=296 pwritev2=328 lseek=8),
     group!(Verdict::Allow, "opening files: the mount namespace and Landlock say which": open=2 openat=257 openat2=437 creat=85 close=3 close_range=436),
     group!(Verdict::Allow, "looking at files": stat=4 fstat=5 lstat=6 newfstatat=262 statx=332 access=21 faccessat=269 faccessat2=439 readlink=89 readlinkat=267 getdents=78 getdents64=217 statfs=137 fstatfs=138),
     group!(Verdict::Allow, "changing files in /work and /tmp": truncate=76 ftruncate=77 fallocate=285 rename=82 renameat=264 renameat2=316 mkdir=83 mkdirat=258 rmdir=84 link=86 linkat=265 symlink=88 symlinkat=266 unlink=87 unlinkat=263 chmod=90 fchmod=91 fchmodat=268 fchmodat2=452 chown=92 fchown=93 lchown=94 fchownat=260 utime=132 utimes=235 utimensat=280 futimesat=261 umask=95),
@@ -193,10 +203,23 @@ const STANDARD: &[Group] = &[
     group!(Verdict::Allow, "who and where one is": getuid=102 geteuid=107 getgid=104 getegid=108 getresuid=118 getresgid=120 getgroups=115 capget=125 uname=63 sysinfo=99 getcpu=309 getrandom=318 getrusage=98),
     group!(Verdict::Allow, "limits, which can only be lowered": getrlimit=97 setrlimit=160),
     group!(Verdict::Allow, "scheduling of the process itself": sched_yield=24 sched_getaffinity=204 sched_getparam=143 sched_getscheduler=145 sched_getattr=315 sched_get_priority_max=146 sched_get_priority_min=147 sched_rr_get_interval=148 getpriority=140 ioprio_get=252),
-    group!(Verdict::Allow, "unix sockets inside the sandbox; socket(2) below allows no others": connect=42 accept=43 accept4=288 bind=49 listen=50 shutdown=48 getsockname=51 getpeername=52 getsockopt=55 sendto=44 recvfrom=45 sendmsg=46 recvmsg=47 sendmmsg=307 recvmmsg=299),
-    group!(Verdict::Args(&[&[Is(0, AF_UNIX)]], EPERM), "a socket for the sandbox's own processes; a network would lead out": socket=41 socketpair=53),
+    group!(Verdict::Allow, "unix sockets inside the sandbox; socket(2) below allows no others": accept=43 accept4=288 bind=49 listen=50 shutdown=48 getsockname=51 getpeername=52 getsockopt=55 sendto=44 recvfrom=45 sendmsg=46 recvmsg=47 sendmmsg=307 recvmmsg=299),
+    group!(
+        Verdict::Args(SOCKETS, EPERM),
+        "unix sockets for the sandbox's own processes; a network, or a packet to a path, leads out":
+        socket = 41 socketpair = 53
+    ),
+    group!(
+        Verdict::Deny,
+        "a socket of the machine's may lie in a directory that is bound: only Landlock 9 would stop it":
+        connect = 42
+    ),
     group!(Verdict::Args(&[&[Masked(0, NEW_NAMESPACES, 0)]], EPERM), "a process or thread, but no new namespace: its capabilities would open the kernel": clone=56),
     group!(Verdict::Args(SOCKOPTS, EPERM), "harmless options of unix sockets; none that makes room nobody counts, or loads a filter into the kernel": setsockopt=54),
+    group!(
+        Verdict::Args(&[&[Is(5, 0)]], EPERM),
+        "reading, but not asking whether a file lies in the page cache (RWF_NOWAIT)": preadv2 = 327
+    ),
     group!(Verdict::Args(FCNTLS, EPERM), "flags and locks of descriptors": fcntl=72),
     group!(Verdict::Args(IOCTLS, ENOTTY), "a few harmless requests; TIOCSTI and TIOCLINUX would type into a terminal": ioctl=16),
     group!(Verdict::Args(PRCTLS, EPERM), "names, dumpability and the like of the process itself": prctl=157),
