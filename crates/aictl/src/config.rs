@@ -3,12 +3,9 @@
 use std::{
     ffi::OsStr,
     fmt,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Read},
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{FileTypeExt, OpenOptionsExt},
-    },
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +13,8 @@ use aictl_api::{
     config::{Config, ConfigError, DROP_INS, FILE, MAX_BYTES, Settings},
     exit,
 };
+
+use crate::plain_file::{self, NotPlain};
 
 /// Why there is no configuration to work with.
 #[derive(Debug)]
@@ -167,27 +166,15 @@ fn read(path: &Path) -> Result<String, FileProblem> {
     })
 }
 
-/// Opens a plain file, and nothing that waits or acts when it is opened.
+/// Opens a configuration file, which must be a plain file.
 fn open(path: &Path) -> Result<File, FileProblem> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
-        .open(path)
-        .map_err(|error| match error.raw_os_error() {
-            Some(nix::libc::ENOENT) => FileProblem::Missing,
-            Some(nix::libc::ENXIO) => FileProblem::Kind("a socket or a device without a driver"),
-            _ => FileProblem::Unreadable(error),
-        })?;
-    let kind = file.metadata().map_err(FileProblem::Unreadable)?.file_type();
-    if kind.is_file() {
-        Ok(file)
-    } else if kind.is_dir() {
-        Err(FileProblem::Kind("a directory"))
-    } else if kind.is_fifo() {
-        Err(FileProblem::Kind("a FIFO"))
-    } else {
-        Err(FileProblem::Kind("a device"))
-    }
+    plain_file::open(path).map_err(|error| match error {
+        NotPlain::Kind(kind) => FileProblem::Kind(kind),
+        NotPlain::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => {
+            FileProblem::Missing
+        }
+        NotPlain::Unreadable(error) => FileProblem::Unreadable(error),
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod config;
 mod doctor;
 mod message;
 mod output;
+mod plain_file;
 mod run;
 mod script;
 mod stdin;

@@ -3,14 +3,15 @@
 use std::{
     ffi::OsStr,
     fmt,
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Read},
-    os::unix::fs::{FileTypeExt, OpenOptionsExt},
     path::Path,
 };
 
 use aictl_api::exit;
 use aictl_sandbox::protocol::ScriptName;
+
+use crate::plain_file::{self, NotPlain};
 
 /// A script that can be run.
 pub struct Script {
@@ -114,27 +115,15 @@ impl Script {
     }
 }
 
-/// Opens a plain file, and nothing that waits or acts when it is opened.
+/// Opens a script, which must be a plain file.
 fn open(path: &Path) -> Result<File, Problem> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
-        .open(path)
-        .map_err(|error| match error.raw_os_error() {
+    plain_file::open(path).map_err(|error| match error {
+        NotPlain::Kind(kind) => Problem::NotAFile(kind),
+        NotPlain::Unreadable(error) => match error.raw_os_error() {
             Some(nix::libc::ENOENT | nix::libc::ENOTDIR) => Problem::Missing,
-            Some(nix::libc::ENXIO) => Problem::NotAFile("a socket or a device without a driver"),
             _ => Problem::Unreadable(error),
-        })?;
-    let kind = file.metadata().map_err(Problem::Unreadable)?.file_type();
-    if kind.is_file() {
-        Ok(file)
-    } else if kind.is_dir() {
-        Err(Problem::NotAFile("a directory"))
-    } else if kind.is_fifo() {
-        Err(Problem::NotAFile("a FIFO"))
-    } else {
-        Err(Problem::NotAFile("a device"))
-    }
+        },
+    })
 }
 
 fn read_up_to(from: impl Read, limit: u64) -> Result<Vec<u8>, Problem> {

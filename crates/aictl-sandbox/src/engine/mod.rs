@@ -80,8 +80,7 @@ impl Engine {
     }
 
     /// Makes an engine for the user that this process is now, around a [`filter`](Self::filter);
-    /// `strict` makes every missing layer
-    /// an error instead of an entry in `missing`.
+    /// `strict` makes every missing layer an error instead of an entry in `missing`.
     ///
     /// # Errors
     /// If what every run needs is not there.
