@@ -130,6 +130,12 @@ impl Verb {
             Self::Disable => "disable",
         }
     }
+
+    /// The verb that `word` names.
+    #[must_use]
+    pub fn from_name(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verb| verb.name() == word)
+    }
 }
 
 /// Calls of one class share a rate limit, for each caller's uid.

@@ -4,9 +4,13 @@
 //! Nothing here does I/O. A value that exists is valid: what comes from outside is parsed once
 //! into these types, and handed on as such.
 
+pub mod audit;
 pub mod authorisation;
 pub mod config;
+pub mod error;
 pub mod exit;
 pub mod layer;
 pub mod limits;
+pub mod record;
 pub mod run;
+pub mod service;
