@@ -125,7 +125,7 @@ impl fmt::Display for Show {
         };
         let (size, suffix) = units
             .iter()
-            .find(|(size, _)| self.0 % size == 0 && self.0 >= *size)
+            .find(|(size, _)| self.0.is_multiple_of(*size) && self.0 >= *size)
             .unwrap_or(&(1, ""));
         write!(f, "{}{suffix}", self.0 / size)
     }

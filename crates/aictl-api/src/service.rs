@@ -9,6 +9,8 @@ use crate::authorisation::Verb;
 
 mod builtin;
 
+pub(crate) use builtin::NAMES as BUILTIN_NAMES;
+
 #[cfg(test)]
 mod tests;
 

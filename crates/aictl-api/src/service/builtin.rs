@@ -15,7 +15,7 @@ const TABLE: [Row; 18] = [
     ("litellm", "LiteLLM", None),
     ("sglang", "SGLang", None),
     ("lmstudio", "LM Studio", None),
-    ("localai", "LocalAI", None),
+    ("localai", "LocalAI", Some("local-ai")),
     ("tabbyapi", "TabbyAPI", None),
     ("text-generation-webui", "Text Generation Web UI", None),
     ("lmdeploy", "LMDeploy", None),
@@ -23,10 +23,21 @@ const TABLE: [Row; 18] = [
     ("whisper-cpp", "whisper.cpp", None),
     ("comfyui", "ComfyUI", None),
     ("open-webui", "Open WebUI", None),
-    ("lemonade", "Lemonade Server", None),
+    ("lemonade", "Lemonade Server", Some("lemond")),
     ("llama-swap", "llama-swap", None),
     ("tgi", "Text Generation Inference", None),
 ];
+
+/// The names of the table.
+pub(crate) const NAMES: [&str; TABLE.len()] = {
+    let mut names = [""; TABLE.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = TABLE[index].0;
+        index += 1;
+    }
+    names
+};
 
 /// The services of the table: every verb is allowed, and none is required.
 pub(super) fn services() -> Vec<Service> {

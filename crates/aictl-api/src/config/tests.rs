@@ -1,0 +1,381 @@
+//! Tests of the configuration.
+
+use std::{path::Path, time::Duration};
+
+use super::{
+    reader::distance,
+    sandbox::{PerLimit, show},
+    *,
+};
+use crate::{
+    authorisation::RateClass,
+    limits::{self, LimitSpec},
+    service::{MAX_SERVICES, Service, Verbs},
+};
+
+const EXAMPLE: &str = include_str!("../../../../examples/aictl.toml");
+
+fn config(texts: &[&str]) -> Result<Config, ConfigError> {
+    let mut merged = Settings::default();
+    for (index, text) in texts.iter().enumerate() {
+        merged = Settings::parse(&format!("{index}.toml"), text)?.over(merged);
+    }
+    Config::try_from(merged)
+}
+
+fn values(config: &Config) -> (PerLimit<u64>, PerLimit<u64>) {
+    (config.sandbox.defaults, config.sandbox.max.clone().map(|(value, _)| value))
+}
+
+#[test]
+fn nothing_set_is_the_table_of_limits() {
+    for text in ["", "\n# only this\n", "[sandbox]\n[sandbox.max]\n[sandbox.limits]\n", EXAMPLE] {
+        assert_eq!(config(&[text]), Ok(Config::default()), "{text:?}");
+    }
+    let sandbox = Config::default().sandbox;
+    assert_eq!(sandbox.python(), None);
+    for spec in limits::ALL {
+        assert_eq!(sandbox.limit(&spec, None), Ok(spec.default), "{}", spec.name);
+        assert_eq!(sandbox.limit(&spec, Some(spec.max)), Ok(spec.max), "{}", spec.name);
+        assert!(sandbox.limit(&spec, Some(spec.max + 1)).is_err(), "{}", spec.name);
+    }
+}
+
+#[test]
+fn the_example_shows_every_key_with_its_default_and_range() {
+    // A setting is commented out without a space, as distinct from prose.
+    let is_set = |line: &str| {
+        line.strip_prefix('#')
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
+    };
+    let lines: Vec<_> = EXAMPLE.lines().collect();
+    let text: String = lines
+        .iter()
+        .map(|line| format!("{}\n", if is_set(line) { &line[1..] } else { line }))
+        .collect();
+    let settings = Settings::parse("aictl.toml", &text).unwrap();
+    for (index, spec) in limits::ALL.iter().enumerate() {
+        let value = |setting: &Option<Setting<u64>>| setting.as_ref().map(|s| s.value);
+        assert_eq!(
+            value(&settings.sandbox.limits[index]),
+            Some(spec.default),
+            "limits.{}",
+            spec.name
+        );
+        assert_eq!(value(&settings.sandbox.max[index]), Some(spec.max), "max.{}", spec.name);
+        let place = &settings.sandbox.limits[index].as_ref().unwrap().place;
+        let range = format!("({} to {})", show(spec, spec.min), show(spec, spec.max));
+        assert!(lines[place.line - 2].contains(&range), "{}: {range}", spec.name);
+    }
+    assert_eq!(settings.sandbox.python.unwrap().value, Path::new("/usr/bin/python3"));
+}
+
+#[test]
+fn values_are_texts_or_numbers() {
+    let good = [
+        ("timeout = \"5s\"", limits::TIMEOUT, 5000),
+        ("timeout = '500ms'", limits::TIMEOUT, 500),
+        ("timeout = \"5\"", limits::TIMEOUT, 5000),
+        ("cpu = \"0.5s\"", limits::CPU, 500),
+        ("memory = \"256M\"", limits::MEMORY, 256 << 20),
+        ("memory = 268_435_456", limits::MEMORY, 256 << 20),
+        ("memory = 0x1000_0000", limits::MEMORY, 256 << 20),
+        ("max-processes = 8", limits::PROCESSES, 8),
+        ("max-processes = +8", limits::PROCESSES, 8),
+        ("max-processes = \"8\"", limits::PROCESSES, 8),
+        ("max-output = 1", limits::OUTPUT, 1),
+        ("work-size = \"64K\"", limits::WORK, 65536),
+        ("max-source = \"16M\"", limits::SOURCE, 16 << 20),
+        ("\"cpu\" = \"1h\"", limits::CPU, 3_600_000),
+    ];
+    for (line, spec, value) in good {
+        let config = config(&[&format!("[sandbox.limits]\n{line}\n")]).unwrap();
+        assert_eq!(config.sandbox.limit(&spec, None), Ok(value), "{line}");
+    }
+    // The same thing in every way of TOML, with a byte order mark and other line ends too.
+    for text in [
+        "sandbox.limits.memory = \"32M\"",
+        "[sandbox]\nlimits = { memory = \"32M\" }",
+        "sandbox = { limits.memory = \"32M\" }",
+        "\u{feff}[sandbox.limits]\r\nmemory = \"32M\"\r\n",
+    ] {
+        let config = config(&[text]).unwrap();
+        assert_eq!(config.sandbox.limit(&limits::MEMORY, None), Ok(32 << 20), "{text:?}");
+    }
+}
+
+#[test]
+fn every_error_says_where_and_what_is_accepted() {
+    let table = [
+        (
+            "\n\n\n\n\n[sandbox.limits]\ntimeout = \"0\"",
+            "0.toml:7: sandbox.limits.timeout = \"0\": 0 is out of range: 10ms to 1h",
+        ),
+        (
+            "[sandbox.limits]\ntimeout = \"2h\"",
+            "0.toml:2: sandbox.limits.timeout = \"2h\": 2h is out of range: 10ms to 1h",
+        ),
+        (
+            "[sandbox.max]\nmemory = \"65G\"",
+            "0.toml:2: sandbox.max.memory = \"65G\": 65G is out of range: 16M to 64G",
+        ),
+        (
+            "[sandbox.limits]\nmemory = 1024",
+            "0.toml:2: sandbox.limits.memory = 1024: 1024 is out of range: 16M to 64G",
+        ),
+        (
+            "[sandbox.limits]\nmax-processes = -1",
+            "0.toml:2: sandbox.limits.max-processes = -1: -1 is out of range: 1 to 4096",
+        ),
+        (
+            "[sandbox.limits]\nmax-processes = 99999999999999999999999",
+            "0.toml:2: sandbox.limits.max-processes = 99999999999999999999999: \
+             99999999999999999999999 is out of range: 1 to 4096",
+        ),
+        (
+            "[sandbox.limits]\nmax-processes = \"abc\"",
+            "0.toml:2: sandbox.limits.max-processes = \"abc\": \"abc\" is not a whole number",
+        ),
+        (
+            "[sandbox.limits]\nmax-processes = 1.5",
+            "0.toml:2: sandbox.limits.max-processes = 1.5: a number with a point, where a \
+             whole number is needed",
+        ),
+        (
+            "[sandbox.limits]\ntimeout = \"5 s\"",
+            "0.toml:2: sandbox.limits.timeout = \"5 s\": \"5 s\" is not a time such as 500ms, \
+             5s, 2m or 1h",
+        ),
+        (
+            "[sandbox.limits]\ntimeout = 30",
+            "0.toml:2: sandbox.limits.timeout = 30: an integer, where a time in quotes such \
+             as \"30s\" is needed",
+        ),
+        (
+            "[sandbox.limits]\nmemory = true",
+            "0.toml:2: sandbox.limits.memory = true: a boolean, where a size such as \"256M\", \
+             or a number of bytes, is needed",
+        ),
+        (
+            "[sandbox.limits]\nmemory = [\n1,\n2]",
+            "0.toml:2: sandbox.limits.memory = [\\n1,\\n2]: an array, where a size such as \
+             \"256M\", or a number of bytes, is needed",
+        ),
+        (
+            "[sandbox.limits.memory]\n",
+            "0.toml:1: sandbox.limits.memory: a table, where a size such as \"256M\", or a \
+             number of bytes, is needed",
+        ),
+        (
+            "[sandbox.limits]\ntimout = \"5s\"",
+            "0.toml:2: sandbox.limits.timout = \"5s\": unknown key; did you mean timeout?",
+        ),
+        (
+            "[sandbox.max]\nstack = 1979-05-27",
+            "0.toml:2: sandbox.max.stack = 1979-05-27: unknown key; known here: timeout, cpu, \
+             memory, max-processes, max-output, work-size, max-source",
+        ),
+        (
+            "[sandbox]\npyhton = \"/usr/bin/python3\"",
+            "0.toml:2: sandbox.pyhton = \"/usr/bin/python3\": unknown key; did you mean python?",
+        ),
+        (
+            "\n[sandbox]\ntimeout = \"5s\"",
+            "0.toml:3: sandbox.timeout = \"5s\": unknown key; known here: python, limits, max",
+        ),
+        ("[sandbx]\n", "0.toml:1: sandbx: unknown key; did you mean sandbox?"),
+        ("Sandbox.max = 1", "0.toml:1: Sandbox: unknown key; did you mean sandbox?"),
+        (
+            "[network]\n",
+            "0.toml:1: network: unknown key; known here: sandbox, services, helper, audit",
+        ),
+        ("sandbox = 1", "0.toml:1: sandbox = 1: an integer, where a table is needed"),
+        ("[[sandbox]]\n", "0.toml:1: sandbox = [[sandbox]]: an array, where a table is needed"),
+        (
+            "[sandbox]\nmax = \"1G\"",
+            "0.toml:2: sandbox.max = \"1G\": a text, where a table is needed",
+        ),
+        (
+            "[sandbox]\npython = 3.13",
+            "0.toml:2: sandbox.python = 3.13: a number with a point, where an absolute path \
+             in quotes is needed",
+        ),
+        (
+            "[sandbox]\npython = \"python3\"",
+            "0.toml:2: sandbox.python = \"python3\": not an absolute path, which begins with \
+             / as in \"/usr/bin/python3\"",
+        ),
+        (
+            "[sandbox]\npython = \"\"",
+            "0.toml:2: sandbox.python = \"\": not an absolute path, which begins with / as in \
+             \"/usr/bin/python3\"",
+        ),
+        (
+            "[sandbox]\npython = \"/usr\\u0000\"",
+            "0.toml:2: sandbox.python = \"/usr\\u0000\": a path cannot hold a NUL character",
+        ),
+        (
+            "[sandbox.limits]\ncpu = \"1s\"\ncpu = \"2s\"",
+            "0.toml:3: cpu = \"2s\": not valid TOML: duplicate key",
+        ),
+        (
+            "[sandbox.max]\n\n[sandbox.max]",
+            "0.toml:3: [sandbox.max]: not valid TOML: duplicate key",
+        ),
+        (
+            "sandbox = {}\nsandbox.limits.cpu = \"1s\"",
+            "0.toml:2: sandbox.limits.cpu = \"1s\": not valid TOML: ",
+        ),
+        ("[sandbox.limits]\ntimeout = 5s", "0.toml:2: timeout = 5s: not valid TOML: "),
+        ("[sandbox\n", "0.toml:1: [sandbox: not valid TOML: "),
+        ("sandbox\n", "0.toml:1: sandbox: not valid TOML: "),
+        ("a\0 = 1", "0.toml:1: a\\0 = 1: not valid TOML: "),
+    ];
+    for (text, message) in table {
+        let error = config(&[text]).unwrap_err().to_string();
+        // Most of the parser's own words are the parser's to choose.
+        let cut = if message.ends_with(": ") { message.len() } else { error.len() };
+        assert_eq!(error.get(..cut), Some(message), "{text:?}: {error}");
+    }
+}
+
+#[test]
+fn the_first_error_of_a_table_is_the_one_that_is_told() {
+    let text = "[sandbox.limits]\nmemory = 1\ncpu = 1\nzzz = 1";
+    assert_eq!(config(&[text]).unwrap_err().place.line, 2);
+}
+
+#[test]
+fn messages_are_short_and_do_nothing_to_a_terminal() {
+    let long = "9".repeat(100_000);
+    for text in [
+        format!("[sandbox.limits]\nmemory = \"{long}\""),
+        format!("[sandbox.limits]\nmemory = \"{long}x\""),
+        format!("[sandbox.limits]\nmemory = {long}"),
+        format!("[sandbox.limits]\n{long} = 1"),
+        format!("[sandbox.limits]\nmemory = {long} {long}"),
+        format!("\"{long}\" = 1"),
+        "[sandbox]\n\"\\u001b[2J\\n\" = \"\u{202e}x\"".to_owned(),
+        "\"\u{1b}\" = 1".to_owned(),
+    ] {
+        let message = Settings::parse("a\n\u{1b}.toml", &text).unwrap_err().to_string();
+        assert!(message.chars().count() < 400, "{message}");
+        assert!(!message.contains(|c: char| c.is_control() || c == '\u{202e}'), "{message:?}");
+    }
+}
+
+#[test]
+fn deep_or_huge_texts_are_errors_and_no_crash() {
+    const SIZE: usize = MAX_BYTES as usize;
+    for text in [
+        "[".repeat(SIZE),
+        format!("a = {}", "[".repeat(SIZE - 4)),
+        format!("a = {}", "{a=".repeat(SIZE / 3 - 4)),
+        format!("{}a = 1", "a.".repeat(SIZE / 2 - 4)),
+        format!("[{}a]", "a.".repeat(SIZE / 2 - 4)),
+        (0..60_000).map(|n| format!("k{n}=1\n")).collect(),
+    ] {
+        assert!(Settings::parse("a.toml", &text).is_err(), "{:?}", &text[..9]);
+    }
+}
+
+#[test]
+fn the_later_file_decides_and_each_key_alone() {
+    let first = "[sandbox]\npython = \"/a\"\n[sandbox.limits]\ncpu = \"1s\"\nmemory = \"32M\"\n\
+                 [sandbox.max]\ncpu = \"30s\"";
+    let second = "[sandbox.limits]\ncpu = \"2s\"\n[sandbox.max]\nmax-processes = 100";
+    let third = "[sandbox]\npython = \"/b\"\n";
+    let set = |changes: &[(LimitSpec, u64)], mut values: PerLimit<u64>| {
+        for (spec, value) in changes {
+            let index = limits::ALL.iter().position(|known| known == spec).unwrap();
+            values[index] = *value;
+        }
+        values
+    };
+    let (defaults, max) = values(&Config::default());
+    for (texts, python, expected, highest) in [
+        (&[first][..], "/a", [(limits::CPU, 1000), (limits::MEMORY, 32 << 20)], (4096, 30_000)),
+        (&[first, second], "/a", [(limits::CPU, 2000), (limits::MEMORY, 32 << 20)], (100, 30_000)),
+        (
+            &[second, first, third],
+            "/b",
+            [(limits::CPU, 1000), (limits::MEMORY, 32 << 20)],
+            (100, 30_000),
+        ),
+    ] {
+        let merged = config(texts).unwrap();
+        assert_eq!(merged.sandbox.python().unwrap().0, Path::new(python));
+        let max = set(&[(limits::PROCESSES, highest.0), (limits::CPU, highest.1)], max);
+        assert_eq!(values(&merged), (set(&expected, defaults), max), "{texts:?}");
+    }
+}
+
+#[test]
+fn a_default_above_the_most_is_an_error_wherever_they_are() {
+    let limit = "[sandbox.limits]\ntimeout = \"2m\"";
+    let max = "[sandbox.max]\ntimeout = \"1m\"";
+    let low = "\n[sandbox.max]\ntimeout = \"10s\"";
+    for (texts, message) in [
+        (
+            &[limit, max][..],
+            "0.toml:2: sandbox.limits.timeout = \"2m\": above the highest value, 1m, set at \
+             1.toml:2",
+        ),
+        (
+            &[max, limit],
+            "1.toml:2: sandbox.limits.timeout = \"2m\": above the highest value, 1m, set at \
+             0.toml:2",
+        ),
+        (
+            &[low],
+            "0.toml:3: sandbox.max.timeout = \"10s\": below the default, 30s: set \
+             sandbox.limits.timeout to no more than this",
+        ),
+    ] {
+        assert_eq!(config(texts).unwrap_err().to_string(), message);
+    }
+    // A later file can put it right; equal is right.
+    assert!(config(&[limit, max, "sandbox.limits.timeout = \"1m\""]).is_ok());
+    assert!(config(&[low, "sandbox.limits.timeout = \"10s\""]).is_ok());
+}
+
+#[test]
+fn a_caller_may_ask_for_the_most_and_no_more() {
+    let config = config(&["[sandbox.max]\nmax-processes = 100\ntimeout = \"1m\""]).unwrap();
+    let sandbox = config.sandbox;
+    for (spec, asked, expected) in [
+        (limits::TIMEOUT, None, Ok(30_000)),
+        (limits::TIMEOUT, Some(10), Ok(10)),
+        (limits::TIMEOUT, Some(60_000), Ok(60_000)),
+        (
+            limits::TIMEOUT,
+            Some(60_001),
+            Err("timeout 60001ms is more than allowed: at most 1m, by sandbox.max.timeout at \
+                 0.toml:3"),
+        ),
+        (
+            limits::PROCESSES,
+            Some(4096),
+            Err("max-processes 4096 is more than allowed: at most 100, by \
+                 sandbox.max.max-processes at 0.toml:2"),
+        ),
+        (limits::CPU, Some(3_600_000), Ok(3_600_000)),
+    ] {
+        let got = sandbox.limit(&spec, asked).map_err(|error| error.to_string());
+        assert_eq!(got, expected.map_err(str::to_owned), "{} {asked:?}", spec.name);
+    }
+}
+
+#[test]
+fn distances_are_edits() {
+    for (a, b, edits) in [
+        ("", "", 0),
+        ("cpu", "cpu", 0),
+        ("cpu", "", 3),
+        ("timout", "timeout", 1),
+        ("pyhton", "python", 2),
+        ("größe", "grösse", 2),
+    ] {
+        assert_eq!(distance(a, b), edits, "{a:?} {b:?}");
+    }
+}
