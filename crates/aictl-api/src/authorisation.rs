@@ -8,6 +8,7 @@
 pub mod dbus_policy;
 pub mod introspection;
 pub mod polkit;
+pub mod polkit_rules;
 mod xml;
 
 #[cfg(test)]
@@ -19,6 +20,13 @@ pub const BUS_NAME: &str = "org.aictl1";
 pub const OBJECT_PATH: &str = "/org/aictl1";
 /// The system user that the helper runs as.
 pub const HELPER_USER: &str = "aictl";
+
+/// A flag of the calls that act: answer once systemd has queued the job, and not at its end.
+pub const NO_BLOCK: u64 = 1;
+/// A flag of `Logs`: go on with what is written later.
+pub const FOLLOW: u64 = 1;
+/// The most lines that `Logs` may be asked for.
+pub const MAX_LOG_LINES: u32 = 10_000;
 
 /// An interface of the helper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -188,6 +196,8 @@ pub enum AuditField {
     Error,
     /// How long the call took, in microseconds.
     DurationUsec,
+    /// How many calls the record is of, where it stands for more than one.
+    Count,
 }
 
 impl AuditField {
@@ -220,6 +230,7 @@ impl AuditField {
             Self::Result => "AICTL_RESULT",
             Self::Error => "AICTL_ERROR",
             Self::DurationUsec => "AICTL_DURATION_USEC",
+            Self::Count => "AICTL_COUNT",
         }
     }
 }
@@ -231,6 +242,8 @@ pub struct Arg {
     pub name: &'static str,
     /// Its type: one complete type of the D-Bus specification.
     pub signature: &'static str,
+    /// What it means, in one sentence.
+    pub about: &'static str,
 }
 
 /// What a call needs, and what is recorded of it.
@@ -285,9 +298,47 @@ impl Member {
 }
 
 /// A service, by its name in the catalogue; never a unit's name.
-const SERVICE: Arg = Arg { name: "service", signature: "s" };
-/// A record that may gain keys, and never loses one.
-const RECORD: Arg = Arg { name: "record", signature: "a{sv}" };
+const SERVICE: Arg =
+    Arg { name: "service", signature: "s", about: "The service's name in the catalogue." };
+/// What came of an action.
+const ACTION_RECORD: Arg = Arg {
+    name: "record",
+    signature: "a{sv}",
+    about: "How systemd's job ended and the unit's state after it; may gain keys, and loses none.",
+};
+/// The arguments of an action.
+const OF_ACTION: &[Arg] = &[
+    SERVICE,
+    Arg {
+        name: "flags",
+        signature: "t",
+        about: "1: answer once the job is queued, and not at its end. No other bit is accepted.",
+    },
+    Arg {
+        name: "timeout_ms",
+        signature: "u",
+        about: "The time to wait for the job's end; 0, or at most what the configuration says.",
+    },
+];
+/// The arguments of `Logs`.
+const OF_LOGS: &[Arg] = &[
+    SERVICE,
+    Arg {
+        name: "flags",
+        signature: "t",
+        about: "1: go on with what is written later. No other bit is accepted.",
+    },
+    Arg {
+        name: "lines",
+        signature: "u",
+        about: "The most lines of what is already written: the latest; 10000 at most.",
+    },
+    Arg {
+        name: "since_usec",
+        signature: "t",
+        about: "Nothing older than this, in microseconds of the real-time clock; 0: any.",
+    },
+];
 
 /// The row of an action on a service's unit.
 const fn unit_action(
@@ -300,8 +351,8 @@ const fn unit_action(
         interface: Interface::Services,
         name,
         about,
-        inputs: &[SERVICE],
-        outputs: &[RECORD],
+        inputs: OF_ACTION,
+        outputs: &[ACTION_RECORD],
         kind: Kind::Method(Rule {
             action,
             verb: Some(verb),
@@ -318,7 +369,11 @@ pub const TABLE: &[Member] = &[
         name: "List",
         about: "Tells the state of every service in the catalogue.",
         inputs: &[],
-        outputs: &[Arg { name: "records", signature: "aa{sv}" }],
+        outputs: &[Arg {
+            name: "records",
+            signature: "aa{sv}",
+            about: "A record for each, in the catalogue's order; they may gain keys, and lose none.",
+        }],
         kind: Kind::Method(Rule {
             action: Action::ServicesRead,
             verb: None,
@@ -331,7 +386,11 @@ pub const TABLE: &[Member] = &[
         name: "Get",
         about: "Tells the state of one service.",
         inputs: &[SERVICE],
-        outputs: &[RECORD],
+        outputs: &[Arg {
+            name: "record",
+            signature: "a{sv}",
+            about: "The service's record; it may gain keys, and loses none.",
+        }],
         kind: Kind::Method(Rule {
             action: Action::ServicesRead,
             verb: None,
@@ -379,11 +438,45 @@ pub const TABLE: &[Member] = &[
     ),
     Member {
         interface: Interface::Services,
+        name: "Logs",
+        about: "Hands out a stream of a service's log, redacted: a JSON object on each line.",
+        inputs: OF_LOGS,
+        outputs: &[Arg {
+            name: "stream",
+            signature: "h",
+            about: "The end of a pipe to read from; it ends with the log, or with its reader.",
+        }],
+        kind: Kind::Method(Rule {
+            action: Action::LogsRead,
+            verb: None,
+            rate: RateClass::Read,
+            audit: &[AuditField::Service, AuditField::Unit],
+        }),
+    },
+    Member {
+        interface: Interface::Services,
         name: "Changed",
         about: "The state of a service has changed; Get tells it to those who may know.",
         inputs: &[SERVICE],
         outputs: &[],
         kind: Kind::Signal,
+    },
+    Member {
+        interface: Interface::Manager,
+        name: "Health",
+        about: "Tells how the helper is, and whether it reaches what it needs.",
+        inputs: &[],
+        outputs: &[Arg {
+            name: "record",
+            signature: "a{sv}",
+            about: "The helper's record; it may gain keys, and loses none.",
+        }],
+        kind: Kind::Method(Rule {
+            action: Action::ServicesRead,
+            verb: None,
+            rate: RateClass::Read,
+            audit: &[],
+        }),
     },
 ];
 

@@ -20,6 +20,7 @@ use crate::service::{Catalogue, ServiceName};
 
 pub use error::{ConfigError, Place, Problem};
 pub use helper::{Audit, Helper, Rate};
+pub use reader::closest;
 pub use sandbox::{OverMax, Sandbox};
 pub use schema::schema;
 

@@ -37,6 +37,19 @@ const STANDARD: [Allowed; 5] = [
     Allowed { interface: PROPERTIES, member: "GetAll", reason: "what proxies read first" },
 ];
 
+/// What the helper may ask of others.
+struct Peer {
+    name: &'static str,
+    calls: &'static [Allowed],
+}
+
+/// All that the helper may ask of others: of systemd, of polkit and of the bus itself.
+const PEERS: [Peer; 3] = [
+    Peer { name: SYSTEMD, calls: &OF_SYSTEMD },
+    Peer { name: "org.freedesktop.PolicyKit1", calls: &OF_POLKIT },
+    Peer { name: BUS, calls: &OF_THE_BUS },
+];
+
 /// What the helper may ask of systemd; for the first four, systemd then asks polkit about the
 /// unit and the verb. Above all StartTransientUnit is not here: with it, whoever may start a unit
 /// by its name may run any program as root under that name.
@@ -46,14 +59,45 @@ const OF_SYSTEMD: [Allowed; 9] = [
     Allowed { interface: MANAGER, member: "RestartUnit", reason: "the verb restart" },
     Allowed { interface: MANAGER, member: "ReloadUnit", reason: "the verb reload" },
     Allowed { interface: MANAGER, member: "LoadUnit", reason: "finds a unit, running or not" },
-    Allowed { interface: MANAGER, member: "GetUnitByPID", reason: "the unit of a GPU's process" },
+    Allowed { interface: MANAGER, member: "GetUnitByPID", reason: "the unit of a process" },
     Allowed { interface: MANAGER, member: "Subscribe", reason: "JobRemoved is sent on request" },
     Allowed { interface: PROPERTIES, member: "Get", reason: "a unit's state" },
     Allowed { interface: PROPERTIES, member: "GetAll", reason: "a unit's state" },
 ];
 
+/// What the helper may ask of polkit.
+const OF_POLKIT: [Allowed; 4] = [
+    Allowed { interface: AUTHORITY, member: "CheckAuthorization", reason: "may this caller?" },
+    Allowed {
+        interface: AUTHORITY,
+        member: "CancelCheckAuthorization",
+        reason: "the caller has gone",
+    },
+    Allowed { interface: PROPERTIES, member: "Get", reason: "does it answer?" },
+    Allowed { interface: PROPERTIES, member: "GetAll", reason: "does it answer?" },
+];
+
+/// What the helper may ask of the bus. What the bus itself denies to all, such as
+/// UpdateActivationEnvironment, must not be here: a rule for a user would allow it again.
+const OF_THE_BUS: [Allowed; 10] = [
+    Allowed { interface: BUS, member: "Hello", reason: "every connection begins with it" },
+    Allowed { interface: BUS, member: "RequestName", reason: "its own name" },
+    Allowed { interface: BUS, member: "ReleaseName", reason: "its own name, at the end" },
+    Allowed { interface: BUS, member: "AddMatch", reason: "which signals it hears" },
+    Allowed { interface: BUS, member: "RemoveMatch", reason: "which signals it hears" },
+    Allowed { interface: BUS, member: "GetNameOwner", reason: "who sent a signal" },
+    Allowed { interface: BUS, member: "NameHasOwner", reason: "is the caller still there?" },
+    Allowed { interface: BUS, member: "GetConnectionCredentials", reason: "who calls" },
+    Allowed { interface: BUS, member: "GetConnectionUnixUser", reason: "who calls" },
+    Allowed { interface: BUS, member: "GetConnectionUnixProcessID", reason: "who calls" },
+];
+
 /// The interface of systemd's manager object (org.freedesktop.systemd1(5)).
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+/// The interface of polkit.
+const AUTHORITY: &str = "org.freedesktop.PolicyKit1.Authority";
+/// The name of the bus itself, and of its interface.
+const BUS: &str = "org.freedesktop.DBus";
 
 /// The policy file, to be installed as /usr/share/dbus-1/system.d/org.aictl1.conf.
 #[must_use]
@@ -93,14 +137,18 @@ fn default_policy() -> String {
 /// What the helper's user may do. Rules for a user come after those for all, and the last one
 /// that matches counts.
 fn helper_policy() -> String {
+    // Without a destination: who takes over the helper reaches nobody else on the bus.
     let mut text = format!(
         "  <policy user=\"{HELPER_USER}\">\n    \
            <allow own=\"{BUS_NAME}\"/>\n\n    \
-           <deny send_destination=\"{SYSTEMD}\" send_type=\"method_call\"/>\n"
+           <deny send_type=\"method_call\"/>\n"
     );
-    for call in &OF_SYSTEMD {
-        text += &format!("    <!-- {} -->\n", call.reason);
-        text += &allow(SYSTEMD, "", call.interface, call.member);
+    for peer in &PEERS {
+        text.push('\n');
+        for call in peer.calls {
+            text += &format!("    <!-- {} -->\n", call.reason);
+            text += &allow(peer.name, "", call.interface, call.member);
+        }
     }
     text + "  </policy>\n"
 }

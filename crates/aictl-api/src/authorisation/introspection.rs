@@ -6,7 +6,7 @@ use super::{
     xml::{escape, prolog},
 };
 
-/// The annotation with the text that documents a member; known to many tools.
+/// The annotation with the text that documents a member or an argument; known to many tools.
 pub const DOC_STRING: &str = "org.gtk.GDBus.DocString";
 /// The annotation with the polkit action that a method needs.
 pub const POLKIT_ACTION: &str = "org.aictl1.PolkitAction";
@@ -41,7 +41,12 @@ fn element(member: &Member) -> String {
         format!("      <annotation name=\"{name}\" value=\"{}\"/>\n", escape(value))
     };
     let argument = |arg: &Arg, direction: &str| {
-        format!("      <arg name=\"{}\" type=\"{}\"{direction}/>\n", arg.name, arg.signature)
+        format!(
+            "      <arg name=\"{}\" type=\"{}\"{direction}>\n  {}      </arg>\n",
+            arg.name,
+            arg.signature,
+            annotation(DOC_STRING, arg.about)
+        )
     };
     let (tag, way_in) = match member.kind {
         Kind::Method(_) => ("method", " direction=\"in\""),

@@ -104,7 +104,8 @@ pub const fn detail(field: AuditField) -> Option<&'static str> {
         | AuditField::Decision
         | AuditField::Result
         | AuditField::Error
-        | AuditField::DurationUsec => None,
+        | AuditField::DurationUsec
+        | AuditField::Count => None,
     }
 }
 

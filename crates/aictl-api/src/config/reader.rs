@@ -266,10 +266,8 @@ pub(super) fn visible(text: &str) -> String {
 }
 
 /// The word of `known` that was probably meant by `name`.
-pub(super) fn closest(
-    name: &str,
-    known: impl IntoIterator<Item = &'static str>,
-) -> Option<&'static str> {
+#[must_use]
+pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|known| (distance(name, known), known))
