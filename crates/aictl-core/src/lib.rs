@@ -1,4 +1,7 @@
 //! What a host can be asked. Each part reads the machine at its edge, and decides by functions
 //! that do not.
 
+pub mod helper;
 pub mod host;
+pub mod redact;
+pub mod systemd;
