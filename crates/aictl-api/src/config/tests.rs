@@ -41,33 +41,81 @@ fn nothing_set_is_the_table_of_limits() {
     }
 }
 
-#[test]
-fn the_example_shows_every_key_with_its_default_and_range() {
-    // A setting is commented out without a space, as distinct from prose.
-    let is_set = |line: &str| {
+/// The lines of the example, and its text with every setting set.
+fn example() -> (Vec<&'static str>, String) {
+    // A setting or a table is commented out without a space, as distinct from prose.
+    let is_set = |line: &&str| {
         line.strip_prefix('#')
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '['))
     };
     let lines: Vec<_> = EXAMPLE.lines().collect();
-    let text: String = lines
-        .iter()
-        .map(|line| format!("{}\n", if is_set(line) { &line[1..] } else { line }))
-        .collect();
+    let text =
+        lines.iter().map(|line| if is_set(line) { &line[1..] } else { line }).collect::<Vec<_>>();
+    let text = text.join("\n");
+    (lines, text)
+}
+
+#[test]
+fn the_example_shows_every_key_with_its_default_and_range() {
+    let (lines, text) = example();
+    // The comment right above a line, on one line.
+    let comment = |place: &Place| {
+        let mut above: Vec<_> = lines[..place.line - 1]
+            .iter()
+            .rev()
+            .map_while(|line| line.strip_prefix("# "))
+            .collect();
+        above.reverse();
+        above.join(" ")
+    };
     let settings = Settings::parse("aictl.toml", &text).unwrap();
     for (index, spec) in limits::ALL.iter().enumerate() {
         let value = |setting: &Option<Setting<u64>>| setting.as_ref().map(|s| s.value);
-        assert_eq!(
-            value(&settings.sandbox.limits[index]),
-            Some(spec.default),
-            "limits.{}",
-            spec.name
-        );
-        assert_eq!(value(&settings.sandbox.max[index]), Some(spec.max), "max.{}", spec.name);
-        let place = &settings.sandbox.limits[index].as_ref().unwrap().place;
+        let Settings { sandbox, .. } = &settings;
+        assert_eq!(value(&sandbox.limits[index]), Some(spec.default), "limits.{}", spec.name);
+        assert_eq!(value(&sandbox.max[index]), Some(spec.max), "max.{}", spec.name);
+        let place = &sandbox.limits[index].as_ref().unwrap().place;
         let range = format!("({} to {})", show(spec, spec.min), show(spec, spec.max));
-        assert!(lines[place.line - 2].contains(&range), "{}: {range}", spec.name);
+        assert_eq!(comment(place), format!("{} {range}.", schema::LIMITS[index]));
     }
-    assert_eq!(settings.sandbox.python.unwrap().value, Path::new("/usr/bin/python3"));
+    assert_eq!(settings.sandbox.python.as_ref().unwrap().value, Path::new("/usr/bin/python3"));
+    let set: Vec<_> = settings.helper.places().collect();
+    for (key, (name, place)) in helper::KEYS.iter().zip(&set) {
+        assert!(name.ends_with(&format!(
+            "{}{}{}",
+            key.table,
+            if key.table.is_empty() { "" } else { "." },
+            key.spec.name
+        )));
+        let range =
+            format!("({} to {})", show(&key.spec, key.spec.min), show(&key.spec, key.spec.max));
+        assert!(comment(place).contains(&range), "{name}: {range}");
+    }
+    assert_eq!(set.len(), helper::KEYS.len());
+
+    let config = Config::try_from(settings).unwrap();
+    let (helper, audit) = (Config::default().helper, Config::default().audit);
+    assert_eq!((config.helper, config.audit), (helper, audit));
+    assert!(config.shown().iter().any(|row| row.key == "audit.required" && row.place.is_some()));
+    let builtin = Catalogue::builtin();
+    assert_eq!(config.services().get("ollama"), builtin.get("ollama"));
+    for key in services::KEYS {
+        let key = format!("services.ollama.{key}");
+        assert!(config.shown().iter().any(|row| row.key == key && row.place.is_some()), "{key}");
+    }
+    let own = config.services().get("my-model").unwrap();
+    assert_eq!(
+        (own.unit.as_ref(), own.verbs, own.required),
+        ("my-model.service", Verbs::ALL, false)
+    );
+    assert_eq!(own.display, "my-model");
+    assert_eq!(config.services().len(), builtin.len() + 1);
+    let words = EXAMPLE.replace(['\n', '#', ','], " ");
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let named = builtin.iter().all(|service| {
+        words.iter().any(|word| word.trim_end_matches(';') == service.name.as_ref())
+    });
+    assert!(named, "the example names every built-in service");
 }
 
 #[test]
@@ -377,5 +425,398 @@ fn distances_are_edits() {
         ("größe", "grösse", 2),
     ] {
         assert_eq!(distance(a, b), edits, "{a:?} {b:?}");
+    }
+}
+
+// Services.
+
+fn names(config: &Config) -> Vec<&str> {
+    config.services().iter().map(|service| service.name.as_ref()).collect()
+}
+
+#[test]
+fn services_are_the_built_in_ones_and_what_the_files_change() {
+    assert_eq!(Config::default().services(), &Catalogue::builtin());
+    let config = config(&[
+        "[services.zeta]\nunit = \"z@1.service\"\ndisplay = \"Zeta größe\"\nverbs = [\"stop\", \"start\"]\n\
+         required = true\n[services.alpha]\nunit = \"alpha.service\"\n[services.gone]\n\
+         unit = \"gone.service\"\nenabled = false",
+        "[services.vllm]\nenabled = false\n[services.ollama]\nunit = \"my-ollama.service\"\n\
+         [services.zeta]\nverbs = []\n[services.tgi]\nunit = \"vllm.service\"",
+    ])
+    .unwrap();
+    let builtin: Vec<_> = Catalogue::builtin()
+        .iter()
+        .map(|service| service.name.to_string())
+        .filter(|name| name != "vllm")
+        .collect();
+    assert_eq!(names(&config)[..builtin.len()], builtin);
+    assert_eq!(names(&config)[builtin.len()..], ["alpha", "zeta"]);
+    let get = |name: &str| config.services().get(name).unwrap();
+    let Service { display, unit, verbs, required, .. } = get("zeta");
+    assert_eq!((display.as_str(), unit.as_ref()), ("Zeta größe", "z@1.service"));
+    assert_eq!((*verbs, *required), (Verbs::NONE, true));
+    assert_eq!((get("alpha").verbs, get("alpha").required), (Verbs::ALL, false));
+    assert_eq!(get("ollama").unit.as_ref(), "my-ollama.service");
+    assert_eq!(get("ollama").display, "Ollama");
+    assert_eq!(get("tgi").unit.as_ref(), "vllm.service");
+    for gone in ["vllm", "gone"] {
+        assert_eq!(config.services().get(gone), None, "{gone}");
+    }
+}
+
+#[test]
+fn a_service_that_is_out_can_come_back_in_a_later_file() {
+    let out = "services.vllm.enabled = false";
+    let back = "services.vllm.enabled = true";
+    assert!(!names(&config(&[out]).unwrap()).contains(&"vllm"));
+    assert_eq!(config(&[out, back]).unwrap().services(), &Catalogue::builtin());
+    assert!(!names(&config(&[back, out]).unwrap()).contains(&"vllm"));
+}
+
+#[test]
+fn every_error_of_a_service_says_where_and_what_is_accepted() {
+    let unit = "0.toml:2: services.a.unit";
+    let table = [
+        (
+            "[services.olama]\nenabled = false",
+            "0.toml:1: services.olama: no service of this name is built in; did you mean ollama? A \
+             service of your own needs unit = \"NAME.service\""
+                .to_owned(),
+        ),
+        (
+            "[services.mine]\nrequired = true",
+            "0.toml:1: services.mine: no service of this name is built in: set its unit, as in \
+             unit = \"NAME.service\""
+                .to_owned(),
+        ),
+        (
+            "[services.Ollama]\n",
+            "0.toml:1: services.Ollama: a name cannot hold 'O', only a-z, 0-9 and \"-\"".to_owned(),
+        ),
+        (
+            "[services.\"\"]\n",
+            "0.toml:1: services.: the name is empty".to_owned(),
+        ),
+        (
+            "[services.\"../x\"]\n",
+            "0.toml:1: services.../x: a name cannot hold '.', only a-z, 0-9 and \"-\"".to_owned(),
+        ),
+        ("[services]\na = 1", "0.toml:2: services.a = 1: an integer, where a table is needed".to_owned()),
+        ("services = []", "0.toml:1: services = []: an array, where a table is needed".to_owned()),
+        (
+            "[services.a]\nunits = \"a.service\"",
+            "0.toml:2: services.a.units = \"a.service\": unknown key; did you mean unit?".to_owned(),
+        ),
+        (
+            "[services.a]\nport = 1",
+            "0.toml:2: services.a.port = 1: unknown key; known here: unit, display, verbs, \
+             required, enabled"
+                .to_owned(),
+        ),
+        (
+            "[services.a]\nunit = 1",
+            format!(
+                "{unit} = 1: an integer, where a unit's name in quotes such as \"ollama.service\" \
+                 is needed"
+            ),
+        ),
+        (
+            "[services.a]\nunit = \"a\"",
+            format!("{unit} = \"a\": the name of a unit here ends in \".service\""),
+        ),
+        (
+            "[services.a]\nunit = \"*.service\"",
+            format!(
+                "{unit} = \"*.service\": a name cannot hold '*', only a-z, A-Z, 0-9 and \
+                 \":_.\\@-\""
+            ),
+        ),
+        (
+            "[services.a]\nunit = \"aictl-unit-file@enable:ssh.service\"",
+            format!(
+                "{unit} = \"aictl-unit-file@enable:ssh.service\": a unit of aictl itself, which is \
+                 no service"
+            ),
+        ),
+        (
+            "[services.a]\nunit = \"aictld.service\"",
+            format!("{unit} = \"aictld.service\": a unit of aictl itself, which is no service"),
+        ),
+        (
+            "[services.a]\nunit = \"vllm.service\"",
+            format!(
+                "{unit} = \"vllm.service\": the unit of the built-in service vllm: change \
+                 services.vllm instead, or take it out with services.vllm.enabled = false"
+            ),
+        ),
+        (
+            "[services.a]\nunit = \"x.service\"\n[services.b]\nunit = \"x.service\"",
+            "0.toml:4: services.b.unit = \"x.service\": the unit of the service a, by 0.toml:2"
+                .to_owned(),
+        ),
+        (
+            "[services.ollama]\nunit = \"tgi.service\"",
+            "0.toml:2: services.ollama.unit = \"tgi.service\": the unit of the built-in service \
+             tgi: change services.tgi instead, or take it out with services.tgi.enabled = false"
+                .to_owned(),
+        ),
+        (
+            "[services.tgi]\nverbs = [\"start\", \"reboot\"]",
+            "0.toml:2: services.tgi.verbs = [\"start\", \"reboot\"]: \"reboot\" is none of start, \
+             stop, restart, reload, enable, disable"
+                .to_owned(),
+        ),
+        (
+            "[services.tgi]\nverbs = [\"start\", \"start\"]",
+            "0.toml:2: services.tgi.verbs = [\"start\", \"start\"]: start stands there twice"
+                .to_owned(),
+        ),
+        (
+            "[services.tgi]\nverbs = \"start\"",
+            "0.toml:2: services.tgi.verbs = \"start\": a text, where an array of verbs such as \
+             [\"start\", \"stop\"] is needed"
+                .to_owned(),
+        ),
+        (
+            "[services.tgi]\nverbs = [1]",
+            "0.toml:2: services.tgi.verbs = [1]: an array, where an array of verbs such as \
+             [\"start\", \"stop\"] is needed"
+                .to_owned(),
+        ),
+        (
+            "[services.tgi]\nrequired = \"yes\"",
+            "0.toml:2: services.tgi.required = \"yes\": a text, where true or false is needed"
+                .to_owned(),
+        ),
+        (
+            "[services.tgi]\ndisplay = \"  \"",
+            "0.toml:2: services.tgi.display = \"  \": not 1 to 64 visible characters on one line"
+                .to_owned(),
+        ),
+        (
+            "[services.tgi]\ndisplay = \"a\\nb\"",
+            "0.toml:2: services.tgi.display = \"a\\nb\": not 1 to 64 visible characters on one \
+             line"
+                .to_owned(),
+        ),
+        (
+            "[services.tgi]\ndisplay = \"\\u202eb\"",
+            "0.toml:2: services.tgi.display = \"\\u202eb\": not 1 to 64 visible characters on one \
+             line"
+                .to_owned(),
+        ),
+    ];
+    for (text, message) in table {
+        assert_eq!(config(&[text]).unwrap_err().to_string(), message, "{text}");
+    }
+}
+
+#[test]
+fn a_unit_of_two_services_is_found_over_several_files() {
+    let error = config(&["services.a.unit = \"x.service\"", "services.vllm.unit = \"x.service\""])
+        .unwrap_err();
+    // The built-in services come first, so the later one is told.
+    assert_eq!(
+        error.to_string(),
+        "0.toml:1: services.a.unit = \"x.service\": the unit of the service vllm, by 1.toml:1"
+    );
+}
+
+#[test]
+fn a_catalogue_has_a_bound() {
+    let services = |count: usize| -> String {
+        (0..count).map(|n| format!("[services.s{n:04}]\nunit = \"s{n}.service\"\n")).collect()
+    };
+    let room = MAX_SERVICES - Catalogue::builtin().len();
+    assert_eq!(config(&[&services(room)]).unwrap().services().len(), MAX_SERVICES);
+    for count in [room + 1, MAX_SERVICES, MAX_SERVICES + 1, 20_000] {
+        let error = config(&[&services(count)]).unwrap_err().to_string();
+        assert!(error.ends_with(": more than 256 services in all"), "{error}");
+    }
+}
+
+// The helper.
+
+#[test]
+fn what_the_helper_does_has_the_documented_defaults() {
+    let Config { helper, audit, .. } = Config::default();
+    assert_eq!(helper.idle_timeout, Duration::from_secs(60));
+    assert_eq!(helper.action_timeout, Duration::from_secs(90));
+    assert_eq!(helper.calls_in_flight, 16);
+    assert_eq!(helper.rate(RateClass::Read), Rate { per_minute: 600, burst: 100 });
+    assert_eq!(helper.rate(RateClass::Change), Rate { per_minute: 60, burst: 10 });
+    assert!(audit.required);
+}
+
+#[test]
+fn each_key_of_the_helper_is_set_alone() {
+    let texts = [
+        "[helper]\nidle-timeout = \"1s\"\nread-rate = { per-minute = 1 }",
+        "[helper]\naction-timeout = \"1h\"\ncalls-in-flight = 256\n[helper.read-rate]\nburst = 2\n\
+         [helper.change-rate]\nper-minute = 3\nburst = 4\n[audit]\nrequired = false",
+    ];
+    let Config { helper, audit, .. } = config(&texts).unwrap();
+    let expected = Helper {
+        idle_timeout: Duration::from_secs(1),
+        action_timeout: Duration::from_secs(3600),
+        calls_in_flight: 256,
+        read_rate: Rate { per_minute: 1, burst: 2 },
+        change_rate: Rate { per_minute: 3, burst: 4 },
+    };
+    assert_eq!((helper, audit.required), (expected, false));
+}
+
+#[test]
+fn every_error_of_the_helper_says_where_and_what_is_accepted() {
+    for (text, message) in [
+        (
+            "helper.idle-timeout = \"999ms\"",
+            "0.toml:1: helper.idle-timeout = \"999ms\": 999ms is out of range: 1s to 1h",
+        ),
+        (
+            "helper.action-timeout = 90",
+            "0.toml:1: helper.action-timeout = 90: an integer, where a time in quotes such as \
+             \"30s\" is needed",
+        ),
+        (
+            "helper.calls-in-flight = 0",
+            "0.toml:1: helper.calls-in-flight = 0: 0 is out of range: 1 to 256",
+        ),
+        (
+            "helper.read-rate = 600",
+            "0.toml:1: helper.read-rate = 600: an integer, where a table is needed",
+        ),
+        (
+            "helper.read-rate = { per-minute = 0 }",
+            "0.toml:1: helper.read-rate.per-minute = 0: 0 is out of range: 1 to 60000",
+        ),
+        (
+            "helper.change-rate.burst = 10001",
+            "0.toml:1: helper.change-rate.burst = 10001: 10001 is out of range: 1 to 10000",
+        ),
+        (
+            "helper.change-rate.per-second = 1",
+            "0.toml:1: helper.change-rate.per-second = 1: unknown key; known here: per-minute, \
+             burst",
+        ),
+        (
+            "helper.user = \"root\"",
+            "0.toml:1: helper.user = \"root\": unknown key; known here: idle-timeout, \
+             action-timeout, calls-in-flight, read-rate, change-rate",
+        ),
+        (
+            "audit.required = 0",
+            "0.toml:1: audit.required = 0: an integer, where true or false is needed",
+        ),
+        (
+            "audit.require = false",
+            "0.toml:1: audit.require = false: unknown key; did you mean required?",
+        ),
+    ] {
+        assert_eq!(config(&[text]).unwrap_err().to_string(), message, "{text}");
+    }
+}
+
+// All errors, all values, and the schema.
+
+#[test]
+fn all_errors_of_a_file_are_told_in_its_order() {
+    let text = "[sandbox]\npython = 1\n[services.tgi]\nunit = \"x\"\nverbs = [\"kill\"]\n\
+                [helper]\nidle-timeout = \"2h\"\nread-rate = { burst = 0, per-minute = 0 }\nx = 1\n\
+                [zzz]";
+    let lines = |errors: Vec<ConfigError>| -> Vec<usize> {
+        errors.into_iter().map(|error| error.place.line).collect()
+    };
+    assert_eq!(lines(Settings::parse_all("a", text).unwrap_err()), [2, 4, 5, 7, 8, 8, 9, 10]);
+    assert_eq!(lines(Settings::parse_all("a", "x = 1\n[").unwrap_err()), [2]);
+    let many: String = (0..1000).map(|n| format!("k{n} = 1\n")).collect();
+    assert_eq!(Settings::parse_all("a", &many).unwrap_err().len(), MAX_ERRORS);
+
+    let text = "[sandbox.max]\ncpu = \"1s\"\n[services.a]\n[services.b]\nunit = \"tgi.service\"";
+    let settings = Settings::parse_all("a", text).unwrap();
+    assert_eq!(lines(Config::check(settings).unwrap_err()), [2, 3, 5]);
+}
+
+#[test]
+fn what_is_shown_can_be_read_back_as_the_same_configuration() {
+    let text = "[sandbox]\npython = \"/opt/\\\"py\\\"\"\n[sandbox.limits]\ncpu = \"1s\"\n[services.vllm]\n\
+                enabled = false\n[services.a]\nunit = \"a\\\\x2d.service\"\nverbs = [\"stop\"]\n\
+                [helper]\nread-rate = { burst = 5 }\n[audit]\nrequired = false";
+    let config = config(&[text]).unwrap();
+    let rows = config.shown();
+    let again: String = rows
+        .iter()
+        .filter_map(|row| row.value.as_ref().map(|value| format!("{} = {value}\n", row.key)))
+        .collect();
+    let again = Config::try_from(Settings::parse("again", &again).unwrap()).unwrap();
+    let (sandbox, other) = (values(&config), values(&again));
+    assert_eq!(sandbox, other);
+    assert_eq!(config.sandbox.python().unwrap().0, again.sandbox.python().unwrap().0);
+    assert_eq!((config.helper, config.audit), (again.helper, again.audit));
+    assert_eq!((config.services(), &config.taken_out), (again.services(), &again.taken_out));
+    let set: Vec<_> = rows
+        .iter()
+        .filter_map(|row| row.place.as_ref().map(|place| (row.key.as_str(), place.line)))
+        .collect();
+    assert_eq!(
+        set,
+        [
+            ("sandbox.python", 2),
+            ("sandbox.limits.cpu", 4),
+            ("helper.read-rate.burst", 11),
+            ("audit.required", 13),
+            ("services.a.unit", 8),
+            ("services.a.verbs", 9),
+            ("services.vllm.enabled", 6),
+        ]
+    );
+}
+
+#[test]
+fn nothing_set_is_shown_as_built_in() {
+    let rows = Config::default().shown();
+    assert!(rows.iter().all(|row| row.place.is_none()));
+    let unset: Vec<_> = rows.iter().filter(|row| row.value.is_none()).collect();
+    assert_eq!(unset.len(), 1, "{unset:?}");
+    assert_eq!(unset[0].key, "sandbox.python");
+}
+
+/// The keys below a schema with their own schemas; a service's stand under the name `tgi`.
+fn keys(path: &str, schema: &serde_json::Value) -> Vec<(String, serde_json::Value)> {
+    let below = |name: &str, schema| {
+        keys(&if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }, schema)
+    };
+    if let Some(properties) = schema["properties"].as_object() {
+        assert_eq!(schema["additionalProperties"], false, "{path}");
+        properties.iter().flat_map(|(name, schema)| below(name, schema)).collect()
+    } else if schema["additionalProperties"].is_object() {
+        below("tgi", &schema["additionalProperties"])
+    } else {
+        vec![(path.to_owned(), schema.clone())]
+    }
+}
+
+#[test]
+fn the_schema_has_every_key_that_is_read_and_no_other() {
+    let schema = keys("", &schema());
+    let mut in_schema: Vec<_> = schema.iter().map(|(key, _)| key.clone()).collect();
+    let of_service =
+        |row: &Shown| !row.key.starts_with("services.") || row.key.starts_with("services.tgi.");
+    let shown = Config::default().shown();
+    let mut read: Vec<_> = shown.into_iter().filter(of_service).map(|row| row.key).collect();
+    in_schema.sort();
+    read.sort();
+    assert_eq!(in_schema, read);
+    for (key, schema) in schema {
+        let error = Settings::parse("a", &format!("{key} = 1979-05-27")).unwrap_err();
+        assert!(matches!(*error.problem, Problem::Kind { .. }), "{error}");
+        assert!(schema["description"].is_string(), "{key}");
+        let Some(default) = schema.get("default") else { continue };
+        let same = config(&[&format!("{key} = {default}")]).unwrap();
+        let Config { sandbox, helper, audit, services, .. } = Config::default();
+        let built_in = (sandbox.defaults, sandbox.max.map(|(value, _)| value));
+        assert_eq!(values(&same), built_in, "{key}");
+        assert_eq!((same.helper, same.audit, same.services()), (helper, audit, &services), "{key}");
     }
 }
