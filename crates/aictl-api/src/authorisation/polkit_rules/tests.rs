@@ -20,6 +20,9 @@ const polkit = {
     Result: { NO: "no", YES: "yes", AUTH_ADMIN: "auth_admin", NOT_HANDLED: null },
     addRule: (rule) => rules.push(rule),
 };
+// What every object inherits, once another rule has put it there.
+Object.prototype["inherited.service"] = { start: true };
+Object.prototype.freeze = true;
 new Function("polkit", input.rules)(polkit);
 if (rules.length !== 1) throw new Error(rules.length + " rules");
 const answer = ({ action, user, details }) => rules[0](
@@ -111,6 +114,7 @@ fn exactly_the_pairs_of_the_catalogue_are_allowed_to_the_helper_alone() {
         "all.socket",
         "\u{430}ll.service",
         "",
+        "inherited.service",
         "__proto__",
         "constructor",
         "hasOwnProperty",
