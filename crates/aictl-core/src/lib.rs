@@ -1,7 +1,9 @@
 //! What a host can be asked. Each part reads the machine at its edge, and decides by functions
 //! that do not.
 
+pub mod dbus_records;
 pub mod helper;
 pub mod host;
+pub mod journal;
 pub mod redact;
 pub mod systemd;
