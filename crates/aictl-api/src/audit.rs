@@ -18,6 +18,15 @@ pub const CONFIG: &str = "f74859ea06fc4caf8daefdba212c5831";
 /// Every `MESSAGE_ID`, in the order of the journal's catalogue.
 pub const MESSAGE_IDS: [&str; 5] = [CALL, BEGUN, STARTED, STOPPED, CONFIG];
 
+/// What each of [`MESSAGE_IDS`] is of, for those who read.
+pub const KINDS: [&str; MESSAGE_IDS.len()] = [
+    "A finished call, whatever came of it.",
+    "A call that changes something and is about to be done.",
+    "The helper has started.",
+    "The helper ends.",
+    "A configuration was loaded, or refused.",
+];
+
 /// What was decided about a call; the value of `AICTL_DECISION`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Decision {

@@ -7,6 +7,7 @@
 
 pub mod dbus_policy;
 pub mod introspection;
+pub mod man_page;
 pub mod polkit;
 pub mod polkit_rules;
 mod xml;
@@ -201,6 +202,23 @@ pub enum AuditField {
 }
 
 impl AuditField {
+    /// Every field.
+    pub const ALL: [Self; 13] = [
+        Self::RequestId,
+        Self::Method,
+        Self::CallerUid,
+        Self::CallerPid,
+        Self::CallerUnit,
+        Self::Service,
+        Self::Unit,
+        Self::Verb,
+        Self::Decision,
+        Self::Result,
+        Self::Error,
+        Self::DurationUsec,
+        Self::Count,
+    ];
+
     /// The fields in the record of every call, whatever it was.
     pub const OF_EVERY_CALL: [Self; 9] = [
         Self::RequestId,
@@ -231,6 +249,26 @@ impl AuditField {
             Self::Error => "AICTL_ERROR",
             Self::DurationUsec => "AICTL_DURATION_USEC",
             Self::Count => "AICTL_COUNT",
+        }
+    }
+
+    /// What the field holds, in one sentence.
+    #[must_use]
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::RequestId => "The identifier of the call.",
+            Self::Method => "Interface and member that were called.",
+            Self::CallerUid => "The caller's uid, as the bus tells it.",
+            Self::CallerPid => "The caller's process, as the bus tells it.",
+            Self::CallerUnit => "The systemd unit that the caller runs in.",
+            Self::Service => "The service, by its name in the catalogue.",
+            Self::Unit => "The service's systemd unit.",
+            Self::Verb => "What was to be done to the unit.",
+            Self::Decision => "Whether the call was allowed.",
+            Self::Result => "What came of it.",
+            Self::Error => "The name of the error that the caller was given.",
+            Self::DurationUsec => "How long the call took, in microseconds.",
+            Self::Count => "How many calls the record is of, where it stands for more than one.",
         }
     }
 }
@@ -317,7 +355,7 @@ const OF_ACTION: &[Arg] = &[
     Arg {
         name: "timeout_ms",
         signature: "u",
-        about: "The time to wait for the job's end; 0, or at most what the configuration says.",
+        about: "How long to wait for the job's end; 0: as the configuration says, which is the most.",
     },
 ];
 /// The arguments of `Logs`.

@@ -60,6 +60,20 @@ pub const NAMES: [&str; 10] = [
     "Failed",
 ];
 
+/// What each of [`NAMES`] means, for those who read.
+pub const MEANINGS: [&str; NAMES.len()] = [
+    "polkit does not allow the caller this action.",
+    "polkit would ask, and the caller's message did not allow that it does.",
+    "No service of the catalogue has the name; the same for every such name.",
+    "The service does not allow the verb.",
+    "The caller's calls are too many or come too fast; retry_after_usec says when to try again.",
+    "An argument has the wrong type, is out of its range, or is unknown.",
+    "The action was not begun, for a reason that is neither polkit's nor the catalogue's.",
+    "The action did not end in its time; it may still be going on.",
+    "Something that the call needs is not there: systemd, polkit, or the journal.",
+    "The action failed.",
+];
+
 impl CallError {
     /// The answer to every name that is not in the catalogue, with the same words for all: a name
     /// of another unit is told from one of nothing by nobody.

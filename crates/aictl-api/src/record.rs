@@ -7,112 +7,97 @@ use crate::service::Scope;
 #[cfg(test)]
 mod tests;
 
-/// The keys of a [`ServiceRecord`], in the order of its fields.
-pub mod service_key {
-    /// `s`: the service's name.
-    pub const NAME: &str = "name";
-    /// `s`: its name for people.
-    pub const DISPLAY: &str = "display";
-    /// `s`: its unit.
-    pub const UNIT: &str = "unit";
-    /// `s`: `system`, or `user`.
-    pub const SCOPE: &str = "scope";
-    /// `b`: whether something is wrong while it is not active.
-    pub const REQUIRED: &str = "required";
-    /// `as`: the verbs that it allows.
-    pub const VERBS: &str = "verbs";
-    /// `s`: whether systemd has the unit: `loaded`, `not-found`, `masked`, `error`, and more.
-    pub const LOAD_STATE: &str = "load_state";
-    /// `s`: `active`, `inactive`, `failed`, `activating`, and more.
-    pub const ACTIVE_STATE: &str = "active_state";
-    /// `s`: the state in detail: `running`, `dead`, `auto-restart`, and more.
-    pub const SUB_STATE: &str = "sub_state";
-    /// `s`: the state of the unit file: `enabled`, `disabled`, `static`, and more; empty if there
-    /// is none.
-    pub const ENABLED: &str = "enabled";
-    /// `u`: the main process; 0 if there is none.
-    pub const MAIN_PID: &str = "main_pid";
-    /// `t`: since when it is active, in microseconds of the real-time clock; 0 if unknown.
-    pub const SINCE_USEC: &str = "since_usec";
-    /// `u`: how often systemd has restarted it by itself.
-    pub const RESTARTS: &str = "restarts";
-    /// `s`: how it ended last: `success`, `exit-code`, `signal`, `timeout`, and more.
-    pub const RESULT: &str = "result";
-
-    /// Every key.
-    pub const ALL: [&str; 14] = [
-        NAME,
-        DISPLAY,
-        UNIT,
-        SCOPE,
-        REQUIRED,
-        VERBS,
-        LOAD_STATE,
-        ACTIVE_STATE,
-        SUB_STATE,
-        ENABLED,
-        MAIN_PID,
-        SINCE_USEC,
-        RESTARTS,
-        RESULT,
-    ];
+/// A key of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// The key.
+    pub key: &'static str,
+    /// The type of its value on the bus.
+    pub signature: &'static str,
+    /// What it means.
+    pub about: &'static str,
 }
 
-/// The keys of an [`ActionRecord`], in the order of its fields.
-pub mod action_key {
-    /// `s`: how systemd's job ended; the words of [`JobResult`](super::JobResult).
-    pub const JOB_RESULT: &str = "job_result";
-    /// `s`: as in a service's record, after the action.
-    pub const ACTIVE_STATE: &str = super::service_key::ACTIVE_STATE;
-    /// `s`: as in a service's record, after the action.
-    pub const SUB_STATE: &str = super::service_key::SUB_STATE;
-    /// `s`: as in a service's record, after the action.
-    pub const ENABLED: &str = super::service_key::ENABLED;
-    /// `s`: as in a service's record, after the action.
-    pub const RESULT: &str = super::service_key::RESULT;
-    /// `as`: the last lines of the unit's log, redacted; only if the action failed.
-    pub const LOG: &str = "log";
-    /// `s`: the identifier under which the call stands in the journal.
-    pub const REQUEST_ID: &str = "request_id";
+/// A module with a constant for each key of a record, all of them, and the record's fields.
+macro_rules! keys {
+    ($(#[$doc:meta])* $module:ident {
+        $($name:ident = $key:literal, $signature:literal, $about:literal;)+
+    }) => {
+        $(#[$doc])*
+        pub mod $module {
+            use super::Field;
 
-    /// Every key.
-    pub const ALL: [&str; 7] =
-        [JOB_RESULT, ACTIVE_STATE, SUB_STATE, ENABLED, RESULT, LOG, REQUEST_ID];
+            $(
+                #[doc = concat!("`", $signature, "`: ", $about)]
+                pub const $name: &str = $key;
+            )+
+
+            /// Every key.
+            pub const ALL: [&str; [$($key),+].len()] = [$($key),+];
+
+            /// Every key with its type and meaning.
+            pub const FIELDS: [Field; ALL.len()] =
+                [$(Field { key: $key, signature: $signature, about: $about }),+];
+        }
+    };
 }
 
-/// The keys of a [`HealthRecord`], in the order of its fields.
-pub mod health_key {
-    /// `s`: the helper's version.
-    pub const VERSION: &str = "version";
-    /// `u`: the helper's process.
-    pub const PID: &str = "pid";
-    /// `t`: for how long it has been running, in microseconds.
-    pub const UPTIME_USEC: &str = "uptime_usec";
-    /// `s`: `ok`, or what is wrong with the configuration's files.
-    pub const CONFIG: &str = "config";
-    /// `u`: how many configurations have been in force since the start, this one included.
-    pub const CONFIG_GENERATION: &str = "config_generation";
-    /// `b`: whether the journal takes records.
-    pub const JOURNAL: &str = "journal";
-    /// `b`: whether polkit answers.
-    pub const POLKIT: &str = "polkit";
-    /// `b`: whether systemd answers.
-    pub const SYSTEMD: &str = "systemd";
-    /// `u`: how many calls are being worked on, this one included.
-    pub const CALLS_IN_FLIGHT: &str = "calls_in_flight";
+keys! {
+    /// The keys of a [`ServiceRecord`], in the order of its fields.
+    service_key {
+        NAME = "name", "s", "The service's name.";
+        DISPLAY = "display", "s", "Its name for people.";
+        UNIT = "unit", "s", "Its unit.";
+        SCOPE = "scope", "s", "Whose units: system, or user.";
+        REQUIRED = "required", "b", "Whether something is wrong while it is not active.";
+        VERBS = "verbs", "as", "The verbs that it allows.";
+        LOAD_STATE = "load_state", "s",
+            "Whether systemd has the unit: loaded, not-found, masked, error, and more.";
+        ACTIVE_STATE = "active_state", "s",
+            "The state: active, inactive, failed, activating, and more.";
+        SUB_STATE = "sub_state", "s", "The state in detail: running, dead, auto-restart, and more.";
+        ENABLED = "enabled", "s",
+            "The state of the unit file: enabled, disabled, static, and more; empty if there is \
+            none.";
+        MAIN_PID = "main_pid", "u", "The main process; 0 if there is none.";
+        SINCE_USEC = "since_usec", "t",
+            "Since when it is active, in microseconds of the real-time clock; 0 if unknown.";
+        RESTARTS = "restarts", "u", "How often systemd has restarted it by itself.";
+        RESULT = "result", "s", "How it ended last: success, exit-code, signal, timeout, and more.";
+    }
+}
 
-    /// Every key.
-    pub const ALL: [&str; 9] = [
-        VERSION,
-        PID,
-        UPTIME_USEC,
-        CONFIG,
-        CONFIG_GENERATION,
-        JOURNAL,
-        POLKIT,
-        SYSTEMD,
-        CALLS_IN_FLIGHT,
-    ];
+keys! {
+    /// The keys of an [`ActionRecord`], in the order of its fields.
+    action_key {
+        JOB_RESULT = "job_result", "s",
+            "How systemd's job ended: done, failed, canceled, timeout, dependency, skipped; or \
+            queued, where the caller does not wait.";
+        ACTIVE_STATE = "active_state", "s", "As in a service's record, after the action.";
+        SUB_STATE = "sub_state", "s", "As in a service's record, after the action.";
+        ENABLED = "enabled", "s", "As in a service's record, after the action.";
+        RESULT = "result", "s", "As in a service's record, after the action.";
+        LOG = "log", "as", "The last lines of the unit's log, redacted; only if the action failed.";
+        REQUEST_ID = "request_id", "s",
+            "The identifier under which the call stands in the journal.";
+    }
+}
+
+keys! {
+    /// The keys of a [`HealthRecord`], in the order of its fields.
+    health_key {
+        VERSION = "version", "s", "The helper's version.";
+        PID = "pid", "u", "The helper's process.";
+        UPTIME_USEC = "uptime_usec", "t", "For how long it has been running, in microseconds.";
+        CONFIG = "config", "s", "The word ok, or what is wrong with the configuration's files.";
+        CONFIG_GENERATION = "config_generation", "u",
+            "How many configurations have been in force since the start, this one included.";
+        JOURNAL = "journal", "b", "Whether the journal takes records.";
+        POLKIT = "polkit", "b", "Whether polkit answers.";
+        SYSTEMD = "systemd", "b", "Whether systemd answers.";
+        CALLS_IN_FLIGHT = "calls_in_flight", "u",
+            "How many calls are being worked on, this one included.";
+    }
 }
 
 /// The value of [`health_key::CONFIG`] where nothing is wrong.

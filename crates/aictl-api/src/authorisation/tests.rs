@@ -3,7 +3,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     env, fs,
+    io::Write,
     path::Path,
+    process::{Command, Stdio},
 };
 
 use roxmltree::{Document, Node, ParsingOptions};
@@ -11,9 +13,14 @@ use roxmltree::{Document, Node, ParsingOptions};
 use super::{
     Action, Arg, AuditField, BUS_NAME, FOLLOW, HELPER_USER, Interface, Kind, MAX_LOG_LINES, Member,
     NO_BLOCK, OBJECT_PATH, OF_ACTION, OF_LOGS, RateClass, TABLE, Verb, dbus_policy, introspection,
-    method,
+    man_page, method,
     polkit::{self, Defaults, Implicit},
     xml::{HOW_TO_GENERATE, escape},
+};
+use crate::{
+    audit::MESSAGE_IDS,
+    error::{NAMES, PREFIX},
+    record::{action_key, health_key, service_key},
 };
 
 /// Actions whose members the design names but does not fix yet: `Gpu` and `Sandbox`. Whoever adds
@@ -66,7 +73,14 @@ fn the_committed_introspection_is_what_the_table_yields() {
 }
 
 #[test]
+fn the_committed_manual_page_is_what_the_table_yields() {
+    assert_committed("man/org.aictl1.5", &man_page::page());
+}
+
+#[test]
 fn every_file_says_that_it_is_generated_and_how() {
+    let page = man_page::page();
+    assert!(page.contains("do not edit") && page.contains(HOW_TO_GENERATE), "{page}");
     for text in [polkit::policy(), dbus_policy::policy(), introspection::document()] {
         let document = parse(&text);
         let comment = document.root().children().find(Node::is_comment).expect("a comment");
@@ -240,7 +254,8 @@ fn words_are_unique_and_of_their_form() {
         assert_eq!(Verb::from_name(word), None, "{word}");
     }
     unique(&RateClass::ALL.map(RateClass::name));
-    unique(&AuditField::OF_EVERY_CALL.map(AuditField::name));
+    unique(&AuditField::ALL.map(AuditField::name));
+    assert!(AuditField::OF_EVERY_CALL.iter().all(|field| AuditField::ALL.contains(field)));
     for id in Action::ALL.map(Action::id) {
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c);
         assert!(id.starts_with("org.aictl1.") && id.chars().all(good), "{id}");
@@ -332,6 +347,64 @@ fn xml_is_escaped() {
         assert_eq!(document.root_element().attribute("b"), Some(text));
         assert_eq!(document.root_element().text(), Some(text));
     }
+}
+
+// The manual page.
+
+#[test]
+fn the_manual_page_has_an_entry_for_everything_once() {
+    let page = man_page::page();
+    let entries: Vec<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix(".B \"")?.strip_suffix('"'))
+        .map(|tag| tag.replace("\\-", "-"))
+        .collect();
+    let args = |args: &[Arg]| {
+        let args: Vec<_> =
+            args.iter().map(|arg| format!("{} {}", arg.signature, arg.name)).collect();
+        args.join(", ")
+    };
+    let mut expected: Vec<String> = TABLE
+        .iter()
+        .map(|row| match row.kind {
+            Kind::Signal => format!("signal {}({})", row.name, args(row.inputs)),
+            Kind::Method(_) => {
+                format!("{}({}) -> ({})", row.name, args(row.inputs), args(row.outputs))
+            }
+        })
+        .collect();
+    let fields = [&service_key::FIELDS[..], &action_key::FIELDS, &health_key::FIELDS];
+    let keys = fields.iter().copied().flatten();
+    expected.extend(keys.map(|field| format!("{} ({})", field.key, field.signature)));
+    expected.extend(NAMES.map(|name| format!("{PREFIX}{name}")));
+    expected.extend(Action::ALL.map(|action| action.id().to_owned()));
+    expected.extend(MESSAGE_IDS.map(str::to_owned));
+    expected.extend(AuditField::ALL.map(|field| field.name().to_owned()));
+    assert_eq!(entries, expected);
+    // Every line is a request that is known or begins as no request does.
+    for line in page.lines().filter(|line| line.starts_with(['.', '\''])) {
+        let request = line.split(' ').next().unwrap_or_default();
+        assert!(
+            [".\\\"", ".TH", ".SH", ".SS", ".TP", ".B", ".PP", ".br"].contains(&request),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn the_manual_page_is_set_without_a_warning() {
+    let groff = Command::new("groff")
+        .args(["-man", "-Tutf8", "-ww", "-z"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut groff = match groff {
+        Ok(groff) => groff,
+        Err(error) => return eprintln!("not run: groff cannot be run: {error}"),
+    };
+    groff.stdin.take().expect("a pipe").write_all(man_page::page().as_bytes()).expect("a reader");
+    let output = groff.wait_with_output().expect("an end");
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
 
 // polkit.
