@@ -1,9 +1,11 @@
 //! What a host can be asked. Each part reads the machine at its edge, and decides by functions
 //! that do not.
 
+pub mod config_files;
 pub mod dbus_records;
 pub mod helper;
 pub mod host;
 pub mod journal;
+pub mod plain_file;
 pub mod redact;
 pub mod systemd;

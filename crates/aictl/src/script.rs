@@ -9,9 +9,8 @@ use std::{
 };
 
 use aictl_api::exit;
+use aictl_core::plain_file::{self, NotPlain};
 use aictl_sandbox::protocol::ScriptName;
-
-use crate::plain_file::{self, NotPlain};
 
 /// A script that can be run.
 pub struct Script {

@@ -23,9 +23,21 @@ pub enum NotPlain {
 /// # Errors
 /// If there is none, if it may not be read, or if it is not a plain file.
 pub fn open(path: &Path) -> Result<File, NotPlain> {
+    open_with(path, 0)
+}
+
+/// As [`open`], but where `path` itself is a link, that is an error of the system's: ELOOP.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_no_link(path: &Path) -> Result<File, NotPlain> {
+    open_with(path, libc::O_NOFOLLOW)
+}
+
+fn open_with(path: &Path, flags: i32) -> Result<File, NotPlain> {
     let file = OpenOptions::new()
         .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | flags)
         .open(path)
         .map_err(|error| match error.raw_os_error() {
             Some(libc::ENXIO) => NotPlain::Kind("a socket or a device without a driver"),
