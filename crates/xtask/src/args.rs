@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::test::TIERS;
@@ -26,6 +27,10 @@ pub enum Command {
     Check,
     /// Measure `aictl run` beside its peers.
     Bench(BenchOptions),
+    /// Install everything: on this machine, or below a directory.
+    Install(Option<PathBuf>),
+    /// Take it away again.
+    Uninstall(Option<PathBuf>),
 }
 
 /// The options of `test`.
@@ -33,6 +38,9 @@ pub enum Command {
 pub struct TestOptions {
     /// What could not be run is a failure.
     pub strict: bool,
+    /// The machine gets the programs as they are shipped, which take minutes to build, and not
+    /// those that the other tests use.
+    pub shipped: bool,
     /// The names of the tiers to run, each one of [`TIERS`], in that order.
     pub tiers: Vec<&'static str>,
 }
@@ -125,22 +133,28 @@ pub fn parse(args: &[OsString], strict: bool) -> Result<Command, UsageError> {
     let asks_for_help = rest.iter().any(|arg| arg == "--help" || arg == "-h");
     match name.as_ref() {
         "help" | "--help" | "-h" => Ok(Command::Help),
-        "build" | "test" | "check" | "bench" if asks_for_help => Ok(Command::Help),
+        "build" | "test" | "check" | "bench" | "install" | "uninstall" if asks_for_help => {
+            Ok(Command::Help)
+        }
         "test" => parse_test(rest, strict).map(Command::Test),
         "build" => without_options("build", rest, Command::Build),
         "check" => without_options("check", rest, Command::Check),
         "bench" => parse_bench(rest).map(Command::Bench),
+        "install" => parse_destdir("install", rest).map(Command::Install),
+        "uninstall" => parse_destdir("uninstall", rest).map(Command::Uninstall),
         _ => Err(UsageError::UnknownCommand(name.into_owned())),
     }
 }
 
 fn parse_test(args: &[OsString], strict: bool) -> Result<TestOptions, UsageError> {
-    let mut strict = strict;
+    let (mut strict, mut shipped) = (strict, false);
     let mut asked = Vec::new();
     for arg in args {
         let arg = arg.to_string_lossy();
         if arg == "--strict" {
             strict = true;
+        } else if arg == "--shipped" {
+            shipped = true;
         } else if arg.starts_with('-') {
             return Err(UsageError::UnknownOption { command: "test", option: arg.into_owned() });
         } else if TIERS.iter().any(|tier| tier.name == arg) {
@@ -151,7 +165,7 @@ fn parse_test(args: &[OsString], strict: bool) -> Result<TestOptions, UsageError
     }
     let tiers = TIERS.iter().map(|tier| tier.name);
     let tiers = tiers.filter(|name| asked.is_empty() || asked.iter().any(|a| a == name)).collect();
-    Ok(TestOptions { strict, tiers })
+    Ok(TestOptions { strict, shipped, tiers })
 }
 
 /// A command that takes nothing more.
@@ -191,6 +205,25 @@ fn parse_bench(args: &[OsString]) -> Result<BenchOptions, UsageError> {
     Ok(options)
 }
 
+fn parse_destdir(command: &'static str, args: &[OsString]) -> Result<Option<PathBuf>, UsageError> {
+    let mut destdir = None;
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let value = if arg == "--destdir" {
+            args.next().cloned().ok_or(UsageError::MissingValue("--destdir"))?
+        } else if let Some(value) = arg.as_bytes().strip_prefix(b"--destdir=") {
+            OsStr::from_bytes(value).to_owned()
+        } else {
+            return Err(surplus(command, arg));
+        };
+        if value.is_empty() {
+            return Err(UsageError::MissingValue("--destdir"));
+        }
+        destdir = Some(PathBuf::from(value));
+    }
+    Ok(destdir)
+}
+
 fn parse_runs(value: &str) -> Result<u32, UsageError> {
     match value.parse::<u32>() {
         Ok(runs) if (1..=MAX_RUNS).contains(&runs) => Ok(runs),
@@ -222,8 +255,9 @@ mod tests {
     #[test]
     fn good_command_lines() {
         let test = |strict, tiers: &[&'static str]| {
-            Command::Test(TestOptions { strict, tiers: tiers.to_vec() })
+            Command::Test(TestOptions { strict, shipped: false, tiers: tiers.to_vec() })
         };
+        let shipped = TestOptions { strict: false, shipped: true, tiers: vec!["machine"] };
         let bench = BenchOptions::default;
         let cases = [
             ("help", Command::Help),
@@ -234,6 +268,7 @@ mod tests {
             ("test", test(false, &all_tiers())),
             ("test --strict", test(true, &all_tiers())),
             ("test hermetic --strict hermetic", test(true, &["hermetic"])),
+            ("test machine --shipped", Command::Test(shipped)),
             ("check", Command::Check),
             ("bench", Command::Bench(bench())),
             ("bench --runs 7", Command::Bench(BenchOptions { runs: 7, ..bench() })),
@@ -247,6 +282,11 @@ mod tests {
                     ..bench()
                 }),
             ),
+            ("install", Command::Install(None)),
+            ("install --help", Command::Help),
+            ("install --destdir d", Command::Install(Some("d".into()))),
+            ("uninstall", Command::Uninstall(None)),
+            ("uninstall --destdir=/a/b", Command::Uninstall(Some("/a/b".into()))),
             (
                 "bench --json=- --no-install",
                 Command::Bench(BenchOptions {
@@ -286,6 +326,10 @@ mod tests {
             ("bench --runs many", UsageError::BadRuns("many".into())),
             ("bench 40", argument("bench", "40")),
             ("bench --fast", option("bench", "--fast")),
+            ("install now", argument("install", "now")),
+            ("install --destdir", UsageError::MissingValue("--destdir")),
+            ("install --destdir=", UsageError::MissingValue("--destdir")),
+            ("uninstall --all", option("uninstall", "--all")),
         ];
         for (text, want) in cases {
             assert_eq!(parse(&line(text), false), Err(want), "{text}");
@@ -304,6 +348,7 @@ mod tests {
             assert_eq!(is_set(value.map(OsStr::new)), want, "{value:?}");
         }
         let parsed = parse(&line("test"), true);
-        assert_eq!(parsed, Ok(Command::Test(TestOptions { strict: true, tiers: all_tiers() })));
+        let want = TestOptions { strict: true, shipped: false, tiers: all_tiers() };
+        assert_eq!(parsed, Ok(Command::Test(want)));
     }
 }

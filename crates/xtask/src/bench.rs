@@ -86,7 +86,7 @@ struct Measured {
 pub fn run(workspace: &Workspace, options: &BenchOptions) -> Result<bool, Failure> {
     let install = options.install.unwrap_or_else(debian::can_install);
     let machine = Machine {
-        aictl: workspace.build_shipped()?,
+        aictl: workspace.build_run()?,
         bubblewrap: provide(&PEERS[0..1], install),
         firejail: provide(&PEERS[1..2], install),
         manager: manager(),

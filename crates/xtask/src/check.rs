@@ -25,6 +25,23 @@ const CHECKS: &[(&str, Action)] = &[
         },
     ),
     (
+        "lint, the tests in the machine",
+        Action::Cargo {
+            args: &[
+                "clippy",
+                "--locked",
+                "--package",
+                "aictl-tests",
+                "--test",
+                "machine",
+                "--",
+                "-D",
+                "warnings",
+            ],
+            env: &[],
+        },
+    ),
+    (
         "lint, with the test of the tests",
         Action::Cargo {
             args: &[

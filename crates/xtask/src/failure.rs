@@ -46,6 +46,10 @@ pub enum Failure {
         /// What happened.
         why: String,
     },
+    /// The command changes the machine, and only root may.
+    NotRoot(&'static str),
+    /// The machine for the tests does not work.
+    Machine(String),
     /// `deny.toml` does not say which licences are allowed.
     NoAllowList(PathBuf),
 }
@@ -72,6 +76,12 @@ impl fmt::Display for Failure {
                  apt-get install python3)",
             ),
             Failure::Row { row, why } => write!(f, "{row}: {why}"),
+            Failure::NotRoot(command) => write!(
+                f,
+                "`{command}` changes this machine and needs root (or a directory: {command} \
+                 --destdir DIR)"
+            ),
+            Failure::Machine(why) => write!(f, "the machine for the tests: {why}"),
             Failure::NoAllowList(path) => {
                 write!(f, "{} has no list `allow` under [licenses]", path.display())
             }

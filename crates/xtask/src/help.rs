@@ -16,8 +16,10 @@ pub fn text() -> String {
 
   build                      build the programs as they are shipped: in target/dist, linked
                              statically, which makes them start faster
-  test [--strict] [TIER…]    run the tests; --strict: what could not be run is a failure
-                             (AICTL_TEST_STRICT=1 in the environment does the same)
+  test [OPTIONS] [TIER…]     run the tests
+      --strict               what could not be run is a failure (AICTL_TEST_STRICT=1 in the
+                             environment does the same)
+      --shipped              tier machine: with the programs as they are shipped
 ",
     );
     for tier in TIERS {
@@ -35,6 +37,8 @@ pub fn text() -> String {
       --no-install           install nothing
       --guard                fail if aictl run is over {GUARD_OVER_BARE} x bare, or over
                              {GUARD_OVER_BUBBLEWRAP} x bubblewrap
+  install [--destdir DIR]    build, and install on this machine (as root), or below DIR
+  uninstall [--destdir DIR]  take away what install has put there
   help                       print this
 "
     );
@@ -53,7 +57,7 @@ mod tests {
     #[test]
     fn every_command_and_tier_is_listed_and_fits_a_terminal() {
         let text = text();
-        for name in ["build", "test", "check", "bench", "help"] {
+        for name in ["build", "test", "check", "bench", "install", "uninstall", "help"] {
             assert!(text.lines().any(|l| l.starts_with(&format!("  {name} "))), "{name}");
         }
         for tier in TIERS {

@@ -10,8 +10,10 @@ mod check;
 mod debian;
 mod failure;
 mod help;
+mod install;
 mod json;
 mod licences;
+mod machine;
 mod stats;
 mod table;
 mod test;
@@ -57,12 +59,14 @@ fn perform(command: &Command) -> Result<bool, Failure> {
         Command::Test(options) => test::run(&Workspace::find()?, options),
         Command::Check => check::run(&Workspace::find()?),
         Command::Bench(options) => bench::run(&Workspace::find()?, options),
+        Command::Install(destdir) => install::install(&Workspace::find()?, destdir.as_deref()),
+        Command::Uninstall(destdir) => install::uninstall(destdir.as_deref()),
     }
 }
 
 /// Builds the programs as they are shipped, and says where they are.
 fn build(workspace: &Workspace) -> Result<bool, Failure> {
-    let aictl = workspace.build_shipped()?;
-    println!("{}", aictl.display());
+    workspace.build_shipped()?;
+    println!("{}", workspace.shipped("aictl").display());
     Ok(true)
 }

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use crate::args::{STRICT_VARIABLE, TestOptions};
 use crate::debian::{self, Need};
 use crate::failure::Failure;
+use crate::machine;
 use crate::workspace::{self, Workspace};
 
 /// A tier of tests: what can be run with the same demands on the machine.
@@ -17,20 +18,31 @@ pub struct Tier {
     pub about: &'static str,
     /// Programs without which a part of the tier cannot run.
     needs: &'static [Need],
-    run: fn(&Workspace, bool) -> Result<(), Failure>,
+    /// Runs it; returns the parts that could not be run.
+    run: fn(&Workspace, &TestOptions) -> Result<Vec<String>, Failure>,
 }
 
 /// All tiers, in the order in which they run.
-pub const TIERS: &[Tier] = &[Tier {
-    name: "hermetic",
-    about: "no root, no systemd: units, tables, the real sandbox",
-    needs: &[
-        Need { program: "bash", package: "bash" },
-        Need { program: "node", package: "nodejs" },
-        Need { program: "python3", package: "python3" },
-    ],
-    run: hermetic,
-}];
+pub const TIERS: &[Tier] = &[
+    Tier {
+        name: "hermetic",
+        about: "no root, no systemd: units, tables, the real sandbox",
+        needs: &[
+            Need { program: "bash", package: "bash" },
+            Need { program: "dbus-daemon", package: "dbus-daemon" },
+            Need { program: "node", package: "nodejs" },
+            Need { program: "python3", package: "python3" },
+            Need { program: "systemd-analyze", package: "systemd" },
+        ],
+        run: hermetic,
+    },
+    Tier {
+        name: "machine",
+        about: "root: all of it installed on a Debian booted for it",
+        needs: machine::NEEDS,
+        run: machine::run,
+    },
+];
 
 /// What became of a tier.
 #[derive(Debug)]
@@ -47,22 +59,29 @@ struct Report {
 /// Only if standard output cannot be written; a failing tier is in the summary.
 pub fn run(workspace: &Workspace, options: &TestOptions) -> Result<bool, Failure> {
     let tiers = TIERS.iter().filter(|tier| options.tiers.contains(&tier.name));
-    let reports: Vec<Report> =
-        tiers.map(|tier| run_tier(workspace, tier, options.strict)).collect();
+    let reports: Vec<Report> = tiers.map(|tier| run_tier(workspace, tier, options)).collect();
     let (text, ok) = summary(&reports, options.strict);
     std::io::stdout().write_all(text.as_bytes()).map_err(Failure::Output)?;
     Ok(ok)
 }
 
-fn run_tier(workspace: &Workspace, tier: &Tier, strict: bool) -> Report {
+fn run_tier(workspace: &Workspace, tier: &Tier, options: &TestOptions) -> Report {
     let missing = debian::provide(tier.needs, debian::can_install());
-    let not_run = missing.iter().map(|missing| format!("what needs {missing}")).collect();
-    let failure = (tier.run)(workspace, strict).err().map(|failure| failure.to_string());
+    let mut not_run: Vec<String> =
+        missing.iter().map(|missing| format!("what needs {missing}")).collect();
+    let failure = match (tier.run)(workspace, options) {
+        Ok(parts) => {
+            not_run.extend(parts);
+            None
+        }
+        Err(failure) => Some(failure.to_string()),
+    };
     Report { tier: tier.name, failure, not_run }
 }
 
 /// All that needs neither root nor a system manager: `cargo test`, with the programs at hand.
-fn hermetic(workspace: &Workspace, strict: bool) -> Result<(), Failure> {
+fn hermetic(workspace: &Workspace, options: &TestOptions) -> Result<Vec<String>, Failure> {
+    let strict = options.strict;
     // The programs that the tests start.
     let build = ["build", "--workspace", "--bins"];
     workspace::run(cargo(workspace, strict, &build), "cargo build --workspace --bins")?;
@@ -86,7 +105,8 @@ fn hermetic(workspace: &Workspace, strict: bool) -> Result<(), Failure> {
     } else {
         command.env_remove(STRICT_VARIABLE);
     }
-    workspace::run(command, "cargo test --workspace")
+    workspace::run(command, "cargo test --workspace")?;
+    Ok(Vec::new())
 }
 
 /// A cargo command; a strict one also takes care that `Cargo.lock` is up to date.

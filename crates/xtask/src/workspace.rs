@@ -11,6 +11,27 @@ use crate::failure::Failure;
 /// The profile of the programs that a user gets.
 const SHIPPED: &str = "dist";
 
+/// A program that is shipped.
+struct Program {
+    package: &'static str,
+    name: &'static str,
+    /// Whether `aictl run` needs it where nothing is installed.
+    runs: bool,
+}
+
+const fn program(package: &'static str, name: &'static str, runs: bool) -> Program {
+    Program { package, name, runs }
+}
+
+/// Every program that is shipped.
+const PROGRAMS: &[Program] = &[
+    program("aictl", "aictl", true),
+    program("aictl-sandbox", "aictl-sandboxd", true),
+    program("aictld", "aictld", false),
+    program("aictl-oneshot", "aictl-polkit-rules", false),
+    program("aictl-oneshot", "aictl-unit-file", false),
+];
+
 /// The checkout that cargo started us in.
 #[derive(Debug)]
 pub struct Workspace {
@@ -64,7 +85,19 @@ impl Workspace {
         command
     }
 
-    /// Builds the programs that a user gets, and returns the file name of `aictl`.
+    /// The file name of a program that is shipped, once it is built.
+    #[must_use]
+    pub fn shipped(&self, name: &str) -> PathBuf {
+        self.program(SHIPPED, name)
+    }
+
+    /// The file name of a program as the tests use it, once it is built.
+    #[must_use]
+    pub fn debug(&self, name: &str) -> PathBuf {
+        self.program("debug", name)
+    }
+
+    /// Builds every program that a user gets.
     ///
     /// They are linked statically, since loading libraries is a good part of a short program's
     /// start. Standard output stays clean. On a terminal, standard error shows what is being built;
@@ -72,19 +105,35 @@ impl Workspace {
     ///
     /// # Errors
     /// A failure if cargo does not start or the build fails; cargo has said why.
-    pub fn build_shipped(&self) -> Result<PathBuf, Failure> {
-        for (package, program) in [("aictl", "aictl"), ("aictl-sandbox", "aictl-sandboxd")] {
-            self.build_static(package, program)?;
-            let path = self.program(SHIPPED, program);
-            if !path.is_file() {
-                return Err(Failure::NotBuilt(path));
-            }
+    pub fn build_shipped(&self) -> Result<(), Failure> {
+        PROGRAMS.iter().try_for_each(|program| self.build_static(program))
+    }
+
+    /// Builds the same programs as the tests use them.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn build_debug(&self) -> Result<(), Failure> {
+        let mut command = self.cargo(&["build", "--quiet"]);
+        for Program { package, name, .. } in PROGRAMS {
+            command.args(["--package", package, "--bin", name]);
         }
-        Ok(self.program(SHIPPED, "aictl"))
+        run(command, "cargo build")
+    }
+
+    /// Builds what `aictl run` needs, as [`build_shipped`](Self::build_shipped) does, and returns
+    /// the file name of `aictl`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn build_run(&self) -> Result<PathBuf, Failure> {
+        PROGRAMS.iter().filter(|p| p.runs).try_for_each(|program| self.build_static(program))?;
+        Ok(self.shipped("aictl"))
     }
 
     /// Builds one program with the profile [`SHIPPED`], without shared libraries.
-    fn build_static(&self, package: &str, program: &str) -> Result<(), Failure> {
+    fn build_static(&self, program: &Program) -> Result<(), Failure> {
+        let Program { package, name: program, .. } = program;
         let color = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let terminal = std::io::stderr().is_terminal();
         let mut args = vec!["rustc", "--profile", SHIPPED, "--package", package, "--bin", program];
@@ -97,7 +146,9 @@ impl Workspace {
         let mut command = self.cargo(&args);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let name = "cargo rustc --profile dist";
-        if terminal { run_showing_work(command, name) } else { run(command, name) }
+        if terminal { run_showing_work(command, name) } else { run(command, name) }?;
+        let path = self.shipped(program);
+        if path.is_file() { Ok(()) } else { Err(Failure::NotBuilt(path)) }
     }
 }
 

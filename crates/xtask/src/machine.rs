@@ -1,0 +1,194 @@
+//! The machine tier: a real Debian with systemd, D-Bus, polkit and journald, booted in a container
+//! at full speed, with everything installed as a user would, and driven from inside.
+
+mod boot;
+mod image;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::args::{STRICT_VARIABLE, TestOptions};
+use crate::debian::{self, Need};
+use crate::failure::Failure;
+use crate::install::{self, Host};
+use crate::workspace::{self, Workspace};
+
+use boot::Machine;
+
+/// Programs without which there is no machine.
+pub const NEEDS: &[Need] = &[
+    Need { program: "mmdebstrap", package: "mmdebstrap" },
+    Need { program: "systemd-nspawn", package: "systemd-container" },
+    Need { program: "nsenter", package: "util-linux" },
+    Need { program: "setpriv", package: "util-linux" },
+];
+
+/// How the tests learn of the machine: the process id of its PID 1, as seen from here.
+const LEADER_VARIABLE: &str = "AICTL_MACHINE_LEADER";
+
+/// What belongs to the machine rather than to what was installed on it: these differ after an
+/// uninstall for reasons of their own.
+const PASSING: [&str; 8] = ["/dev", "/home", "/proc", "/root", "/run", "/sys", "/tmp", "/var"];
+
+/// What stands in for a user's machine: people, services, and what a test needs beside them. Laid
+/// over the machine's root before anything else.
+const STAND_INS: &str = "tests/machine/root";
+/// Makes the machine know it.
+const MAKE_KNOWN: [&[&str]; 3] = [
+    &["systemd-sysusers", "people.conf"],
+    &["systemd-tmpfiles", "--create", "people.conf"],
+    &["systemctl", "daemon-reload"],
+];
+
+/// Runs the tier; returns what could not be run.
+///
+/// # Errors
+/// A failure if the machine does not come up, or if a test fails.
+pub fn run(workspace: &Workspace, options: &TestOptions) -> Result<Vec<String>, Failure> {
+    if !debian::is_root() {
+        return Ok(vec!["all of it: only root can boot a machine".to_owned()]);
+    }
+    if let Some(need) = NEEDS.iter().find(|need| !debian::is_installed(need.program)) {
+        return Ok(vec![format!("all of it, without {}", need.program)]);
+    }
+    if options.shipped {
+        workspace.build_shipped()?;
+    } else {
+        workspace.build_debug()?;
+    }
+    let directory = workspace.target.join("machine");
+    let image = image::provide(&directory)?;
+    let machine = Machine::boot(&image, &directory.join("console.log"))?;
+    let result = use_machine(workspace, options, &machine);
+    if result.is_err() {
+        let journal = directory.join("journal.log");
+        machine.save_journal(&journal);
+        eprintln!("what the machine said: {}", journal.display());
+    }
+    machine.shut_down();
+    result.map(|()| Vec::new())
+}
+
+fn use_machine(
+    workspace: &Workspace,
+    options: &TestOptions,
+    machine: &Machine,
+) -> Result<(), Failure> {
+    let root = machine.root();
+    lay_over(&workspace.root.join(STAND_INS), &root)?;
+    MAKE_KNOWN.iter().try_for_each(|argv| machine.run(argv))?;
+    let before = files(machine)?;
+    let program = |name: &str| {
+        if options.shipped { workspace.shipped(name) } else { workspace.debug(name) }
+    };
+    install::place(workspace, program, &root)?;
+    install::activate(machine)?;
+    let tested = test(workspace, options.strict, machine);
+    install::deactivate(machine, || install::remove(&root))?;
+    let after = files(machine)?;
+    tested?;
+    let changed: Vec<&str> = difference(&before, &after).collect();
+    if changed.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Machine(format!("uninstall leaves a difference: {}", changed.join(" "))))
+    }
+}
+
+/// Copies what is in the directory `from` into the directory `to`, links as links.
+fn lay_over(from: &Path, to: &Path) -> Result<(), Failure> {
+    let problem = |error| file("cannot copy", from, error);
+    for entry in fs::read_dir(from).map_err(problem)? {
+        let entry = entry.map_err(problem)?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().map_err(problem)?;
+        if kind.is_dir() {
+            fs::create_dir_all(&target).map_err(problem)?;
+            lay_over(&path, &target)?;
+        } else if kind.is_symlink() {
+            fs::read_link(&path).and_then(|link| symlink(link, &target)).map_err(problem)?;
+        } else {
+            fs::copy(&path, &target).map_err(problem)?;
+        }
+    }
+    Ok(())
+}
+
+/// The tests in tests/machine.
+fn test(workspace: &Workspace, strict: bool, machine: &Machine) -> Result<(), Failure> {
+    let mut args = vec!["test", "--package", "aictl-tests", "--test", "machine"];
+    if strict {
+        args.push("--locked");
+    }
+    let mut command = workspace.cargo(&args);
+    command.env(LEADER_VARIABLE, machine.leader().to_string());
+    if strict {
+        command.env(STRICT_VARIABLE, "1");
+    } else {
+        command.env_remove(STRICT_VARIABLE);
+    }
+    workspace::run(command, "cargo test --test machine")
+}
+
+/// Every file of the machine that does not come and go by itself, one a line: kind, mode, owner,
+/// group and path.
+fn files(machine: &Machine) -> Result<String, Failure> {
+    let mut argv = vec!["find", "/"];
+    for path in PASSING {
+        argv.extend(["-path", path, "-prune", "-o"]);
+    }
+    argv.extend(["-printf", "%y %m %u %g %p\n"]);
+    machine.output(&argv)
+}
+
+/// The lines that only one of both has.
+fn difference<'a>(before: &'a str, after: &'a str) -> impl Iterator<Item = &'a str> {
+    use std::collections::BTreeSet;
+    let before: BTreeSet<&str> = before.lines().collect();
+    let after: BTreeSet<&str> = after.lines().collect();
+    before.symmetric_difference(&after).copied().collect::<Vec<_>>().into_iter()
+}
+
+impl Host for Machine {
+    fn is_booted(&self) -> bool {
+        true
+    }
+
+    fn run(&self, argv: &[&str]) -> Result<(), Failure> {
+        let mut command = self.command(argv);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        workspace::run(command, &format!("{} (in the machine)", argv.join(" ")))
+    }
+}
+
+/// A command with nothing of our environment but the way to programs.
+fn plain_command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into());
+    command.env_clear().env("PATH", path).env("LANG", "C.UTF-8");
+    command
+}
+
+/// The error of a file that could not be used.
+fn file(what: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Failure {
+    Failure::File { what, path: path.into(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_side_lacks_is_a_difference() {
+        for (before, after, want) in [
+            ("", "", vec![]),
+            ("a\nb\n", "b\na\n", vec![]),
+            ("f 644 /a\n", "f 600 /a\n", vec!["f 600 /a", "f 644 /a"]),
+            ("a\n", "a\nb\n", vec!["b"]),
+        ] {
+            assert_eq!(difference(before, after).collect::<Vec<_>>(), want);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The image that the machine boots from: a directory that is made once, and only read after that.
+
+use std::fs::{self, Permissions};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use super::{file, plain_command};
+use crate::failure::Failure;
+use crate::workspace;
+
+/// The Debian release, and what belongs to a small machine of it.
+const SUITE: &str = "trixie";
+const PACKAGES: &[&str] = &[
+    "systemd",
+    "systemd-sysv",
+    "libpam-systemd",
+    "dbus",
+    "dbus-user-session",
+    "polkitd",
+    "pkexec",
+    // Clients of the bus that are not ours.
+    "libglib2.0-bin",
+    "python3",
+    "python3-dbus",
+    // What every Debian machine has, and the smallest image lacks.
+    "login",
+    "passwd",
+    "procps",
+];
+
+/// The directory of the image below `directory`, made now if it is not there.
+///
+/// # Errors
+/// A failure if it is not there and cannot be made.
+pub fn provide(directory: &Path) -> Result<PathBuf, Failure> {
+    make_private(directory)?;
+    let image = directory.join(name());
+    if image.is_dir() {
+        return Ok(image);
+    }
+    eprintln!("making the image of Debian {SUITE} for the machine (once)");
+    let unfinished = directory.join("unfinished");
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished).map_err(|e| file("cannot remove", &unfinished, e))?;
+    }
+    let mut command = plain_command("mmdebstrap");
+    command
+        .args(["--variant=apt", "--quiet", "--format=directory"])
+        .arg(format!("--include={}", PACKAGES.join(",")))
+        // No machine has the identity of another: the first boot makes one up.
+        .arg("--customize-hook=: > \"$1/etc/machine-id\"")
+        .arg(SUITE)
+        .arg(&unfinished)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    for proxy in ["http_proxy", "https_proxy"] {
+        if let Some(value) = std::env::var_os(proxy) {
+            command.env(proxy, value);
+        }
+    }
+    workspace::run(command, "mmdebstrap")?;
+    fs::rename(&unfinished, &image).map_err(|e| file("cannot make", &image, e))?;
+    Ok(image)
+}
+
+/// The image's name: another one for other contents.
+fn name() -> String {
+    let mut hasher = DefaultHasher::new();
+    (SUITE, PACKAGES).hash(&mut hasher);
+    format!("{SUITE}-{:016x}", hasher.finish())
+}
+
+/// Makes the directory, or makes it sure: another system's setuid programs are in there, which are
+/// nobody else's business.
+fn make_private(directory: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(directory)
+        .and_then(|()| fs::set_permissions(directory, Permissions::from_mode(0o700)))
+        .map_err(|e| file("cannot make", directory, e))
+}

@@ -1,0 +1,12 @@
+//! Tests of what is installed, inside of a machine that was booted for them: a Debian with systemd,
+//! D-Bus, polkit and journald. `cargo xtask test machine` boots it, installs everything, runs these
+//! tests, and uninstalls everything.
+//!
+//! There is one machine for all of them. Each takes it for itself, and gives it back as it was.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
+
+mod direct;
+mod installed;
+mod machine;
+mod rules;
