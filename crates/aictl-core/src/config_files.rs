@@ -190,7 +190,7 @@ impl<'a> Source<'a> {
                 directory(file.parent(), trust).or_else(&mut *report)?;
                 let missing = || Problem::File(file.to_owned(), FileProblem::Missing);
                 match settings(file, trust, report)? {
-                    Found::Settings(settings) => Ok(settings),
+                    Found::Settings(settings) => Ok(*settings),
                     Found::Missing => report(missing()).map(|()| Settings::default()),
                     Found::Reported => Ok(Settings::default()),
                 }
@@ -198,14 +198,14 @@ impl<'a> Source<'a> {
             Self::Files { file, drop_ins } => {
                 directory(file.parent(), trust).or_else(&mut *report)?;
                 let mut merged = match settings(file, trust, report)? {
-                    Found::Settings(settings) => settings,
+                    Found::Settings(settings) => *settings,
                     Found::Missing | Found::Reported => Settings::default(),
                 };
                 directory(Some(drop_ins), trust).or_else(&mut *report)?;
                 let files = list(drop_ins).or_else(|problem| report(problem).map(|()| vec![]))?;
                 for path in files {
                     match settings(&path, trust, report)? {
-                        Found::Settings(later) => merged = later.over(merged),
+                        Found::Settings(later) => merged = (*later).over(merged),
                         // What a directory lists and nobody finds is a link.
                         Found::Missing => report(Problem::File(path, FileProblem::DanglingLink))?,
                         Found::Reported => {}
@@ -221,7 +221,7 @@ impl<'a> Source<'a> {
 #[derive(Debug)]
 enum Found {
     /// What it sets.
-    Settings(Settings),
+    Settings(Box<Settings>),
     /// There is none.
     Missing,
     /// Something is wrong with it, which was reported.
@@ -242,7 +242,7 @@ fn settings(
         }
     };
     match Settings::parse_all(&path.to_string_lossy(), &text) {
-        Ok(settings) => Ok(Found::Settings(settings)),
+        Ok(settings) => Ok(Found::Settings(Box::new(settings))),
         Err(errors) => {
             errors.into_iter().map(Problem::Content).try_for_each(report)?;
             Ok(Found::Reported)

@@ -7,5 +7,6 @@ pub mod helper;
 pub mod host;
 pub mod journal;
 pub mod plain_file;
+pub mod plain_text;
 pub mod redact;
 pub mod systemd;
