@@ -5,11 +5,13 @@ use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
+
+use serde_json::Value;
 
 /// Names the process that is PID 1 of the machine.
 const LEADER_VARIABLE: &str = "AICTL_MACHINE_LEADER";
@@ -38,6 +40,59 @@ pub enum Who {
 #[derive(Debug)]
 pub struct Machine {
     leader: String,
+    /// Where the journal ended when the machine was taken.
+    cursor: String,
+}
+
+/// What came of a call of the helper.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    Ok(Value),
+    /// The error's name without `org.aictl1.Error.`, and its words.
+    Error(String, String),
+}
+
+impl Answer {
+    #[track_caller]
+    pub fn parse(output: &Output) -> Self {
+        let text = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let value: Value = serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("{error}: {text:?} {errors:?}"));
+        let text = |key: &str| value[key].as_str().map(str::to_owned).unwrap_or_default();
+        match value.get("answer") {
+            Some(answer) => Self::Ok(answer.clone()),
+            None => {
+                let name = text("error");
+                let short = name.strip_prefix("org.aictl1.Error.").unwrap_or(&name);
+                Self::Error(short.to_owned(), text("message"))
+            }
+        }
+    }
+
+    /// The answer, for there must be one.
+    #[track_caller]
+    pub fn ok(self) -> Value {
+        match self {
+            Self::Ok(value) => value,
+            Self::Error(name, message) => panic!("{name}: {message}"),
+        }
+    }
+
+    /// The error's name and words, for it must be one.
+    #[track_caller]
+    pub fn error(self) -> (String, String) {
+        match self {
+            Self::Ok(value) => panic!("this was allowed: {value}"),
+            Self::Error(name, message) => (name, message),
+        }
+    }
+
+    /// The error's name.
+    #[track_caller]
+    pub fn refused(self) -> String {
+        self.error().0
+    }
 }
 
 /// What came of a command.
@@ -76,7 +131,8 @@ impl fmt::Display for Ran {
 /// Takes the machine for one test, with every stand-in stopped and disabled and no configuration.
 #[track_caller]
 pub fn machine() -> MutexGuard<'static, Machine> {
-    static MACHINE: Mutex<Machine> = Mutex::new(Machine { leader: String::new() });
+    static MACHINE: Mutex<Machine> =
+        Mutex::new(Machine { leader: String::new(), cursor: String::new() });
     // A test that failed says so itself.
     let mut machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
     if machine.leader.is_empty() {
@@ -84,6 +140,7 @@ pub fn machine() -> MutexGuard<'static, Machine> {
             .expect("there is no machine: these tests are run by `cargo xtask test machine`");
     }
     machine.reset();
+    machine.cursor = machine.journal_end();
     machine
 }
 
@@ -109,7 +166,9 @@ impl Machine {
         for entry in fs::read_dir(self.path("/etc/aictl/aictl.toml.d")).unwrap() {
             fs::remove_file(entry.unwrap().path()).unwrap();
         }
-        self.root(&[&["systemctl", "--quiet", "stop"], &STAND_INS[..]].concat());
+        // A helper that was not asked anything yet has counted nothing against anybody.
+        let stop = ["systemctl", "--quiet", "stop", "aictld.service"];
+        self.root(&[&stop[..], &STAND_INS[..]].concat());
         self.root(&["systemctl", "--quiet", "reset-failed"]);
         // Each of these has systemd read all its files again.
         for unit in ["ollama.service", "litellm.service"] {
@@ -118,6 +177,12 @@ impl Machine {
             }
         }
         self.root(&["systemctl", "start", "aictl-polkit-rules.service"]);
+    }
+
+    fn journal_end(&self) -> String {
+        let text = self.root(&["journalctl", "--quiet", "--lines=1", "--output=json"]);
+        let last: Value = serde_json::from_str(&text).unwrap();
+        last["__CURSOR"].as_str().unwrap().to_owned()
     }
 
     /// A file of the machine, as seen from here.
@@ -196,6 +261,61 @@ impl Machine {
         }
         command.args(argv);
         command
+    }
+
+    /// Calls the helper as its clients do; `member` is `Services.List` and alike.
+    pub fn call(&self, who: Who, member: &str, signature: &str, arguments: &[Value]) -> Answer {
+        self.call_with(&[], who, member, signature, arguments)
+    }
+
+    /// The same with options of `call.py`.
+    pub fn call_with(
+        &self,
+        options: &[&str],
+        who: Who,
+        member: &str,
+        signature: &str,
+        arguments: &[Value],
+    ) -> Answer {
+        let ran = self.run_call(options, who, member, signature, arguments).output().unwrap();
+        Answer::parse(&ran)
+    }
+
+    /// The command of such a call, for those who look while it runs.
+    pub fn run_call(
+        &self,
+        options: &[&str],
+        who: Who,
+        member: &str,
+        signature: &str,
+        arguments: &[Value],
+    ) -> Command {
+        let (interface, member) = member.split_once('.').expect("INTERFACE.MEMBER");
+        let arguments: Vec<String> = arguments.iter().map(Value::to_string).collect();
+        let mut argv = vec!["python3", "-I", "/usr/local/lib/stand-ins/call.py"];
+        argv.extend(options);
+        argv.extend([interface, member, signature]);
+        argv.extend(arguments.iter().map(String::as_str));
+        let mut command = self.command(who, &argv);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// The records of calls since the machine was taken, the oldest first, once there are `count`
+    /// of them.
+    #[track_caller]
+    pub fn audit(&self, count: usize) -> Vec<Value> {
+        let id = format!("MESSAGE_ID={}", aictl_api::audit::CALL);
+        let cursor = format!("--after-cursor={}", self.cursor);
+        let mut records = Vec::new();
+        self.wait_for(&format!("{count} records of calls"), || {
+            // What has not come to the files yet is not found in them.
+            let text = self.root(&["journalctl", "--quiet", "--output=json", &cursor, &id]);
+            records = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            records.len() >= count
+        });
+        assert_eq!(records.len(), count, "{records:#?}");
+        records
     }
 
     /// The uid and gid of a user of the machine.

@@ -6,7 +6,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
+mod clients;
 mod direct;
+mod helper;
 mod installed;
 mod machine;
 mod rules;
