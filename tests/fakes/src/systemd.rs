@@ -31,7 +31,8 @@ pub enum Act {
     Done,
     /// It succeeds at once, and its end is told before the answer.
     DoneBeforeAnswer,
-    /// It succeeds at once, after the ends of 500 other jobs on the unit and before the answer.
+    /// It succeeds at once and its end is told before the answer, after those of 500 other jobs on
+    /// the unit; so many are told whenever the unit is asked for, too.
     DoneAfterOthers,
     /// It fails at once.
     Fail,
@@ -405,6 +406,10 @@ async fn answer(shared: &Shared, connection: &Connection, message: &Message) -> 
         "LoadUnit" => {
             let name: &str = body.deserialize()?;
             let name = load(shared, name);
+            let act = shared.state().units.get(&name).map(|unit| unit.act);
+            if act == Some(Act::DoneAfterOthers) {
+                other_jobs(shared, connection, &name).await;
+            }
             connection.reply(&header, &unit_path(&name)).await
         }
         "GetAll" => {
@@ -586,9 +591,7 @@ async fn job(
             answer.await
         }
         Act::DoneAfterOthers => {
-            for other in 1_000_000..1_000_500 {
-                job_removed(shared, connection, other, &name, "failed").await;
-            }
+            other_jobs(shared, connection, &name).await;
             end_job(shared, connection, &name, "done").await;
             answer.await
         }
@@ -616,6 +619,12 @@ async fn end_job(shared: &Shared, connection: &Connection, name: &str, result: &
     };
     changed(shared, connection, name).await;
     job_removed(shared, connection, id, name, result).await;
+}
+
+async fn other_jobs(shared: &Shared, connection: &Connection, unit: &str) {
+    for id in 1_000_000..1_000_500 {
+        job_removed(shared, connection, id, unit, "failed").await;
+    }
 }
 
 async fn job_removed(shared: &Shared, connection: &Connection, id: u32, unit: &str, result: &str) {
