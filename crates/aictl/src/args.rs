@@ -1,9 +1,14 @@
 //! The command line: one table for parsing and help.
 
+pub mod services;
+
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use aictl_api::{exit, limits};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use aictl_api::{authorisation::Verb, exit, limits};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
+
+use crate::{color::When, message};
+use services::{ACT_HELP, AUDIT_HELP, Act, Audit, Config, LOGS_HELP, Logs, about};
 
 /// See, steer and safely use the AI services on your own Linux machine.
 #[derive(Debug, Parser)]
@@ -26,6 +31,12 @@ pub struct Global {
     /// Never use the helper: work with your own rights
     #[arg(long, global = true)]
     pub embedded: bool,
+    /// Act on services of your own service manager, not the system's
+    #[arg(long, global = true)]
+    pub user: bool,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
+    pub color: When,
     /// Print no messages but errors
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -43,8 +54,45 @@ pub enum Command {
     /// Run an untrusted script in a sandbox
     #[command(after_help = RUN_HELP)]
     Run(Run),
+    #[command(about = about(Verb::Start), after_help = ACT_HELP)]
+    Start(Act),
+    #[command(about = about(Verb::Stop), after_help = ACT_HELP)]
+    Stop(Act),
+    #[command(about = about(Verb::Restart), after_help = ACT_HELP)]
+    Restart(Act),
+    #[command(about = about(Verb::Reload), after_help = ACT_HELP)]
+    Reload(Act),
+    #[command(about = about(Verb::Enable), after_help = ACT_HELP)]
+    Enable(Act),
+    #[command(about = about(Verb::Disable), after_help = ACT_HELP)]
+    Disable(Act),
+    /// Print a service's log
+    #[command(after_help = LOGS_HELP)]
+    Logs(Logs),
+    /// Show who asked the helper for what, and what came of it
+    #[command(after_help = AUDIT_HELP)]
+    Audit(Audit),
+    /// Show or check the configuration
+    #[command(subcommand)]
+    Config(Config),
     /// Check what this machine offers, and say what to do about what is missing
     Doctor,
+}
+
+impl Command {
+    /// Whether it is about services, which are the system's or a user's.
+    const fn has_scope(&self) -> bool {
+        match self {
+            Self::Start(_)
+            | Self::Stop(_)
+            | Self::Restart(_)
+            | Self::Reload(_)
+            | Self::Enable(_)
+            | Self::Disable(_)
+            | Self::Logs(_) => true,
+            Self::Run(_) | Self::Audit(_) | Self::Config(_) | Self::Doctor => false,
+        }
+    }
 }
 
 const RUN_HELP: &str = "\
@@ -120,11 +168,71 @@ fn with_default(help: &str, spec: &limits::LimitSpec) -> String {
     format!("{help} [default: {}]", spec.default_text())
 }
 
+/// Reads the command line.
+///
+/// # Errors
+/// If it is wrong, or asks for help.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let cli = Cli::try_parse_from(words)?;
+    if cli.global.user && !cli.command.has_scope() {
+        let words = "--user is for services: start, stop, restart, reload, enable, disable, logs";
+        return Err(Cli::command().error(ErrorKind::ArgumentConflict, words));
+    }
+    Ok(cli)
+}
+
 /// Prints what is wrong with the command line, or the help that was asked for.
-pub fn explain(error: &clap::Error) -> ExitCode {
-    // Where nobody reads it there is nobody to tell.
+pub fn explain(error: &clap::Error, words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    if !error.use_stderr() {
+        // Where nobody reads it there is nobody to tell.
+        let _closed = error.print();
+        return ExitCode::from(exit::OK);
+    }
     let _closed = error.print();
-    ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK })
+    if wants_json(words) {
+        message::document(exit::USAGE, &first_paragraph(&error.to_string()));
+    }
+    ExitCode::from(exit::USAGE)
+}
+
+/// What stands above the first empty line, as one line, without clap's `error:`.
+fn first_paragraph(text: &str) -> String {
+    let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+    let paragraph = lines.collect::<Vec<_>>().join(" ");
+    paragraph.strip_prefix("error: ").unwrap_or(&paragraph).to_owned()
+}
+
+/// Whether a command line that cannot be read as a whole asks for JSON. What belongs to a script
+/// asks for nothing.
+fn wants_json(words: impl IntoIterator<Item = OsString>) -> bool {
+    let root = Cli::command();
+    let mut command = &root;
+    let takes_value = |command: &clap::Command, word: &str| {
+        let args = root.get_arguments().chain(command.get_arguments());
+        args.filter(|arg| arg.get_action().takes_values()).any(|arg| {
+            match word.strip_prefix("--") {
+                Some(long) => arg.get_long() == Some(long),
+                // The last of some short options in one word may take the next word.
+                None => arg.get_short().is_some_and(|short| word.ends_with(short)),
+            }
+        })
+    };
+    let mut words = words.into_iter().skip(1);
+    while let Some(word) = words.next() {
+        match word.to_str() {
+            Some("--json") => return true,
+            Some("--") => return false,
+            Some(option) if option.starts_with('-') && option.len() > 1 => {
+                if takes_value(command, option) {
+                    words.next();
+                }
+            }
+            _ if command.get_name() == "run" => return false,
+            Some(name) => command = command.find_subcommand(name).unwrap_or(command),
+            None => {}
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -161,6 +269,53 @@ mod tests {
     }
 
     #[test]
+    fn json_is_asked_for_by_words_of_ours_alone() {
+        for (line, expected) in [
+            ("aictl", false),
+            ("aictl --json", true),
+            ("aictl --json rnu", true),
+            ("aictl run --timeout 0 --json x.py", true),
+            ("aictl run --timeout=0 --json x.py", true),
+            ("aictl run --timout 5s x.py --json", false),
+            ("aictl run x.py --json", false),
+            ("aictl run -- --json", false),
+            ("aictl run - --json", false),
+            ("aictl run --python --json x.py", false),
+            ("aictl --config --json run", false),
+            ("aictl restart --timeout 0 ollama --json", true),
+            ("aictl restart run --json", true),
+            ("aictl logs -fn --json", false),
+            ("aictl logs -f --json", true),
+            ("aictl config bla --json", true),
+        ] {
+            assert_eq!(wants_json(line.split(' ').map(OsString::from)), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_usage_error_in_a_document_is_one_line() {
+        for (text, expected) in [
+            ("error: x was not\nprovided:\n  <A>\n\nUsage: y\n", "x was not provided: <A>"),
+            ("odd", "odd"),
+            ("", ""),
+        ] {
+            assert_eq!(first_paragraph(text), expected);
+        }
+    }
+
+    #[test]
+    fn services_and_options_of_verbs() {
+        let cli = |line: &str| parse(line.split(' ').map(OsString::from));
+        let read = cli("aictl restart a b --timeout 5s --user -q").unwrap();
+        let Command::Restart(act) = read.command else { panic!("not restart") };
+        assert_eq!(act.services, ["a", "b"]);
+        assert_eq!(act.timeout.unwrap().as_secs(), 5);
+        assert!(read.global.user && read.global.quiet && !act.no_block);
+        assert!(cli("aictl --user doctor").is_err());
+        assert!(cli("aictl --user logs a").is_ok());
+    }
+
+    #[test]
     fn wrong_command_lines_are_usage_errors() {
         for line in [
             "aictl",
@@ -173,6 +328,20 @@ mod tests {
             "aictl run --profile none x.py",
             "aictl run --no-sandbox x.py",
             "aictl run -q -v x.py",
+            "aictl start",
+            "aictl kill ollama",
+            "aictl start --no-block --timeout 5s ollama",
+            "aictl start --timeout 999ms ollama",
+            "aictl start --timeout 61m ollama",
+            "aictl logs",
+            "aictl logs a b",
+            "aictl logs -n -1 a",
+            "aictl logs -n 10001 a",
+            "aictl logs --since soon a",
+            "aictl audit -n 0",
+            "aictl audit --outcome good",
+            "aictl config",
+            "aictl --color blue doctor",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

@@ -1,13 +1,18 @@
 //! `aictl doctor`: what this machine offers, and what to do about what is missing.
 
-use std::{fmt, os::unix::net::UnixStream};
+use std::{fmt, time::Duration};
 
 use aictl_api::{
+    error::CallError,
     exit,
     layer::Layer,
     limits::{Limits, TIMEOUT},
+    record::{CONFIG_OK, HealthRecord},
 };
-use aictl_core::host::{self, Finding, HELPER_SOCKET, Host};
+use aictl_core::{
+    helper::Helper,
+    host::{self, Finding, Host},
+};
 use aictl_sandbox::{
     client::Connection,
     interpreter::{Interpreter, InterpreterError, Runtime},
@@ -15,7 +20,7 @@ use aictl_sandbox::{
 };
 use serde::Serialize;
 
-use crate::{args::Global, config, message, run};
+use crate::{args::Global, config, message, run, runtime, services};
 
 /// How long the trial run may take, in milliseconds.
 const TRIAL_MS: u64 = 10_000;
@@ -28,6 +33,8 @@ enum Status {
     Ok,
     /// Something is missing that aictl can do without.
     Missing,
+    /// Something that aictl can do without is there, and does not work.
+    Broken,
     /// Something is missing that aictl needs.
     Failed,
 }
@@ -37,6 +44,7 @@ impl fmt::Display for Status {
         f.write_str(match self {
             Self::Ok => "ok",
             Self::Missing => "missing",
+            Self::Broken => "BROKEN",
             Self::Failed => "FAILED",
         })
     }
@@ -110,7 +118,9 @@ pub fn main(global: &Global) -> u8 {
         }
     }
     checks.extend(sandbox_checks(python.as_ref(), &host::advice(&facts)));
-    checks.push(helper_check(facts.helper_socket));
+    if !global.embedded {
+        checks.push(helper_check(&ask_helper()));
+    }
     let healthy = checks.iter().all(|check| check.status != Status::Failed);
     let code = if healthy { exit::OK } else { exit::FAILED };
     let report =
@@ -278,25 +288,72 @@ fn absence_advice(layer: Layer) -> &'static str {
     }
 }
 
-/// Whether the helper can be reached.
-fn helper_check(has_socket: bool) -> Check {
+/// What became of looking for the helper.
+#[derive(Debug)]
+enum HelperState {
+    /// There is no message bus to look on.
+    NoBus,
+    /// It is not installed.
+    Absent,
+    /// It is, and this is what it says of itself.
+    Answered(Result<HealthRecord, CallError>),
+}
+
+/// Asks the helper how it is, which starts it where it does not run.
+fn ask_helper() -> HelperState {
+    let ask = async {
+        let Ok(connection) = services::system_bus().await else { return HelperState::NoBus };
+        match Helper::find(&connection).await {
+            Ok(Some(helper)) => HelperState::Answered(helper.health().await),
+            Ok(None) => HelperState::Absent,
+            Err(error) => HelperState::Answered(Err(error)),
+        }
+    };
+    runtime::run(ask).unwrap_or_else(|stopped| {
+        HelperState::Answered(Err(CallError::Unavailable(stopped.to_string())))
+    })
+}
+
+/// Whether the helper is there and works.
+fn helper_check(state: &HelperState) -> Check {
     let name = "helper";
-    if !has_socket {
-        return Check::bad(
-            name,
-            Status::Missing,
-            "aictld is not installed: scripts run with your own rights, sandboxed",
-            "nothing needs to be done to run scripts",
-        );
-    }
-    match UnixStream::connect(HELPER_SOCKET) {
-        Ok(_) => Check::ok(name, format!("aictld listens on {HELPER_SOCKET}")),
-        Err(error) => Check::bad(
-            name,
-            Status::Missing,
-            format!("aictld cannot be reached on {HELPER_SOCKET}: {error}"),
-            "look at `systemctl status aictld.socket`",
-        ),
+    let absent = |why: &str| {
+        let detail = format!("{why}: aictl acts on services with your own rights");
+        Check::bad(name, Status::Missing, detail, "nothing needs to be done to run scripts")
+    };
+    let status = "look at `systemctl status aictld` and `journalctl -u aictld`";
+    match state {
+        HelperState::NoBus => absent("there is no system message bus, and so no aictld"),
+        HelperState::Absent => absent("aictld is not installed"),
+        HelperState::Answered(Err(error)) => {
+            let detail = format!("aictld is installed, but: {}", message::plain(error.message()));
+            Check::bad(name, Status::Broken, detail, status)
+        }
+        HelperState::Answered(Ok(health)) => {
+            let version = message::plain(&health.version);
+            let missing: Vec<_> = [
+                (health.journal, "the journal"),
+                (health.polkit, "polkit"),
+                (health.systemd, "systemd"),
+            ]
+            .into_iter()
+            .filter_map(|(is_there, what)| (!is_there).then_some(what))
+            .collect();
+            if !missing.is_empty() {
+                let detail = format!("aictld {version} cannot reach {}", missing.join(" and "));
+                return Check::bad(name, Status::Broken, detail, status);
+            }
+            if health.config != CONFIG_OK {
+                let detail = format!(
+                    "aictld {version} does not take the configuration: {}",
+                    message::plain(&health.config)
+                );
+                let advice = "`aictl config check` says more; then `systemctl reload aictld`";
+                return Check::bad(name, Status::Broken, detail, advice);
+            }
+            let up = Duration::from_micros(health.uptime_usec).as_secs();
+            Check::ok(name, format!("aictld {version} answers; it has been up for {up} s"))
+        }
     }
 }
 
@@ -347,6 +404,39 @@ mod tests {
         };
         let shown = Check::bad("user-ns", Status::Failed, "a knob is 0", "turn it");
         assert_eq!(sandbox_checks(None, &[finding]), [shown]);
+    }
+
+    #[test]
+    fn a_helper_that_does_not_work_is_not_one_that_is_not_there() {
+        let well = HealthRecord {
+            version: "1".to_owned(),
+            config: CONFIG_OK.to_owned(),
+            journal: true,
+            polkit: true,
+            systemd: true,
+            ..HealthRecord::default()
+        };
+        let answered = |health| HelperState::Answered(Ok(health));
+        for (state, status, words) in [
+            (HelperState::NoBus, Status::Missing, "no system message bus"),
+            (HelperState::Absent, Status::Missing, "not installed"),
+            (
+                HelperState::Answered(Err(CallError::Unavailable("gone".to_owned()))),
+                Status::Broken,
+                "installed, but: gone",
+            ),
+            (answered(HealthRecord { polkit: false, ..well.clone() }), Status::Broken, "polkit"),
+            (
+                answered(HealthRecord { config: "bad".to_owned(), ..well.clone() }),
+                Status::Broken,
+                "configuration: bad",
+            ),
+            (answered(well), Status::Ok, "aictld 1 answers"),
+        ] {
+            let check = helper_check(&state);
+            assert_eq!(check.status, status, "{state:?}");
+            assert!(check.detail.contains(words), "{check:?}");
+        }
     }
 
     #[test]

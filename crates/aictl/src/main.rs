@@ -1,26 +1,36 @@
 //! `aictl`: see, steer and safely use the AI services on your own Linux machine.
 
+mod agent;
 mod args;
+mod async_output;
+mod audit;
+mod color;
 mod config;
+mod config_command;
 mod doctor;
+mod logs;
 mod message;
 mod output;
-mod plain_file;
+mod progress;
 mod run;
+mod runtime;
 mod script;
+mod services;
 mod stdin;
+mod time;
+mod users;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use aictl_api::authorisation::Verb;
 
 fn main() -> ExitCode {
     // A process takes a while to start: it does so while the command line is read.
     let early = std::env::args_os().nth(1).filter(|word| word == "run");
     let early = early.map(|_| aictl_sandbox::client::Connection::embedded());
-    let cli = match args::Cli::try_parse() {
+    let cli = match args::parse(std::env::args_os()) {
         Ok(cli) => cli,
-        Err(error) => return args::explain(&error),
+        Err(error) => return args::explain(&error, std::env::args_os()),
     };
     if aictl_sandbox::stdout_was_closed() {
         message::error("standard output is closed: give it somewhere to go, such as >/dev/null");
@@ -29,6 +39,15 @@ fn main() -> ExitCode {
     let code = match &cli.command {
         args::Command::Run(run) => run::main(&cli.global, run, early),
         args::Command::Doctor => doctor::main(&cli.global),
+        args::Command::Config(command) => config_command::main(&cli.global, command),
+        args::Command::Logs(logs) => logs::main(&cli.global, logs),
+        args::Command::Audit(audit) => audit::main(&cli.global, audit),
+        args::Command::Start(act) => services::main(&cli.global, Verb::Start, act),
+        args::Command::Stop(act) => services::main(&cli.global, Verb::Stop, act),
+        args::Command::Restart(act) => services::main(&cli.global, Verb::Restart, act),
+        args::Command::Reload(act) => services::main(&cli.global, Verb::Reload, act),
+        args::Command::Enable(act) => services::main(&cli.global, Verb::Enable, act),
+        args::Command::Disable(act) => services::main(&cli.global, Verb::Disable, act),
     };
     ExitCode::from(code)
 }

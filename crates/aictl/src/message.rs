@@ -2,13 +2,25 @@
 
 use std::io::{self, Write};
 
+use aictl_core::plain_text::plain_text;
 use serde::Serialize;
 
 use crate::{args::Global, output};
 
 /// Prints an error. A closed standard error is none of our business.
 pub fn error(text: impl std::fmt::Display) {
+    block(plain(&text.to_string()));
+}
+
+/// Prints an error of several lines, or with colour; what comes from elsewhere is [`plain`] in it.
+pub fn block(text: impl std::fmt::Display) {
     let _closed = writeln!(io::stderr(), "aictl: {text}");
+}
+
+/// A text on one line, without what acts on a terminal.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    plain_text(text).into_owned()
 }
 
 /// Prints something worth knowing, unless it is not wanted.
@@ -41,10 +53,16 @@ struct ErrorText<'a> {
 pub fn fail(global: &Global, exit_code: u8, text: &str) -> u8 {
     error(text);
     if global.json {
-        let document = ErrorDocument { error: ErrorText { message: text }, exit_code };
-        let _closed = print_json(&document);
+        document(exit_code, text);
     }
     exit_code
+}
+
+/// Prints a failure as a document on standard output.
+pub fn document(exit_code: u8, text: &str) {
+    let document = ErrorDocument { error: ErrorText { message: text }, exit_code };
+    // Where nobody reads it there is nobody to tell.
+    let _closed = print_json(&document);
 }
 
 /// Prints a document on standard output.

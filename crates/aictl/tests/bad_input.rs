@@ -114,6 +114,28 @@ fn with_json_an_error_is_a_document_too() {
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["exit_code"], 127);
     assert!(document["error"]["message"].as_str().unwrap().contains("no script"));
+    for (line, words) in [
+        ("rnu --json", "unrecognized subcommand 'rnu'"),
+        ("--json", "requires a subcommand"),
+        ("run --timeout 0 --json x.py", "out of range: 10ms to 1h"),
+        ("restart --json", "not provided: <SERVICE>..."),
+        ("doctor --user --json", "--user is for services"),
+    ] {
+        let output = aictl().args(line.split(' ')).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{line}");
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(document["exit_code"], 2, "{line}");
+        let message = document["error"]["message"].as_str().unwrap();
+        assert!(message.contains(words) && !message.contains('\n'), "{line}: {message}");
+    }
+}
+
+#[test]
+fn a_script_does_nothing_to_the_terminal_by_what_is_said_of_it() {
+    let script = r#"result = type("a\u202eb\u2066c\x1b[2Jd", (), {})()"#;
+    let output = with_input(aictl().args(["run", "--json", "-"]), script);
+    let text = stderr(&output);
+    assert!(text.contains("Object of type abc[2Jd is not"), "{text:?}");
 }
 
 #[test]

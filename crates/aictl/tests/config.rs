@@ -4,7 +4,10 @@
 
 mod common;
 
+use std::process::Output;
+
 use common::{Dir, aictl, report, run, stderr, stdout};
+use serde_json::{Value, json};
 
 #[test]
 fn limits_come_from_the_configuration_where_the_command_line_gives_none() {
@@ -94,4 +97,76 @@ fn doctor_looks_at_the_configuration_too() {
     assert_eq!(output.status.code(), Some(1));
     let text = stdout(&output);
     assert!(text.contains("FAILED   config") && text.contains("sandbox.python"), "{text}");
+}
+
+/// `aictl config` with a configuration of this text.
+fn config(words: &[&str], text: &str) -> Output {
+    let dir = Dir::new();
+    let file = dir.file("c.toml", text);
+    let output = aictl().arg("config").args(words).arg("--config").arg(file).output().unwrap();
+    let place = dir.path().to_str().unwrap();
+    let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(place, "DIR").into_bytes();
+    Output { stdout: shown(&output.stdout), stderr: shown(&output.stderr), ..output }
+}
+
+#[test]
+fn show_tells_each_value_and_where_it_is_set() {
+    let text = "[services.ollama]\nverbs = [\"restart\"]\n[helper]\nidle-timeout = \"2m\"\n";
+    let output = config(&["show"], text);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let shown = stdout(&output);
+    for line in [
+        "helper.idle-timeout = \"2m\"  # DIR/c.toml:4",
+        "services.ollama.verbs = [\"restart\"]  # DIR/c.toml:2",
+        "services.ollama.unit = \"ollama.service\"",
+        "audit.required = true",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
+    }
+    // What it shows is a configuration, and the same one.
+    let dir = Dir::new();
+    let same = dir.file("same.toml", &shown);
+    let output = aictl().args(["config", "show", "--config"]).arg(same).output().unwrap();
+    let bare = |text: &str| -> Vec<String> {
+        text.lines().map(|line| line.split("  # ").next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(bare(&stdout(&output)), bare(&shown), "{}", stderr(&output));
+    let document: Value =
+        serde_json::from_slice(&config(&["show", "--json"], text).stdout).unwrap();
+    let settings = document["settings"].as_array().unwrap();
+    let verbs = settings.iter().find(|setting| setting["key"] == "services.ollama.verbs").unwrap();
+    assert_eq!(verbs["place"], json!({ "file": "DIR/c.toml", "line": 2 }));
+}
+
+#[test]
+fn check_tells_all_that_is_wrong() {
+    let wrong = "[helper]\nidle-timeout = \"0s\"\n[service.x]\n[audit]\nrequired = 1\n";
+    let output = config(&["check"], wrong);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()));
+    let text = stderr(&output);
+    for (line, words) in text.lines().zip([
+        "aictl: DIR/c.toml:2: helper.idle-timeout = \"0s\"",
+        "aictl: DIR/c.toml:3: service",
+        "aictl: DIR/c.toml:5: audit.required = 1",
+    ]) {
+        assert!(line.starts_with(words), "{line}");
+    }
+    assert_eq!(text.lines().count(), 3, "{text}");
+    let document: Value =
+        serde_json::from_slice(&config(&["check", "--json"], wrong).stdout).unwrap();
+    assert_eq!(document["ok"], false);
+    assert_eq!(document["problems"].as_array().unwrap().len(), 3);
+    let output = config(&["check"], "");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    // A file of its own goes before --config.
+    let output = config(&["check", "/nonexistent.toml"], "");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("/nonexistent.toml"));
+}
+
+#[test]
+fn the_schema_is_a_schema() {
+    let output = aictl().args(["config", "schema"]).output().unwrap();
+    let schema: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(schema["$schema"].is_string() && schema["properties"]["services"].is_object());
 }

@@ -1,0 +1,191 @@
+//! `aictl audit`: who asked the helper for what, and what came of it.
+
+mod calls;
+mod table;
+
+use std::io::{self, IsTerminal};
+
+use aictl_api::{
+    audit::{BEGUN, CALL, Decision, Outcome},
+    authorisation::AuditField,
+    exit,
+};
+use aictl_core::journal::read::{AuditLine, AuditQuery, JournalReader, ReadError};
+use serde::Serialize;
+
+use crate::{
+    args::{Global, services::Audit},
+    color::Paint,
+    message,
+    runtime::{self, Stopped},
+    time::Moment,
+    users::Users,
+};
+use calls::{Call, Calls, Entry, Filter};
+
+/// The most records that there are of one call, with those of a helper that is started for it
+/// alone: its start, its configuration, the call's begin and end, its own end.
+const RECORDS_PER_CALL: u32 = 5;
+
+/// The document of `aictl audit --json`.
+#[derive(Debug, Serialize)]
+struct Document<'a> {
+    calls: Vec<Entry<'a>>,
+}
+
+/// Runs the command; returns the exit code.
+pub fn main(global: &Global, args: &Audit) -> u8 {
+    let users = Users::of_this_machine();
+    let caller_uid = match args.caller.as_deref().map(|word| (word, users.uid(word))) {
+        None => None,
+        Some((_, Some(uid))) => Some(uid),
+        Some((word, None)) => {
+            let text = format!("there is no user {word} on this machine: name one, or a number");
+            return message::fail(global, exit::USAGE, &text);
+        }
+    };
+    let filter = Filter { service: args.service.clone(), caller_uid, wanted: args.outcome };
+    let calls = match runtime::run(read(&JournalReader::default(), args, filter)) {
+        Ok(Ok(calls)) => calls,
+        Ok(Err(error)) => return message::fail(global, exit_code(&error), &error.to_string()),
+        Err(stopped @ Stopped::Signal(_)) => return stopped.exit_code(),
+        Err(stopped) => return message::fail(global, stopped.exit_code(), &stopped.to_string()),
+    };
+    let printed = if global.json {
+        let name = |call: &Call| call.caller_uid.map(|uid| users.name(uid));
+        let calls = calls.iter().map(|call| call.entry(name(call))).collect();
+        message::print_json(&Document { calls })
+    } else if calls.is_empty() {
+        message::note(global, "there is no such call in the journal");
+        Ok(())
+    } else {
+        let paint = Paint::new(global.color, &io::stdout());
+        message::print(&table::table(&calls, &users, width(), paint))
+    };
+    match printed {
+        Ok(()) => exit::OK,
+        Err(error) => {
+            message::error(format_args!("the output cannot be written: {error}"));
+            exit::INTERNAL
+        }
+    }
+}
+
+fn exit_code(error: &ReadError) -> u8 {
+    match error {
+        ReadError::NotAllowed => exit::REFUSED,
+        ReadError::TimedOut(_) => exit::TIMED_OUT,
+        _ => exit::INTERNAL,
+    }
+}
+
+/// The width of the terminal; `None` where the output goes elsewhere.
+fn width() -> Option<u16> {
+    let stdout = io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    rustix::termios::tcgetwinsize(&stdout).ok().map(|size| size.ws_col).filter(|width| *width > 0)
+}
+
+async fn read(
+    journal: &JournalReader,
+    args: &Audit,
+    filter: Filter,
+) -> Result<Vec<Call>, ReadError> {
+    // What is looked for may be far back.
+    let all = filter != Filter::default();
+    let query = AuditQuery {
+        records: (!all).then(|| args.lines.saturating_mul(RECORDS_PER_CALL)),
+        since_usec: args.since.map(Moment::micros),
+    };
+    let mut calls = Calls::new(filter, usize::try_from(args.lines).unwrap_or(usize::MAX));
+    let mut records = journal.audit(&query)?;
+    while let Some(record) = records.next().await? {
+        if let Some(record) = call(&record) {
+            calls.take(record);
+        }
+    }
+    Ok(calls.finish())
+}
+
+/// What a record says of a call; `None` if it is about something else.
+fn call(record: &AuditLine) -> Option<Call> {
+    let finished = match record.message_id.as_str() {
+        CALL => true,
+        BEGUN => false,
+        _ => return None,
+    };
+    let text = |field| record.get(field).filter(|text| !text.is_empty()).map(str::to_owned);
+    Some(Call {
+        time: Moment::from_micros(record.time_usec),
+        request_id: text(AuditField::RequestId),
+        method: text(AuditField::Method),
+        caller_uid: number(record, AuditField::CallerUid),
+        caller_pid: number(record, AuditField::CallerPid),
+        caller_unit: text(AuditField::CallerUnit),
+        service: text(AuditField::Service),
+        unit: text(AuditField::Unit),
+        verb: text(AuditField::Verb),
+        decision: record.get(AuditField::Decision).and_then(Decision::from_name),
+        outcome: record.get(AuditField::Result).and_then(Outcome::from_name),
+        error: text(AuditField::Error),
+        duration_usec: number(record, AuditField::DurationUsec),
+        count: number(record, AuditField::Count),
+        finished,
+    })
+}
+
+fn number<T: std::str::FromStr>(record: &AuditLine, field: AuditField) -> Option<T> {
+    record.get(field)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn records_become_calls() {
+        let record = |id: &str, kind: &str, second: u64, more: serde_json::Value| {
+            let mut record = json!({
+                "__REALTIME_TIMESTAMP": (second * 1_000_000).to_string(), "MESSAGE_ID": kind,
+                "AICTL_REQUEST_ID": id, "AICTL_METHOD": "org.aictl1.Services.Stop",
+                "AICTL_CALLER_UID": "1000", "AICTL_CALLER_PID": "42", "AICTL_SERVICE": "ollama",
+                "AICTL_VERB": "stop", "AICTL_DECISION": "allowed", "AICTL_ERROR": "",
+            });
+            record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            record.to_string()
+        };
+        let done = json!({ "AICTL_RESULT": "done", "AICTL_DURATION_USEC": "1500" });
+        let records = [
+            record("a", BEGUN, 1, json!({})),
+            record("b", BEGUN, 2, json!({})),
+            record("a", CALL, 3, done),
+            record("c", aictl_api::audit::STARTED, 4, json!({})),
+            record("d", CALL, 5, json!({ "AICTL_CALLER_UID": "-1", "AICTL_DECISION": "odd" })),
+        ];
+        let path = std::env::temp_dir().join(format!("aictl-audit-{}", std::process::id()));
+        // A shell reads it, and writes nobody else's descriptors into it.
+        fs::write(&path, format!("#!/bin/sh\ncat <<'END'\n{}\nEND\n", records.join("\n"))).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let args = Audit { since: None, lines: 10, service: None, caller: None, outcome: None };
+        let journal = JournalReader::with_program(&path);
+        let calls = runtime::run(read(&journal, &args, Filter::default())).unwrap().unwrap();
+        fs::remove_file(&path).unwrap();
+        let brief = |call: &Call| {
+            let id = call.request_id.clone().unwrap();
+            (id, call.time.micros() / 1_000_000, call.outcome, call.finished, call.caller_uid)
+        };
+        let expected = [
+            ("a".to_owned(), 1, Some(Outcome::Done), true, Some(1000)),
+            ("b".to_owned(), 2, None, false, Some(1000)),
+            ("d".to_owned(), 5, None, true, None),
+        ];
+        assert_eq!(calls.iter().map(brief).collect::<Vec<_>>(), expected);
+        assert_eq!((calls[0].duration_usec, calls[0].error.as_deref()), (Some(1500), None));
+    }
+}

@@ -1,0 +1,156 @@
+//! Who is asked about services: the helper where it is installed, else systemd itself.
+
+use std::{future::pending, time::Duration};
+
+use aictl_api::{
+    authorisation::Verb, config::Config, error::CallError, record::ActionRecord, service::Scope,
+};
+use aictl_core::{
+    helper::{self, ActOptions, Helper},
+    systemd::{self, Bus, Systemd},
+};
+use zbus::{Connection, connection::Builder};
+
+use super::direct::Direct;
+use crate::{
+    args::Global,
+    config::{self, LoadError},
+    message,
+};
+
+/// How long a connection to the message bus may take.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// Who is asked.
+#[derive(Debug)]
+pub enum Backend {
+    /// The helper.
+    Helper(Helper),
+    /// systemd itself.
+    Direct(Box<Direct>),
+}
+
+/// Why there is nobody to ask.
+#[derive(Debug)]
+pub enum NoBackend {
+    /// The message bus, or who is on it, is not there.
+    Bus(CallError),
+    /// Without the helper the configuration says which services there are, and it cannot be used.
+    Config(LoadError),
+}
+
+impl Backend {
+    /// Finds who is to be asked. polkit may ask the user if `interactive`.
+    ///
+    /// # Errors
+    /// If there is nobody. A helper that is installed and does not work is no reason to do
+    /// without it: that shows with the first call.
+    pub async fn find(global: &Global, interactive: bool) -> Result<Self, NoBackend> {
+        if global.user {
+            let config = config::load(global.config.as_deref()).map_err(NoBackend::Config)?;
+            let systemd = Systemd::connect(Bus::User).await.map_err(|error| {
+                NoBackend::Bus(CallError::Unavailable(format!(
+                    "your own service manager cannot be reached: {error}"
+                )))
+            })?;
+            let direct = Direct { systemd, scope: Scope::User, config };
+            return Ok(Self::Direct(Box::new(direct)));
+        }
+        let connection = system_bus().await.map_err(NoBackend::Bus)?;
+        if !global.embedded {
+            match Helper::find(&connection).await.map_err(NoBackend::Bus)? {
+                Some(helper) => return Ok(Self::Helper(helper.interactive(interactive))),
+                None => message::detail(global, "no helper is installed: systemd is asked itself"),
+            }
+        }
+        let config = config::load(global.config.as_deref()).map_err(NoBackend::Config)?;
+        let systemd = Systemd::on(connection).interactive(interactive);
+        Ok(Self::Direct(Box::new(Direct { systemd, scope: Scope::System, config })))
+    }
+
+    /// Does something to a service, and tells what came of it.
+    ///
+    /// # Errors
+    /// What the helper or systemd answers, or that it cannot be asked.
+    pub async fn act(
+        &self,
+        verb: Verb,
+        service: &str,
+        options: ActOptions,
+    ) -> Result<ActionRecord, CallError> {
+        match self {
+            Self::Helper(helper) => helper.act(verb, service, options).await,
+            Self::Direct(direct) => direct.act(verb, service, options).await,
+        }
+    }
+
+    /// Watches for changes of a service.
+    pub async fn watch(&self, service: &str) -> Watch {
+        match self {
+            Self::Helper(helper) => {
+                helper.changes(service).await.map_or(Watch::Blind, Watch::Helper)
+            }
+            Self::Direct(direct) => match (direct.service(service), direct.systemd.changes().await)
+            {
+                (Ok(service), Ok(changes)) => {
+                    Watch::Systemd(Box::new(changes), service.unit.to_string())
+                }
+                _ => Watch::Blind,
+            },
+        }
+    }
+
+    /// The configuration that says which services there are, as far as this side knows it.
+    pub fn config(&self, global: &Global) -> Option<Config> {
+        match self {
+            Self::Direct(direct) => Some(direct.config.clone()),
+            Self::Helper(_) => config::load(global.config.as_deref()).ok(),
+        }
+    }
+}
+
+/// A connection to the system's message bus.
+///
+/// # Errors
+/// [`CallError::Unavailable`] if there is none.
+pub async fn system_bus() -> Result<Connection, CallError> {
+    let unavailable = |why: String| {
+        CallError::Unavailable(format!("the system's message bus cannot be reached: {why}"))
+    };
+    match tokio::time::timeout(CONNECT_TIME, Builder::system().build()).await {
+        Ok(connection) => connection.map_err(|error| unavailable(error.to_string())),
+        Err(_elapsed) => Err(unavailable("it does not answer".to_owned())),
+    }
+}
+
+/// Sees that a service changes.
+pub enum Watch {
+    /// By the helper's signal.
+    Helper(helper::Changes),
+    /// By systemd's, of this unit.
+    Systemd(Box<systemd::Changes>, String),
+    /// Not at all.
+    Blind,
+}
+
+impl Watch {
+    /// Waits for the next change; for ever, if none will be seen.
+    pub async fn next(&mut self) {
+        loop {
+            match self {
+                Self::Helper(changes) => {
+                    if changes.next().await {
+                        return;
+                    }
+                }
+                Self::Systemd(changes, unit) => match changes.next().await {
+                    Ok(changed) if changed == *unit => return,
+                    Ok(_) => continue,
+                    Err(_) => {}
+                },
+                Self::Blind => pending().await,
+            }
+            *self = Self::Blind;
+        }
+    }
+}
