@@ -11,11 +11,11 @@ mod state;
 mod unit_files;
 mod watch;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use aictl_api::service::UnitName;
 use serde::Serialize;
-use tokio::time;
+use tokio::{sync::Semaphore, time};
 use zbus::{
     Connection, DynamicType, OwnedObjectPath, OwnedVariant, Proxy,
     connection::Builder,
@@ -48,6 +48,11 @@ const CHANGE_TIME: Duration = Duration::from_secs(25);
 /// How long an answer may take while the user is asked for a password.
 const PROMPT_TIME: Duration = Duration::from_secs(120);
 
+/// The most questions to systemd that wait for their answers at one time. The bus refuses more than
+/// 128 of one connection (dbus-daemon(1), `max_replies_per_connection`), and jobs and polkit are
+/// asked for over the same one.
+const MAX_QUESTIONS: usize = 48;
+
 /// A message bus with a systemd on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bus {
@@ -65,6 +70,8 @@ pub struct Systemd {
     connection: Connection,
     /// Whether polkit may ask the user.
     interactive: bool,
+    /// A turn for each question that may be asked now.
+    turns: Arc<Semaphore>,
 }
 
 impl Systemd {
@@ -86,7 +93,7 @@ impl Systemd {
     /// Uses a connection to a bus that there is already.
     #[must_use]
     pub fn on(connection: Connection) -> Self {
-        Self { connection, interactive: false }
+        Self { connection, interactive: false, turns: Arc::new(Semaphore::new(MAX_QUESTIONS)) }
     }
 
     /// Whether polkit may ask the user for a password on behalf of jobs and changes to unit files;
@@ -201,6 +208,8 @@ impl Systemd {
         R: for<'d> DynamicDeserialize<'d>,
     {
         let flags = MethodFlags::empty();
+        // Waiting for a turn is not systemd's doing. Nobody closes the semaphore.
+        let _turn = self.turns.acquire().await;
         in_time(CALL_TIME, self.call(path, interface, member, flags, body)).await
     }
 
