@@ -223,9 +223,7 @@ fn wants_json(words: impl IntoIterator<Item = OsString>) -> bool {
             Some("--json") => return true,
             Some("--") => return false,
             Some(option) if option.starts_with('-') && option.len() > 1 => {
-                if takes_value(command, option) {
-                    words.next();
-                }
+                let _value = takes_value(command, option).then(|| words.next());
             }
             _ if command.get_name() == "run" => return false,
             Some(name) => command = command.find_subcommand(name).unwrap_or(command),

@@ -1,69 +1,46 @@
 //! Standard output for commands that wait for other things too: a reader that pauses holds up
 //! nothing but the output, and one that goes is noticed.
+//!
+//! Others may share standard output, so that its mode is not ours to change: what may wait is done
+//! by a thread.
 
 use std::{
-    io::{self, Stdout},
+    io::{self, stdout},
     os::fd::AsFd,
 };
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use tokio::io::{Interest, unix::AsyncFd};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+use tokio::task::spawn_blocking;
 
 use crate::output;
 
-/// What a pipe takes without waiting once it takes anything (`PIPE_BUF`, pipe(7)).
-const NEVER_BLOCKS: usize = 4096;
-
-/// Standard output.
-#[derive(Debug)]
-pub struct Output {
-    /// To wait for it; `None` for what never makes anyone wait, such as a file.
-    waiting: Option<AsyncFd<Stdout>>,
+/// Writes all of `bytes`, waiting where the reader does not take them yet.
+///
+/// # Errors
+/// `BrokenPipe` if the reader is gone; else what write(2) says.
+pub async fn write_all(bytes: Vec<u8>) -> io::Result<()> {
+    spawn_blocking(move || output::write_all(&stdout(), &bytes))
+        .await
+        .unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
-impl Output {
-    /// Standard output, which is left in the mode that it is in: others may share it.
-    #[must_use]
-    pub fn new() -> Self {
-        let interest = Interest::WRITABLE | Interest::ERROR;
-        Self { waiting: AsyncFd::with_interest(io::stdout(), interest).ok() }
-    }
-
-    /// Writes all of `bytes`, waiting where the reader does not take them yet.
-    ///
-    /// # Errors
-    /// `BrokenPipe` if the reader is gone; else what write(2) says.
-    pub async fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
-        for part in bytes.chunks(NEVER_BLOCKS) {
-            if let Some(waiting) = &self.waiting {
-                wait(waiting, Interest::WRITABLE, PollFlags::POLLOUT).await?;
+/// Waits until the reader is gone; for ever, if there is none that could go.
+pub async fn closed() {
+    let gone = spawn_blocking(|| {
+        let stdout = stdout();
+        loop {
+            // The end of the other side is told unasked.
+            let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+            match poll(&mut fds, PollTimeout::NONE) {
+                Err(Errno::EINTR) => {}
+                other => return other.is_ok(),
             }
-            output::write_all(&io::stdout(), part)?;
         }
-        Ok(())
-    }
-
-    /// Waits until the reader is gone; for ever, where that cannot be seen.
-    pub async fn closed(&self) {
-        if let Some(waiting) = &self.waiting
-            && wait(waiting, Interest::ERROR, PollFlags::empty()).await.is_ok()
-        {
-            return;
-        }
-        std::future::pending().await
-    }
-}
-
-/// Waits until one of `flags` holds, or the other end is gone.
-async fn wait(fd: &AsyncFd<Stdout>, interest: Interest, flags: PollFlags) -> io::Result<()> {
-    loop {
-        let mut ready = fd.ready(interest).await?;
-        // The mode is not ours to change, so that no call tells when it is no longer ready.
-        let mut fds = [PollFd::new(fd.get_ref().as_fd(), flags)];
-        poll(&mut fds, PollTimeout::ZERO)?;
-        if fds[0].any().unwrap_or(false) {
-            return Ok(());
-        }
-        ready.clear_ready();
+    });
+    if !gone.await.unwrap_or(false) {
+        std::future::pending::<()>().await;
     }
 }

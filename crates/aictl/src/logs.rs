@@ -22,7 +22,7 @@ use crate::{
         Global,
         services::{Logs, MAX_LINES},
     },
-    async_output::Output,
+    async_output,
     color::{Paint, Style},
     config,
     message::{self, plain},
@@ -118,19 +118,18 @@ async fn show(global: &Global, args: &Logs, asking: &mut Option<Asking>) -> Resu
     if let Some(asking) = asking {
         asking.end();
     }
-    let output = Output::new();
     let shown = async {
         match (global.json, args.follow) {
-            (true, false) => document(&args.service, &mut lines, &output).await,
+            (true, false) => document(&args.service, &mut lines).await,
             (true, true) => {
-                each(&mut lines, &output, true, |line| {
+                each(&mut lines, true, |line| {
                     serde_json::to_string(&Entry::from(line)).unwrap_or_default()
                 })
                 .await
             }
             (false, follow) => {
                 let paint = Paint::new(global.color, &stdout());
-                each(&mut lines, &output, follow, |line| human(line, paint)).await
+                each(&mut lines, follow, |line| human(line, paint)).await
             }
         }
     };
@@ -138,7 +137,7 @@ async fn show(global: &Global, args: &Logs, asking: &mut Option<Asking>) -> Resu
         biased;
         shown = shown => shown,
         // Whoever waits for the next line would not notice that nobody reads it.
-        () = output.closed() => Ok(()),
+        () = async_output::closed() => Ok(()),
     }
 }
 
@@ -172,7 +171,7 @@ async fn open(
         follow: options.follow,
     };
     let stream = JournalReader::default().logs(&query).map_err(LogsError::Journal)?;
-    Ok(Lines::Journal(stream))
+    Ok(Lines::Journal(Box::new(stream)))
 }
 
 /// Where lines come from.
@@ -180,7 +179,7 @@ enum Lines {
     /// From the helper, to which the connection must stay.
     Helper { pipe: BufReader<Receiver>, follow: bool, _helper: Helper },
     /// From the journal.
-    Journal(LogStream),
+    Journal(Box<LogStream>),
 }
 
 impl Lines {
@@ -254,7 +253,7 @@ struct Document<'a> {
 }
 
 /// All lines as one document.
-async fn document(service: &str, lines: &mut Lines, output: &Output) -> Result<(), LogsError> {
+async fn document(service: &str, lines: &mut Lines) -> Result<(), LogsError> {
     let mut all = Vec::new();
     while let Some(line) = lines.next().await? {
         all.push(line);
@@ -262,13 +261,12 @@ async fn document(service: &str, lines: &mut Lines, output: &Output) -> Result<(
     let document = Document { service, lines: all.iter().map(Entry::from).collect() };
     let text =
         serde_json::to_string_pretty(&document).map_err(|error| LogsError::Output(error.into()))?;
-    output.write_all((text + "\n").as_bytes()).await.map_err(LogsError::Output)
+    async_output::write_all((text + "\n").into_bytes()).await.map_err(LogsError::Output)
 }
 
 /// Each line as `text` shows it; at once if somebody waits for it.
 async fn each(
     lines: &mut Lines,
-    output: &Output,
     at_once: bool,
     text: impl Fn(&LogLine) -> String,
 ) -> Result<(), LogsError> {
@@ -282,8 +280,8 @@ async fn each(
                 continue;
             }
         }
-        output.write_all(batch.as_bytes()).await.map_err(LogsError::Output)?;
-        batch.clear();
+        let bytes = std::mem::take(&mut batch).into_bytes();
+        async_output::write_all(bytes).await.map_err(LogsError::Output)?;
         if line?.is_none() {
             return Ok(());
         }

@@ -265,10 +265,10 @@ impl Signals {
                 PollFd::new(self.0.as_fd(), PollFlags::POLLIN),
             ];
             poll(&mut fds, patience)?;
-            if !fds[0].any().unwrap_or(false) {
-                if let Some(signal) = signal.or_else(|| self.next()) {
-                    return Ok(Some(signal));
-                }
+            if !fds[0].any().unwrap_or(false)
+                && let Some(signal) = signal.or_else(|| self.next())
+            {
+                return Ok(Some(signal));
             }
             output::write_all(to, part)?;
         }

@@ -45,7 +45,7 @@ impl std::error::Error for Stopped {}
 /// If a signal came, or there are no resources for a runtime.
 pub fn run<T>(work: impl Future<Output = T>) -> Result<T, Stopped> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Stopped::System)?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         let listen = |kind| signal(kind).map_err(Stopped::System);
         let mut interrupt = listen(SignalKind::interrupt())?;
         let mut terminate = listen(SignalKind::terminate())?;
@@ -58,5 +58,8 @@ pub fn run<T>(work: impl Future<Output = T>) -> Result<T, Stopped> {
             _ = hangup.recv() => stopped(SignalKind::hangup()),
             done = work => Ok(done),
         }
-    })
+    });
+    // A thread that waits for a reader would be waited for.
+    runtime.shutdown_background();
+    done
 }

@@ -320,10 +320,10 @@ impl Sandbox {
         }
         for stream in [Stream::Stdout, Stream::Stderr] {
             loop {
-                if let Some(packet) = state.pending.take() {
-                    if send_by(client, &packet, deadline).is_err() {
-                        return;
-                    }
+                if let Some(packet) = state.pending.take()
+                    && send_by(client, &packet, deadline).is_err()
+                {
+                    return;
                 }
                 let before = self.left(stream);
                 self.forward(stream, client, state);

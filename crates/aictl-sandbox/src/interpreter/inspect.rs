@@ -61,10 +61,10 @@ pub(super) fn inspect(
     }
     // Without a virtual environment the links to the real file may stay outside.
     let exe = if venv.is_some() || roots.reach(&exe).is_ok() { exe } else { real };
-    if let Some(loader) = loader {
-        if roots.reach(&loader).is_err() {
-            return Err(InterpreterError::Loader { runtime, path: exe, loader });
-        }
+    if let Some(loader) = loader
+        && roots.reach(&loader).is_err()
+    {
+        return Err(InterpreterError::Loader { runtime, path: exe, loader });
     }
     Ok(Interpreter { runtime, exe, roots: roots.into_dirs() })
 }

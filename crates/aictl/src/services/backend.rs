@@ -2,9 +2,7 @@
 
 use std::{future::pending, time::Duration};
 
-use aictl_api::{
-    authorisation::Verb, config::Config, error::CallError, record::ActionRecord, service::Scope,
-};
+use aictl_api::{authorisation::Verb, config::Config, error::CallError, record::ActionRecord};
 use aictl_core::{
     helper::{self, ActOptions, Helper},
     systemd::{self, Bus, Systemd},
@@ -53,7 +51,7 @@ impl Backend {
                     "your own service manager cannot be reached: {error}"
                 )))
             })?;
-            let direct = Direct { systemd, scope: Scope::User, config };
+            let direct = Direct { systemd, config };
             return Ok(Self::Direct(Box::new(direct)));
         }
         let connection = system_bus().await.map_err(NoBackend::Bus)?;
@@ -65,7 +63,7 @@ impl Backend {
         }
         let config = config::load(global.config.as_deref()).map_err(NoBackend::Config)?;
         let systemd = Systemd::on(connection).interactive(interactive);
-        Ok(Self::Direct(Box::new(Direct { systemd, scope: Scope::System, config })))
+        Ok(Self::Direct(Box::new(Direct { systemd, config })))
     }
 
     /// Does something to a service, and tells what came of it.
@@ -87,9 +85,10 @@ impl Backend {
     /// Watches for changes of a service.
     pub async fn watch(&self, service: &str) -> Watch {
         match self {
-            Self::Helper(helper) => {
-                helper.changes(service).await.map_or(Watch::Blind, Watch::Helper)
-            }
+            Self::Helper(helper) => helper
+                .changes(service)
+                .await
+                .map_or(Watch::Blind, |changes| Watch::Helper(Box::new(changes))),
             Self::Direct(direct) => match (direct.service(service), direct.systemd.changes().await)
             {
                 (Ok(service), Ok(changes)) => {
@@ -126,7 +125,7 @@ pub async fn system_bus() -> Result<Connection, CallError> {
 /// Sees that a service changes.
 pub enum Watch {
     /// By the helper's signal.
-    Helper(helper::Changes),
+    Helper(Box<helper::Changes>),
     /// By systemd's, of this unit.
     Systemd(Box<systemd::Changes>, String),
     /// Not at all.

@@ -5,7 +5,7 @@ use aictl_api::{
     config::Config,
     error::CallError,
     record::{ActionRecord, JobResult},
-    service::{Scope, Service},
+    service::Service,
 };
 use aictl_core::{
     helper::ActOptions,
@@ -17,8 +17,6 @@ use aictl_core::{
 pub struct Direct {
     /// Where to ask.
     pub systemd: Systemd,
-    /// Whose services they are.
-    pub scope: Scope,
     /// Which services there are, and how long to wait for them.
     pub config: Config,
 }
