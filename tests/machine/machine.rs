@@ -3,6 +3,7 @@
 use std::{
     fmt,
     fs::{self, Permissions},
+    ops::Deref,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -128,9 +129,26 @@ impl fmt::Display for Ran {
     }
 }
 
+/// The machine, while a test has it.
+pub struct Taken(MutexGuard<'static, Machine>);
+
+impl Deref for Taken {
+    type Target = Machine;
+
+    fn deref(&self) -> &Machine {
+        &self.0
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0.forget_files();
+    }
+}
+
 /// Takes the machine for one test, with every stand-in stopped and disabled and no configuration.
 #[track_caller]
-pub fn machine() -> MutexGuard<'static, Machine> {
+pub fn machine() -> Taken {
     static MACHINE: Mutex<Machine> =
         Mutex::new(Machine { leader: String::new(), cursor: String::new() });
     // A test that failed says so itself.
@@ -140,8 +158,8 @@ pub fn machine() -> MutexGuard<'static, Machine> {
             .expect("there is no machine: these tests are run by `cargo xtask test machine`");
     }
     machine.reset();
-    machine.cursor = machine.journal_end();
-    machine
+    machine.cursor = machine.now();
+    Taken(machine)
 }
 
 /// The stand-ins whose state a test may change.
@@ -157,15 +175,20 @@ pub const STAND_INS: [&str; 8] = [
 ];
 
 impl Machine {
-    fn reset(&self) {
+    /// Removes what a test has written.
+    fn forget_files(&self) {
         for path in
             ["/etc/aictl/aictl.toml", "/run/comfyui-go", "/etc/polkit-1/rules.d/10-test.rules"]
         {
             self.remove(path);
         }
-        for entry in fs::read_dir(self.path("/etc/aictl/aictl.toml.d")).unwrap() {
-            fs::remove_file(entry.unwrap().path()).unwrap();
+        for entry in fs::read_dir(self.path("/etc/aictl/aictl.toml.d")).into_iter().flatten() {
+            let _absent = fs::remove_file(entry.unwrap().path());
         }
+    }
+
+    fn reset(&self) {
+        self.forget_files();
         // A helper that was not asked anything yet has counted nothing against anybody.
         let stop = ["systemctl", "--quiet", "stop", "aictld.service"];
         self.root(&[&stop[..], &STAND_INS[..]].concat());
@@ -179,7 +202,8 @@ impl Machine {
         self.root(&["systemctl", "start", "aictl-polkit-rules.service"]);
     }
 
-    fn journal_end(&self) -> String {
+    /// Where the journal ends now.
+    pub fn now(&self) -> String {
         let text = self.root(&["journalctl", "--quiet", "--lines=1", "--output=json"]);
         let last: Value = serde_json::from_str(&text).unwrap();
         last["__CURSOR"].as_str().unwrap().to_owned()
@@ -316,6 +340,20 @@ impl Machine {
         });
         assert_eq!(records.len(), count, "{records:#?}");
         records
+    }
+
+    /// How many calls of a user were recorded since `cursor`, once there are `count`.
+    #[track_caller]
+    pub fn count_calls(&self, cursor: &str, uid: &str, count: u64) -> u64 {
+        let id = format!("MESSAGE_ID={}", aictl_api::audit::CALL);
+        let (after, uid) = (format!("--after-cursor={cursor}"), format!("AICTL_CALLER_UID={uid}"));
+        let mut found = 0;
+        self.wait_for(&format!("{count} records of calls"), || {
+            let argv = ["journalctl", "--quiet", "--output=cat", &after, &id, &uid];
+            found = self.root(&argv).lines().count() as u64;
+            found >= count
+        });
+        found
     }
 
     /// The uid and gid of a user of the machine.

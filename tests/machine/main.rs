@@ -9,6 +9,7 @@
 mod clients;
 mod direct;
 mod helper;
+mod hostile;
 mod installed;
 mod machine;
 mod rules;

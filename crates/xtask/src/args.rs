@@ -43,6 +43,8 @@ pub struct TestOptions {
     pub shipped: bool,
     /// The names of the tiers to run, each one of [`TIERS`], in that order.
     pub tiers: Vec<&'static str>,
+    /// Words of the names of the only tests to run in the machine; none means all.
+    pub only: Vec<String>,
 }
 
 /// The options of `bench`.
@@ -148,11 +150,15 @@ pub fn parse(args: &[OsString], strict: bool) -> Result<Command, UsageError> {
 
 fn parse_test(args: &[OsString], strict: bool) -> Result<TestOptions, UsageError> {
     let (mut strict, mut shipped) = (strict, false);
-    let mut asked = Vec::new();
-    for arg in args {
+    let (mut asked, mut only) = (Vec::new(), Vec::new());
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
         let arg = arg.to_string_lossy();
         if arg == "--strict" {
             strict = true;
+        } else if arg == "--only" {
+            let word = args.next().ok_or(UsageError::MissingValue("--only"))?;
+            only.push(word.to_string_lossy().into_owned());
         } else if arg == "--shipped" {
             shipped = true;
         } else if arg.starts_with('-') {
@@ -165,7 +171,7 @@ fn parse_test(args: &[OsString], strict: bool) -> Result<TestOptions, UsageError
     }
     let tiers = TIERS.iter().map(|tier| tier.name);
     let tiers = tiers.filter(|name| asked.is_empty() || asked.iter().any(|a| a == name)).collect();
-    Ok(TestOptions { strict, shipped, tiers })
+    Ok(TestOptions { strict, shipped, tiers, only })
 }
 
 /// A command that takes nothing more.
@@ -254,10 +260,15 @@ mod tests {
 
     #[test]
     fn good_command_lines() {
-        let test = |strict, tiers: &[&'static str]| {
-            Command::Test(TestOptions { strict, shipped: false, tiers: tiers.to_vec() })
+        let options = |strict, tiers: &[&'static str]| TestOptions {
+            strict,
+            shipped: false,
+            tiers: tiers.to_vec(),
+            only: Vec::new(),
         };
-        let shipped = TestOptions { strict: false, shipped: true, tiers: vec!["machine"] };
+        let test = |strict, tiers: &[&'static str]| Command::Test(options(strict, tiers));
+        let machine = options(false, &["machine"]);
+        let shipped = TestOptions { shipped: true, only: vec!["a".into()], ..machine };
         let bench = BenchOptions::default;
         let cases = [
             ("help", Command::Help),
@@ -268,7 +279,7 @@ mod tests {
             ("test", test(false, &all_tiers())),
             ("test --strict", test(true, &all_tiers())),
             ("test hermetic --strict hermetic", test(true, &["hermetic"])),
-            ("test machine --shipped", Command::Test(shipped)),
+            ("test machine --shipped --only a", Command::Test(shipped)),
             ("check", Command::Check),
             ("bench", Command::Bench(bench())),
             ("bench --runs 7", Command::Bench(BenchOptions { runs: 7, ..bench() })),
@@ -315,6 +326,7 @@ mod tests {
             ("", UsageError::NoCommand),
             ("tests", UsageError::UnknownCommand("tests".into())),
             ("test --stric", option("test", "--stric")),
+            ("test --only", UsageError::MissingValue("--only")),
             ("test vmm", UsageError::UnknownTier("vmm".into())),
             ("check now", argument("check", "now")),
             ("check --fix", option("check", "--fix")),
@@ -348,7 +360,8 @@ mod tests {
             assert_eq!(is_set(value.map(OsStr::new)), want, "{value:?}");
         }
         let parsed = parse(&line("test"), true);
-        let want = TestOptions { strict: true, shipped: false, tiers: all_tiers() };
+        let (tiers, only) = (all_tiers(), Vec::new());
+        let want = TestOptions { strict: true, shipped: false, tiers, only };
         assert_eq!(parsed, Ok(Command::Test(want)));
     }
 }

@@ -20,6 +20,7 @@ pub fn text() -> String {
       --strict               what could not be run is a failure (AICTL_TEST_STRICT=1 in the
                              environment does the same)
       --shipped              tier machine: with the programs as they are shipped
+      --only WORD            tier machine: only the tests with this word in their names
 ",
     );
     for tier in TIERS {

@@ -1,0 +1,115 @@
+//! Callers who mean no good: hostile values, hostile bytes, and a crowd.
+
+use serde_json::{Value, json};
+
+use crate::machine::{Machine, STAND_INS, Who, machine};
+
+/// The same calls each time; another number gives others.
+const SEED: &str = "20261122";
+/// Calls of each kind of caller over each way.
+const CALLS: &str = "400";
+/// How much larger the helper may be after all of it, in KiB: what an allocator keeps.
+const GROWTH: u64 = 16 * 1024;
+
+/// Lets them call as fast as they can.
+fn unlimited(machine: &Machine) {
+    let text = "[helper]\nidle-timeout = \"1h\"\n\
+                change-rate = { per-minute = 60000, burst = 10000 }\n\
+                read-rate = { per-minute = 60000, burst = 10000 }\n";
+    machine.write("/etc/aictl/aictl.toml.d/90-unlimited.toml", text);
+}
+
+/// What nobody may have changed.
+fn units(machine: &Machine) -> String {
+    let mut argv =
+        vec!["systemctl", "show", "--property=Id,ActiveState,InvocationID,UnitFileState"];
+    argv.extend(STAND_INS);
+    machine.root(&argv)
+}
+
+/// The helper's process and its memory in KiB.
+fn helper(machine: &Machine) -> (String, u64) {
+    machine.call(Who::Bob, "Manager.Health", "", &[]).ok();
+    let pid = machine.property("aictld.service", "MainPID");
+    let status = machine.root(&["cat", &format!("/proc/{pid}/status")]);
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let memory = line.split_whitespace().next().unwrap().parse().unwrap();
+    (pid, memory)
+}
+
+/// Runs `attack`; the helper must be the same process after it, not much larger, and no unit may
+/// have been touched.
+#[track_caller]
+fn survives(machine: &Machine, attack: impl FnOnce()) {
+    machine.root(&["systemctl", "start", "ollama.service", "ssh.service"]);
+    let (before, small) = helper(machine);
+    let touched = units(machine);
+    attack();
+    let (after, large) = helper(machine);
+    assert_eq!(before, after, "the helper was started anew");
+    assert_eq!(units(machine), touched);
+    assert!(large < small + GROWTH, "from {small} KiB to {large} KiB");
+}
+
+fn stand_in(name: &str) -> String {
+    format!("/usr/local/lib/stand-ins/{name}")
+}
+
+#[test]
+fn hostile_values_change_nothing_and_are_all_recorded() {
+    let machine = machine();
+    unlimited(&machine);
+    for who in [Who::Anna, Who::Root] {
+        for way in ["bus", "peer"] {
+            survives(&machine, || {
+                let cursor = machine.now();
+                let script = stand_in("fuzz.py");
+                let text = machine.run(who, &["python3", "-I", &script, way, SEED, CALLS]).ok();
+                let seen: Value = serde_json::from_str(&text).unwrap();
+                let what = format!("{who:?} {way}: {seen:#}");
+                assert!(seen["methods"].as_u64().unwrap() >= 10, "{what}");
+                assert_eq!(seen["lost"], json!([]), "{what}");
+                for (name, _) in seen["errors"].as_object().unwrap() {
+                    let documented = name.starts_with("org.aictl1.Error.")
+                        || name.starts_with("org.freedesktop.DBus.Error.Unknown")
+                        || name == "org.freedesktop.DBus.Error.InvalidArgs"
+                        || name == "org.freedesktop.DBus.Error.PropertyReadOnly"
+                        || name.starts_with("the bus: ")
+                        || name == "the end of the connection";
+                    assert!(documented, "{name}: {what}");
+                }
+                for answered in seen["answered"].as_array().unwrap() {
+                    let member = answered[2].as_str().unwrap();
+                    let looks = ["List", "Health", "Ping", "GetMachineId", "Introspect", "GetAll"];
+                    assert!(looks.contains(&member), "{answered}: {what}");
+                }
+                let reached = seen["reached"].as_u64().unwrap();
+                let uid = machine.ids(if who == Who::Root { "root" } else { "anna" }).0;
+                let records = machine.count_calls(&cursor, &uid, reached);
+                assert_eq!(records, reached, "{what}");
+            });
+        }
+    }
+}
+
+#[test]
+fn hostile_bytes_change_nothing() {
+    let machine = machine();
+    unlimited(&machine);
+    survives(&machine, || {
+        machine.run(Who::Bob, &["python3", "-I", &stand_in("garbage.py"), SEED, "5"]).ok();
+    });
+    machine.call_with(&["--peer"], Who::Bob, "Services.Get", "s", &[json!("ollama")]).ok();
+}
+
+#[test]
+fn the_honest_are_answered_in_a_crowd() {
+    let machine = machine();
+    unlimited(&machine);
+    survives(&machine, || {
+        let text = machine.root(&["python3", "-I", &stand_in("crowd.py")]);
+        let seen: Value = serde_json::from_str(&text).unwrap();
+        eprintln!("the crowd's median: {} ms", seen["median_ms"]);
+        assert_eq!(seen["answers"], json!({ "ollama": 900 }), "{seen}");
+    });
+}
