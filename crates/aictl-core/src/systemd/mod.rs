@@ -49,9 +49,9 @@ const CHANGE_TIME: Duration = Duration::from_secs(25);
 const PROMPT_TIME: Duration = Duration::from_secs(120);
 
 /// The most questions to systemd that wait for their answers at one time. The bus refuses more than
-/// 128 of one connection (dbus-daemon(1), `max_replies_per_connection`), and jobs and polkit are
-/// asked for over the same one.
-const MAX_QUESTIONS: usize = 48;
+/// 128 of one connection (dbus-daemon(1), `max_replies_per_connection`), and over the same one the
+/// helper asks polkit, which can take much longer. systemd answers one after the other anyway.
+const MAX_QUESTIONS: usize = 20;
 
 /// A message bus with a systemd on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
