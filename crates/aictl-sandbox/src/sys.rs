@@ -50,9 +50,16 @@ struct CloneArgs {
     cgroup: u64,
 }
 
+/// A process that was made here.
+pub struct Process {
+    /// Its id, in the caller's pid namespace.
+    pub pid: i32,
+    /// A descriptor for it (pidfd_open(2)).
+    pub pidfd: OwnedFd,
+}
+
 /// Makes a process by clone3(2) with `flags` (`CLONE_NEW*`), which runs `child` on its copy of
-/// `plan` and never returns; with `cgroup`, the process starts in that control group. Returns a
-/// descriptor for it (pidfd_open(2)).
+/// `plan` and never returns; with `cgroup`, the process starts in that control group.
 ///
 /// The child is a copy with one thread of a process that may have many: `child` must be
 /// async-signal-safe.
@@ -64,7 +71,7 @@ pub fn clone_process<P>(
     cgroup: Option<BorrowedFd<'_>>,
     child: fn(&mut P) -> !,
     plan: &mut P,
-) -> SysResult<OwnedFd> {
+) -> SysResult<Process> {
     let mut pidfd: RawFd = -1;
     let mut args = CloneArgs {
         flags: flags | libc::CLONE_PIDFD as u64,
@@ -81,49 +88,12 @@ pub fn clone_process<P>(
     let ret = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) };
     match check(ret)? {
         0 => child(plan),
-        _ => {
+        pid => {
             // SAFETY: CLONE_PIDFD has stored a new descriptor there, which nobody else owns.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            Ok(pidfd)
+            Ok(Process { pid: i32::try_from(pid).unwrap_or(-1), pidfd })
         }
     }
-}
-
-/// Makes a process that runs `child` in the caller's own memory, on a stack of its own, while the
-/// caller waits until it has executed a program or ended (clone(2), `CLONE_VM | CLONE_VFORK`):
-/// no memory is copied.
-///
-/// `child` must be async-signal-safe, since the caller may be the copy of a process with many
-/// threads, and must leave `plan` as the caller expects it.
-///
-/// # Errors
-/// EAGAIN at a process limit.
-pub fn spawn_sharing_memory<P>(child: fn(&mut P) -> !, plan: &mut P) -> SysResult<i32> {
-    /// What the new process is told.
-    struct Start<'a, P> {
-        child: fn(&mut P) -> !,
-        plan: &'a mut P,
-    }
-    extern "C" fn trampoline<P>(start: *mut c_void) -> c_int {
-        // SAFETY: this is the `Start` below, which outlives the child: its owner waits.
-        let start = unsafe { &mut *start.cast::<Start<'_, P>>() };
-        (start.child)(start.plan)
-    }
-    /// More than the child's few frames need.
-    #[repr(C, align(16))]
-    struct Stack([u8; 64 * 1024]);
-    let mut stack = mem::MaybeUninit::<Stack>::uninit();
-    let mut start = Start { child, plan };
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    // SAFETY: one past the end of the stack, which grows down and lives in this frame.
-    let top = unsafe { stack.as_mut_ptr().add(1) };
-    // SAFETY: the stack is live, aligned and unused; the argument is a live `Start`. This frame
-    // stays until the child has executed or ended, because of CLONE_VFORK.
-    let pid = unsafe {
-        libc::clone(trampoline::<P>, top.cast(), flags, (&raw mut start).cast::<c_void>())
-    };
-    check(pid.into())?;
-    Ok(pid)
 }
 
 /// Makes a process that goes on with `child` on its copy of everything (fork(2)).

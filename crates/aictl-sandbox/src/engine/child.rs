@@ -9,19 +9,22 @@ use std::{
     sync::atomic::Ordering::SeqCst,
 };
 
+use ::landlock::RulesetError;
 use nix::{
     errno::Errno,
     fcntl::{AT_FDCWD, OFlag, open},
     libc,
     mount::{MntFlags, MsFlags, mount, umount2},
     poll::{PollFd, PollFlags, PollTimeout, poll},
+    sched::{CloneFlags, setns, unshare},
     sys::{
         prctl,
         resource::setrlimit,
         signal::Signal,
+        socket::{MsgFlags, recv, send},
         stat::{Mode, SFlag, mkdirat, mknodat, umask},
     },
-    unistd::{chdir, pivot_root, setsid, symlinkat, write},
+    unistd::{chdir, close, pivot_root, setsid, symlinkat, write},
 };
 
 use super::{
@@ -30,6 +33,11 @@ use super::{
     step::Step,
 };
 use crate::sys::{self, MountAttr, SysResult};
+
+/// The first process's end of the pair of sockets on which the two wait for each other.
+const FIRST: usize = 0;
+/// The program's.
+const PROGRAM: usize = 1;
 
 /// Where a step failed.
 type Failed = (Step, Errno);
@@ -45,34 +53,50 @@ impl<T> At<T> for SysResult<T> {
     }
 }
 
-/// The sandbox's first process: builds the sandbox, starts the program, and stays as the parent
-/// of all that lose theirs, until the program ends. Its own end is the end of all.
+/// The sandbox's first process: starts the program's, builds the sandbox around both, and stays as
+/// the parent of all that lose theirs, until the program ends. Its own end is the end of all.
+///
+/// A network namespace takes the kernel longer than all the others, and about as long as the new
+/// root takes us: the program's process makes the one while the first process makes the other.
 pub fn first_process(plan: &mut Plan) -> ! {
     let failed = match build(plan) {
-        Ok(proc_dir) => match start(plan) {
-            Ok(program) => wait_for(plan, program, proc_dir),
-            Err(failed) => failed,
-        },
+        Ok(built) => wait_for(plan, &built),
         Err(failed) => failed,
     };
     report(plan, failed)
 }
 
-/// Writes down what failed, and ends.
+/// What the first process has built, and started.
+struct Built {
+    /// The program's process: its id in the sandbox.
+    program: i32,
+    /// A descriptor for the sandbox's /proc; -1 where there is none.
+    proc_dir: RawFd,
+}
+
+/// Writes down what failed first, and ends.
 fn report(plan: &Plan, (step, errno): Failed) -> ! {
     let board = plan.board.get();
-    board.errno.store(errno as i32, SeqCst);
-    board.failed_step.store(step.number(), SeqCst);
+    if board.failed_step.load(SeqCst) == 0 {
+        board.errno.store(errno as i32, SeqCst);
+        board.failed_step.store(step.number(), SeqCst);
+    }
     sys::exit_now(125)
 }
 
-/// Builds the sandbox around this process; returns a descriptor for its /proc.
-fn build(plan: &mut Plan) -> Result<RawFd, Failed> {
+/// Builds the sandbox around this process and the program's, and lets the program start.
+fn build(plan: &mut Plan) -> Result<Built, Failed> {
     map_user(plan).at(Step::UserMap)?;
+    let program = sys::clone_process(0, None, become_program, plan).at(Step::Fork)?;
+    // Only the program's process holds the other end now: its end ends the wait for it.
+    close(plan.meeting[PROGRAM]).at(Step::Fork)?;
     nix::unistd::sethostname("sandbox").or_else(unless_weakened).at(Step::HostName)?;
     let proc_dir = match plan.tree.take() {
         Some(tree) => {
-            let proc_dir = build_root(plan, &tree);
+            let proc_dir = build_root(plan, &tree).and_then(|proc_dir| {
+                grant_all(plan, &tree)?;
+                Ok(proc_dir)
+            });
             // Freeing it could wait for a lock that another thread held.
             plan.tree = Some(tree);
             proc_dir?
@@ -82,14 +106,22 @@ fn build(plan: &mut Plan) -> Result<RawFd, Failed> {
             -1
         }
     };
+    // Nobody of the same user may look into this process.
+    prctl::set_dumpable(false).at(Step::Capabilities)?;
+    tie_to_parent(plan).at(Step::Parent)?;
+    join_network(plan, &program)?;
+    drop_privileges(plan)?;
+    tell(plan.meeting[FIRST])?;
+    Ok(Built { program: program.pid, proc_dir })
+}
+
+/// Gives up all rights in the user namespace, for good.
+fn drop_privileges(plan: &Plan) -> Result<(), Failed> {
     if plan.drop_privileges {
         sys::drop_capabilities().at(Step::Capabilities)?;
         prctl::set_no_new_privs().at(Step::Capabilities)?;
     }
-    // Nobody of the same user may look into this process.
-    prctl::set_dumpable(false).at(Step::Capabilities)?;
-    tie_to_parent(plan).at(Step::Parent)?;
-    Ok(proc_dir)
+    Ok(())
 }
 
 /// Only a test can leave out the namespace that gives the right to do this.
@@ -204,29 +236,63 @@ fn tie_to_parent(plan: &Plan) -> SysResult<()> {
     if poll(&mut waiting, PollTimeout::ZERO)? == 0 { Ok(()) } else { Err(Errno::ESRCH) }
 }
 
-/// Starts the program in a process of its own; returns its process id in the sandbox.
-fn start(plan: &mut Plan) -> Result<i32, Failed> {
-    sys::spawn_sharing_memory(become_program, plan).at(Step::Fork)
+/// Waits until the program's process has made the network namespace, and moves into it too.
+fn join_network(plan: &Plan, program: &sys::Process) -> Result<(), Failed> {
+    hear(plan.meeting[FIRST])?;
+    match plan.separate_network {
+        true => setns(&program.pidfd, CloneFlags::CLONE_NEWNET).at(Step::Network),
+        false => Ok(()),
+    }
+}
+
+/// Says to the other process that it need wait no longer.
+fn tell(meeting: RawFd) -> Result<(), Failed> {
+    send(meeting, b"!", MsgFlags::MSG_NOSIGNAL).map(drop).at(Step::Fork)
+}
+
+/// Waits until the other process says so. One that has ended has left word of why.
+fn hear(meeting: RawFd) -> Result<(), Failed> {
+    let mut byte = [0];
+    loop {
+        match recv(meeting, &mut byte, MsgFlags::empty()) {
+            Ok(1) => return Ok(()),
+            Ok(_) => return Err((Step::Fork, Errno::ECHILD)),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err((Step::Fork, errno)),
+        }
+    }
 }
 
 /// Takes on the last layers and executes the program.
 fn become_program(plan: &mut Plan) -> ! {
-    let failed = match restrict(plan) {
+    let failed = match prepare(plan).and_then(|()| restrict(plan)) {
         Ok(()) => (Step::Execute, plan.program.execute()),
         Err(failed) => failed,
     };
     report(plan, failed)
 }
 
-fn restrict(plan: &mut Plan) -> Result<(), Failed> {
+/// What can be done while the first process builds the new root.
+fn prepare(plan: &Plan) -> Result<(), Failed> {
+    if plan.separate_network {
+        unshare(CloneFlags::CLONE_NEWNET).at(Step::Network)?;
+    }
+    tell(plan.meeting[PROGRAM])?;
     for (from, to) in plan.stdio.into_iter().zip(0..) {
         sys::dup_onto(from, to).at(Step::Stdio)?;
     }
     setsid().at(Step::Session)?;
     sys::reset_signals();
     prctl::set_pdeathsig(Signal::SIGKILL).at(Step::Session)?;
+    drop_privileges(plan)?;
+    hear(plan.meeting[PROGRAM])
+}
+
+fn restrict(plan: &mut Plan) -> Result<(), Failed> {
     chdir(plan.work.as_c_str()).at(Step::Session)?;
-    apply_landlock(plan)?;
+    if let Some(ruleset) = plan.landlock.take() {
+        ruleset.restrict_self().map_err(landlock_failed)?;
+    }
     // The last use of any other descriptor is over.
     if plan.result >= 0 {
         sys::dup_onto(plan.result, RESULT_FD).at(Step::Stdio)?;
@@ -249,21 +315,23 @@ fn restrict(plan: &mut Plan) -> Result<(), Failed> {
     Ok(())
 }
 
-fn apply_landlock(plan: &mut Plan) -> Result<(), Failed> {
-    let Some(mut ruleset) = plan.landlock.take() else { return Ok(()) };
-    let failed = |_| (Step::Landlock, Errno::last());
-    if let Some(tree) = &plan.tree {
-        for rule in &tree.rules {
-            let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-            let at = open(rule.path.as_c_str(), flags, Mode::empty()).at(Step::Landlock)?;
-            landlock::grant(&mut ruleset, at.as_fd(), rule.grant).map_err(failed)?;
-        }
+/// Writes Landlock's rules for the new root into the ruleset, which the program then takes on.
+fn grant_all(plan: &mut Plan, tree: &Tree) -> Result<(), Failed> {
+    let Some(ruleset) = &mut plan.landlock else { return Ok(()) };
+    for rule in &tree.rules {
+        let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+        let at = open(rule.path.as_c_str(), flags, Mode::empty()).at(Step::Landlock)?;
+        landlock::grant(ruleset, at.as_fd(), rule.grant).map_err(landlock_failed)?;
     }
-    ruleset.restrict_self().map(drop).map_err(failed)
+    Ok(())
+}
+
+fn landlock_failed(_: RulesetError) -> Failed {
+    (Step::Landlock, Errno::last())
 }
 
 /// Reaps whatever ends, until the program does; then writes down how.
-fn wait_for(plan: &Plan, program: i32, proc_dir: RawFd) -> Failed {
+fn wait_for(plan: &Plan, &Built { program, proc_dir }: &Built) -> Failed {
     let keep = if proc_dir >= 0 { sys::dup_onto(proc_dir, 0) } else { Ok(()) };
     if let Err(errno) = keep.and_then(|()| sys::close_from(u32::from(proc_dir >= 0))) {
         return (Step::CloseFds, errno);

@@ -136,12 +136,11 @@ impl Engine {
         if self.cgroup.is_some() { Memory::Counted } else { Memory::Watched }
     }
 
-    /// The flags of clone(2) for a sandbox's first process.
+    /// The flags of clone(2) for a sandbox's first process; the network namespace is made later.
     fn namespaces() -> u64 {
         let optional = [
             ("pid-ns", libc::CLONE_NEWPID),
             ("mount-ns", libc::CLONE_NEWNS),
-            ("net-ns", libc::CLONE_NEWNET),
             ("ipc-ns", libc::CLONE_NEWIPC),
             ("uts-ns", libc::CLONE_NEWUTS),
         ];

@@ -119,6 +119,10 @@ pub struct Plan {
     pub result: RawFd,
     /// A socket on which the sandbox's /proc, /work and /tmp are handed over; -1 where nobody watches it.
     pub watch: RawFd,
+    /// A pair of sockets on which the sandbox's first two processes wait for each other.
+    pub meeting: [RawFd; 2],
+    /// Whether there is a network namespace; `false` only where a test has switched it off.
+    pub separate_network: bool,
     /// A descriptor for sandboxd itself, to see whether it still lives.
     pub parent: RawFd,
     /// Limits of each process.

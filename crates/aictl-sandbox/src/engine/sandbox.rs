@@ -95,16 +95,18 @@ impl Sandbox {
         };
         let mut plan = make_plan(engine, job, script, interpreter, &pipes, group.is_some())?;
         plan.watch = watch.as_ref().map_or(-1, |(_, theirs)| theirs.as_raw_fd());
+        let meeting = socket::pair().map_err(unavailable("a socket"))?;
+        plan.meeting = [meeting.0.as_raw_fd(), meeting.1.as_raw_fd()];
         let into = group.as_ref().and_then(cgroup::Group::dir);
         let namespaces = Engine::namespaces();
-        let pidfd = sys::clone_process(namespaces, into, child::first_process, &mut plan);
-        let pidfd = pidfd.map_err(|errno| {
+        let first = sys::clone_process(namespaces, into, child::first_process, &mut plan);
+        let first = first.map_err(|errno| {
             Rejection::new(RejectKind::Unavailable, SetupError { step: Step::Clone, errno })
         })?;
         let limit = if weaken::off("output") { u64::MAX } else { job.limits.output() };
         // The program's ends of the pipes close here, as they go out of scope.
         Ok(Self {
-            pidfd,
+            pidfd: first.pidfd,
             plan,
             watch: watch.map(|(ours, _)| ours),
             meter: None,
@@ -163,6 +165,8 @@ fn make_plan(
         ],
         result: pipes.result.as_ref().map_or(-1, |pipe| pipe.theirs.as_raw_fd()),
         watch: -1,
+        meeting: [-1, -1],
+        separate_network: !weaken::off("net-ns"),
         parent: engine.own_pidfd.as_raw_fd(),
         rlimits: match weaken::off("rlimits") {
             true => Vec::new(),

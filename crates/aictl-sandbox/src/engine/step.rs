@@ -40,6 +40,7 @@ steps! {
     Capabilities = "drop all capabilities",
     Parent = "tie the sandbox's life to sandboxd's",
     Fork = "start the program's process",
+    Network = "make the network namespace",
     Stdio = "set up the standard streams",
     Session = "leave the session",
     Rlimits = "set the resource limits",
@@ -77,17 +78,18 @@ impl SetupError {
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
         match (self.step, self.errno) {
-            (Step::Clone, Errno::ENOSPC) => Some(
+            (Step::Clone | Step::Network, Errno::ENOSPC) => Some(
                 "no more namespaces may be made: raise the sysctls user.max_user_namespaces, \
                  user.max_mnt_namespaces and the like (`sysctl user`)",
             ),
-            (Step::Clone, Errno::EPERM | Errno::EACCES) | (Step::UserMap, Errno::EACCES) => Some(
+            (Step::Clone | Step::Network, Errno::EPERM | Errno::EACCES)
+            | (Step::UserMap, Errno::EACCES) => Some(
                 "user namespaces are forbidden here: look at the sysctls \
                  kernel.unprivileged_userns_clone (1 allows), user.max_user_namespaces (not 0) \
                  and kernel.apparmor_restrict_unprivileged_userns (0, or a profile that grants \
                  `userns` to aictl-sandboxd); in a container, allow them in its seccomp profile",
             ),
-            (Step::Clone, Errno::EINVAL) => {
+            (Step::Clone | Step::Network, Errno::EINVAL) => {
                 Some("the kernel lacks a namespace that the sandbox needs (Linux 5.12 or newer)")
             }
             (Step::Clone | Step::Fork, Errno::EAGAIN) => {
