@@ -61,12 +61,12 @@ impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut report = self.report.clone();
         for stream in ["stdout", "stderr"] {
-            if let Some(text) = report.get(stream).and_then(Value::as_str) {
-                if text.len() > 2000 {
-                    let end: String = text.chars().rev().take(500).collect();
-                    let end: String = end.chars().rev().collect();
-                    report[stream] = format!("[{} bytes] …{end}", text.len()).into();
-                }
+            if let Some(text) = report.get(stream).and_then(Value::as_str)
+                && text.len() > 2000
+            {
+                let end: String = text.chars().rev().take(500).collect();
+                let end: String = end.chars().rev().collect();
+                report[stream] = format!("[{} bytes] …{end}", text.len()).into();
             }
         }
         write!(f, "{report:#}\n{:?}, survivors {:?}", self.exit, self.survivors)?;
