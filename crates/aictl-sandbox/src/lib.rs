@@ -1,11 +1,12 @@
 //! The sandbox: the isolation engine, the protocol between `aictl-sandboxd` and its clients, and
 //! the client.
 //!
-//! `aictl-sandboxd` is the only program that makes sandboxes. It takes one job over a unix socket
-//! ([`protocol`]), and turns it into one outcome. Who may run what, and how often, is decided by
-//! those who call it.
+//! `aictl-sandboxd` takes one job over a unix socket ([`protocol`]), and turns it into one outcome.
+//! Who may run what, and how often, is decided by those who call it. Where it is not installed,
+//! a program makes the sandbox itself ([`embedded`]), with its own rights.
 
 pub mod client;
+pub mod embedded;
 pub mod interpreter;
 pub mod protocol;
 pub mod sandboxd;

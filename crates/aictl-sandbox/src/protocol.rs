@@ -9,7 +9,7 @@
 //! for output, JSON for all else. Nothing is trusted: sizes, counts, alphabets and versions are
 //! checked, and unknown fields are refused.
 
-use std::{ffi::OsStr, fmt, os::unix::ffi::OsStrExt, path::PathBuf};
+use std::fmt;
 
 use aictl_api::{layer::Layer, limits::Limits, run::Outcome};
 use serde::{Deserialize, Serialize};
@@ -299,45 +299,6 @@ impl Rejection {
     }
 }
 
-/// The interpreter that a client gives to the sandboxd that it has started for itself: a packet
-/// of the runtime's name, a NUL and a path, before the job.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
-    /// What it runs.
-    pub runtime: Runtime,
-    /// Its absolute path.
-    pub exe: PathBuf,
-}
-
-impl Offer {
-    /// The offer as one packet.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut body = self.runtime.name().as_bytes().to_vec();
-        body.push(0);
-        body.extend(self.exe.as_os_str().as_bytes());
-        message(kind::OFFER, &body)
-    }
-
-    /// Reads a packet.
-    ///
-    /// # Errors
-    /// If it is not a well-formed offer of this version.
-    pub fn decode(bytes: &[u8]) -> Result<Self, ProtocolError> {
-        let body = match split(bytes)? {
-            (kind::OFFER, body) => body,
-            (kind, _) => return Err(ProtocolError::Kind(kind)),
-        };
-        let wrong = || ProtocolError::Body("not an interpreter".to_owned());
-        let end = body.iter().position(|byte| *byte == 0).ok_or_else(wrong)?;
-        let runtime = std::str::from_utf8(&body[..end]).ok().and_then(|name| name.parse().ok());
-        Ok(Self {
-            runtime: runtime.ok_or_else(wrong)?,
-            exe: PathBuf::from(OsStr::from_bytes(&body[end + 1..])),
-        })
-    }
-}
-
 /// From a client to sandboxd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
@@ -362,7 +323,6 @@ pub enum Reply {
 mod kind {
     pub const RUN: u8 = 1;
     pub const CANCEL: u8 = 2;
-    pub const OFFER: u8 = 3;
     pub const STDOUT: u8 = 16;
     pub const STDERR: u8 = 17;
     pub const DONE: u8 = 18;
@@ -486,17 +446,6 @@ mod tests {
             Reply::Rejected(rejection),
         ] {
             assert_eq!(Reply::decode(&reply.encode()), Ok(reply));
-        }
-    }
-
-    #[test]
-    fn an_offer_survives_a_round_trip_and_nothing_else_is_one() {
-        for exe in ["/usr/bin/python3", "/a b/ü", ""] {
-            let offer = Offer { runtime: Runtime::Python, exe: exe.into() };
-            assert_eq!(Offer::decode(&offer.encode()), Ok(offer));
-        }
-        for wrong in [&b"ai\x01\x03python"[..], b"ai\x01\x03perl\0/x", b"ai\x01\x02", b""] {
-            assert!(Offer::decode(wrong).is_err(), "{wrong:?}");
         }
     }
 

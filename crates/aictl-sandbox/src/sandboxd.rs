@@ -1,13 +1,10 @@
 //! sandboxd: gives up every privilege, then turns jobs into outcomes.
 //!
-//! As the program `aictl-sandboxd` it is socket-activated (sd_listen_fds(3)), and serves every
-//! connection in a thread of its own, strictly: a missing layer is an
-//! error unless its unit says otherwise. Embedded, it is a
-//! child process of its one client, and serves one job.
+//! It is socket-activated (sd_listen_fds(3)), and serves every connection in a thread of its own,
+//! strictly: a missing layer is an error unless its unit says otherwise.
 
 use std::{
     fmt,
-    fs::File,
     io::{self, Write},
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     path::PathBuf,
@@ -22,7 +19,6 @@ use std::{
 use nix::{
     errno::Errno,
     sys::{
-        prctl,
         resource::{Resource, getrlimit, setrlimit},
         signal::Signal,
         socket::{
@@ -31,16 +27,13 @@ use nix::{
         },
     },
 };
-use seccompiler::BpfProgram;
 
 use crate::{
-    engine::{self, Engine, EngineError, Memory},
-    identity::{self, Identity},
-    interpreter::{self, Interpreter, Runtime},
-    protocol::{Job, Offer, RejectKind, Rejection, Reply, Request},
-    socket,
-    stage::Staged,
-    sys, weaken,
+    engine::{self, Engine, EngineError, Memory, Remote, Script, ScriptError},
+    identity,
+    interpreter::{self, Runtime},
+    protocol::{Job, RejectKind, Rejection, Reply, Request, RunRecord},
+    socket, sys,
 };
 
 /// Exit code of a wrong command line, as for `aictl`.
@@ -51,8 +44,6 @@ const EXIT_FAILED: u8 = 1;
 const MAX_RUNS: usize = 64;
 /// How long a client may take over its request, and over the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// As above, where the client is our own parent: its user may be reading, page by page.
-const OWN_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 const HELP: &str = "\
 aictl-sandboxd makes sandboxes, one for each job that comes over a unix socket.
@@ -207,80 +198,6 @@ fn serve(options: Options) -> Result<(), StartError> {
         let found = interpreter::inspect(*runtime, path).map_err(StartError::Interpreter)?;
         interpreters.push(found);
     }
-    let filter = Engine::filter().map_err(StartError::Engine)?;
-    let (engine, identity) = start(interpreters, filter, !options.allow_missing)?;
-    listen(engine, identity, options, listener)
-}
-
-/// Serves one job on `socket` and ends: the rest of the life of a process that a client of one
-/// thread has just forked. It keeps nothing of that client but the socket and standard error.
-///
-/// Before the job comes the interpreter, in a packet of its own: what can be done without knowing
-/// it is done while the client is still looking for it.
-pub(crate) fn serve_embedded(socket: OwnedFd) -> ! {
-    let kept = keep_only(&socket);
-    let client = kept.as_ref().copied().unwrap_or(socket.as_fd());
-    let ready = kept.as_ref().map_err(ToString::to_string).and_then(|_| {
-        let filter = Engine::filter().map_err(|error| error.to_string())?;
-        let Some(offered) = receive_offer(client) else { sys::exit_now(0) };
-        let offered = offered?;
-        let (engine, _) = start(vec![offered], filter, false).map_err(|error| error.to_string())?;
-        // After the change of user, which would undo it.
-        prctl::set_pdeathsig(Signal::SIGKILL).map_err(|errno| errno.to_string())?;
-        Ok(engine)
-    });
-    match ready {
-        Ok(engine) => serve_client(&engine, client, OWN_PATIENCE),
-        Err(message) => {
-            // Unread, the request would reset the connection before the answer is read.
-            let _request = receive_job(client);
-            answer(client, &Reply::Rejected(Rejection::new(RejectKind::Unavailable, message)));
-        }
-    }
-    sys::exit_now(0)
-}
-
-/// The interpreter that an embedded sandboxd is to use; `None` if the client goes without a job.
-fn receive_offer(client: BorrowedFd<'_>) -> Option<Result<Interpreter, String>> {
-    let packet = socket::receive(client, MsgFlags::empty()).ok()?;
-    if packet.bytes.is_empty() {
-        return None;
-    }
-    Some(Offer::decode(&packet.bytes).map_err(|error| error.to_string()).and_then(|offer| {
-        interpreter::inspect(offer.runtime, &offer.exe).map_err(|error| error.to_string())
-    }))
-}
-
-/// Closes and forgets everything but `socket` and standard error.
-fn keep_only(socket: &OwnedFd) -> Result<BorrowedFd<'static>, StartError> {
-    /// The number that the socket gets.
-    const SOCKET: RawFd = 3;
-    let descriptors = |errno| StartError::System("the descriptors", sys::io_error(errno));
-    let null = File::open("/dev/null").map_err(system("/dev/null"))?;
-    for standard in [0, 1] {
-        sys::dup_onto(null.as_raw_fd(), standard).map_err(descriptors)?;
-    }
-    if socket.as_raw_fd() != SOCKET {
-        sys::dup_onto(socket.as_raw_fd(), SOCKET).map_err(descriptors)?;
-    }
-    weaken::load();
-    sys::forget_start().map_err(system("/proc/self/stat"))?;
-    sys::close_from(SOCKET as u32 + 1).map_err(descriptors)?;
-    // Closed just now, if it was not the socket itself.
-    std::mem::forget(null);
-    sys::reset_signals();
-    // Absent a name, a process list would show the client twice.
-    let _unnamed = prctl::set_name(c"aictl-sandboxd");
-    Ok(sys::borrow(SOCKET))
-}
-
-/// Gives up every privilege and makes the engine.
-fn start(
-    interpreters: Vec<Interpreter>,
-    filter: BpfProgram,
-    strict: bool,
-) -> Result<(Engine, Identity), StartError> {
-    // The terminal's keys are for the client, which tells us what to do.
     for signal in [Signal::SIGINT, Signal::SIGTSTP, Signal::SIGPIPE] {
         sys::ignore_signal(signal);
     }
@@ -288,13 +205,8 @@ fn start(
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _unchanged = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     }
-    // Runs' secrets pass through here: no core file, nobody of our user looks in.
-    prctl::set_dumpable(false).map_err(|errno| StartError::System("prctl", errno.into()))?;
-    let staged = Staged::new(&interpreters).map_err(system("the interpreter's directory"))?;
-    let identity = identity::give_up_root().map_err(system("giving up root"))?;
-    let engine =
-        Engine::new(identity, interpreters, staged, filter, strict).map_err(StartError::Engine)?;
-    Ok((engine, identity))
+    let engine = Engine::new(interpreters, !options.allow_missing).map_err(StartError::Engine)?;
+    listen(engine, options, listener)
 }
 
 /// The one socket that systemd has passed.
@@ -318,14 +230,9 @@ struct Service {
 }
 
 /// Serves connections until the process is told to end.
-fn listen(
-    engine: Engine,
-    identity: Identity,
-    options: Options,
-    listener: OwnedFd,
-) -> Result<(), StartError> {
+fn listen(engine: Engine, options: Options, listener: OwnedFd) -> Result<(), StartError> {
     let mut uids = options.allowed_uids;
-    uids.extend([0, identity.uid]);
+    uids.extend([0, engine.identity().uid]);
     let service = Arc::new(Service {
         engine,
         uids,
@@ -358,7 +265,7 @@ fn accept_all(service: &Arc<Service>, listener: &OwnedFd) -> io::Error {
         let place = Place::take(service);
         let start = std::thread::Builder::new().stack_size(256 * 1024);
         let _refused = start.spawn(move || match place {
-            Some(place) => serve_client(&place.0.engine, client.as_fd(), PATIENCE),
+            Some(place) => serve_client(&place.0.engine, client.as_fd()),
             None => {
                 // Unread, the request would reset the connection before the answer is read.
                 let _request = receive_job(client.as_fd());
@@ -388,14 +295,37 @@ impl Drop for Place {
 }
 
 /// Serves the one job of a connection.
-fn serve_client(engine: &Engine, client: BorrowedFd<'_>, patience: Duration) {
+fn serve_client(engine: &Engine, client: BorrowedFd<'_>) {
     let reply = match receive_job(client) {
         Ok(None) => return,
-        Ok(Some((job, fds))) => engine::run(engine, client, &job, fds, patience)
+        Ok(Some((job, fds))) => run_job(engine, client, &job, fds)
             .map_or_else(Reply::Rejected, |record| Reply::Done(Box::new(record))),
         Err(message) => Reply::Rejected(Rejection { kind: RejectKind::Invalid, message }),
     };
-    let _gone = engine::send_by(client, &reply.encode(), Instant::now() + patience);
+    answer(client, &reply);
+}
+
+/// Runs a job with the descriptors that came with it: the script, and a pipe for standard input.
+fn run_job(
+    engine: &Engine,
+    client: BorrowedFd<'_>,
+    job: &Job,
+    fds: Vec<OwnedFd>,
+) -> Result<RunRecord, Rejection> {
+    let mut fds = fds.into_iter();
+    let (source, stdin) = (fds.next(), fds.next());
+    let source = source.ok_or_else(|| Rejection::new(RejectKind::Invalid, "no script came"))?;
+    if stdin.is_some() != job.stdin || fds.next().is_some() {
+        return Err(Rejection::new(RejectKind::Invalid, "the wrong number of descriptors came"));
+    }
+    let script = Script::from_memfd(source, job.limits.source()).map_err(|error| {
+        let kind = match error {
+            ScriptError::Read(_) => RejectKind::Unavailable,
+            _ => RejectKind::Invalid,
+        };
+        Rejection::new(kind, error)
+    })?;
+    engine::run(engine, &mut Remote(client), job, script, stdin, PATIENCE)
 }
 
 /// A job with the descriptors that came along.

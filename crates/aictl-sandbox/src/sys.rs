@@ -10,10 +10,11 @@ use std::{
     io, mem,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     ptr,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     time::Duration,
 };
 
-use nix::{errno::Errno, libc};
+use nix::{errno::Errno, libc, sys::signal::Signal};
 
 /// The result of a system call: its value, or errno.
 pub type SysResult<T> = Result<T, Errno>;
@@ -96,41 +97,20 @@ pub fn clone_process<P>(
     }
 }
 
-/// Makes a process that goes on with `child` on its copy of everything (fork(2)).
-///
-/// Only for a process with one thread, since the child may do anything.
-///
-/// # Errors
-/// EAGAIN at a process limit.
-pub fn fork_single_threaded<P>(child: fn(P) -> !, with: P) -> SysResult<nix::unistd::Pid> {
-    // SAFETY: the callers have one thread, so no lock is held by a thread that the child lacks.
-    match unsafe { nix::unistd::fork() }? {
-        nix::unistd::ForkResult::Child => child(with),
-        nix::unistd::ForkResult::Parent { child } => Ok(child),
-    }
-}
+/// Where the arguments and the environment stand that this process was started with: the first
+/// byte, and the first behind the last. Zero until looked at.
+static START: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
 
 /// Overwrites the arguments and the environment that this process was started with, so that
-/// neither its memory nor its /proc/PID/cmdline tells them any more. For a process with one
-/// thread that has read what it needs of them; what it reads of them later is empty.
-///
-/// # Errors
-/// If /proc/self/stat does not say where they are (proc_pid_stat(5), fields 48 to 51).
-pub fn forget_start() -> io::Result<()> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let unreadable = || io::Error::other("/proc/self/stat is not as expected");
-    let fields: Vec<&str> =
-        stat.rsplit_once(')').ok_or_else(unreadable)?.1.split_ascii_whitespace().collect();
-    // The first two fields stand before the bracket.
-    let field = |number: usize| {
-        fields.get(number - 3).and_then(|text| text.parse::<usize>().ok()).ok_or_else(unreadable)
-    };
-    let (start, end) = (field(48)?, field(51)?);
-    let length = end.checked_sub(start).filter(|_| start > 0).ok_or_else(unreadable)?;
+/// neither its memory nor its /proc/PID/cmdline tells them any more. For the copy of a process
+/// that has read what it needs of them; what is read of them later is empty.
+pub fn forget_start() {
+    let [start, end] = &START;
+    let (start, end) = (start.load(Relaxed), end.load(Relaxed));
+    let length = end.saturating_sub(start);
     // SAFETY: execve(2) has put both there, on this process's own stack, one after the other;
     // they are writable bytes that only end earlier now, and there is no other thread to read them.
     unsafe { ptr::write_bytes(ptr::with_exposed_provenance_mut::<u8>(start), 0, length) };
-    Ok(())
 }
 
 /// Ends the process at once, without running anything of ours.
@@ -151,12 +131,18 @@ pub fn pidfd_open(pid: i32) -> SysResult<OwnedFd> {
 /// Sends SIGKILL to the process behind a descriptor; the first process of a pid namespace takes
 /// all others with it. A process that is gone already is no error.
 pub fn pidfd_kill(pidfd: BorrowedFd<'_>) {
+    pidfd_signal(pidfd, Signal::SIGKILL);
+}
+
+/// Sends a signal to the process behind a descriptor (pidfd_send_signal(2)). A process that is
+/// gone already is no error.
+pub fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: Signal) {
     // SAFETY: takes numbers and a null pointer, which means a plain signal.
     let _gone_already = unsafe {
         libc::syscall(
             libc::SYS_pidfd_send_signal,
             pidfd.as_raw_fd(),
-            libc::SIGKILL,
+            signal as c_int,
             ptr::null::<libc::siginfo_t>(),
             0,
         )
@@ -213,21 +199,18 @@ fn timeval(time: libc::timeval) -> Duration {
     )
 }
 
-/// Waits for any child, of whatever kind, and returns its id and wait status (wait(2)).
+/// Reaps any child that has ended, of whatever kind; its id and wait status (wait(2)). `None` if
+/// none has ended.
 ///
 /// # Errors
-/// ECHILD if there is none.
-pub fn wait_any() -> SysResult<(i32, i32)> {
+/// ECHILD if there is no child at all.
+pub fn wait_any_now() -> SysResult<Option<(i32, i32)>> {
     let mut status: c_int = 0;
-    loop {
-        // SAFETY: `status` is a live integer; the resource usage is not asked for.
-        let ret = unsafe { libc::wait4(-1, &raw mut status, libc::__WALL, ptr::null_mut()) };
-        match check(ret.into()) {
-            Err(Errno::EINTR) => continue,
-            Err(errno) => return Err(errno),
-            Ok(_) => return Ok((ret, status)),
-        }
-    }
+    let flags = libc::__WALL | libc::WNOHANG;
+    // SAFETY: `status` is a live integer; the resource usage is not asked for.
+    let ret = unsafe { libc::wait4(-1, &raw mut status, flags, ptr::null_mut()) };
+    check(ret.into())?;
+    Ok((ret > 0).then_some((ret, status)))
 }
 
 /// A page of memory that a process shares with the children it clones, for a plain value of
@@ -611,7 +594,7 @@ pub fn reset_signals() {
 }
 
 /// Makes this process ignore a signal.
-pub fn ignore_signal(signal: nix::sys::signal::Signal) {
+pub fn ignore_signal(signal: Signal) {
     // SAFETY: SIG_IGN is a valid disposition.
     unsafe { libc::signal(signal as c_int, libc::SIG_IGN) };
 }
@@ -699,21 +682,48 @@ pub fn sealed_memfd(bytes: &[u8]) -> io::Result<OwnedFd> {
 pub fn stdout_was_closed() -> bool {
     // Naming it makes the linker keep it.
     std::hint::black_box(&raw const LOOK_AT_START);
-    STDOUT_WAS_CLOSED.load(std::sync::atomic::Ordering::Relaxed)
+    STDOUT_WAS_CLOSED.load(Relaxed)
 }
 
-static STDOUT_WAS_CLOSED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Called by the dynamic linker before `main` (elf(5), `.init_array`).
+/// Called before `main` (elf(5), `.init_array`), by glibc with the arguments of `main`.
 // SAFETY: the section holds pointers to functions of this type, and nothing else.
 #[used]
 #[unsafe(link_section = ".init_array")]
-static LOOK_AT_START: extern "C" fn() = look_at_start;
+static LOOK_AT_START: extern "C" fn(c_int, *const *const c_char, *const *const c_char) =
+    look_at_start;
 
-extern "C" fn look_at_start() {
+extern "C" fn look_at_start(
+    _count: c_int,
+    arguments: *const *const c_char,
+    environment: *const *const c_char,
+) {
     // SAFETY: takes numbers; makes one system call and stores one flag, which needs no runtime.
     let closed = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) } < 0;
-    STDOUT_WAS_CLOSED.store(closed, std::sync::atomic::Ordering::Relaxed);
+    STDOUT_WAS_CLOSED.store(closed, Relaxed);
+    let (mut first, mut behind) = (usize::MAX, 0);
+    for list in [arguments, environment] {
+        for index in 0.. {
+            // SAFETY: both are arrays of pointers that end in a null pointer (execve(2)), and the
+            // one at `index` is reached only if none before it is null.
+            let at = unsafe { list.add(index) };
+            // SAFETY: as above.
+            let text = unsafe { *at };
+            if text.is_null() {
+                break;
+            }
+            // SAFETY: each pointer of the arrays is to a NUL-terminated string.
+            let length = unsafe { libc::strlen(text) };
+            let text = text.expose_provenance();
+            first = first.min(text);
+            behind = behind.max(text + length);
+        }
+    }
+    if first < behind {
+        START[0].store(first, Relaxed);
+        START[1].store(behind, Relaxed);
+    }
 }
 
 /// The kernel's errno as an [`io::Error`], for messages.

@@ -1,6 +1,13 @@
 //! `aictl doctor`: what this machine offers, and what to do about what is missing.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt, io,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
+    time::Duration,
+};
 
 use aictl_api::{
     error::CallError,
@@ -14,9 +21,9 @@ use aictl_core::{
     host::{self, Finding, Host},
 };
 use aictl_sandbox::{
-    client::Connection,
+    embedded::{self, Client, Wish},
     interpreter::{Interpreter, InterpreterError, Runtime},
-    protocol::{Job, Profile, Reply, RunRecord, ScriptArgs, ScriptName},
+    protocol::{Job, Profile, RunRecord, ScriptArgs, ScriptName, Stream},
 };
 use serde::Serialize;
 
@@ -117,10 +124,10 @@ pub fn main(global: &Global) -> u8 {
             python = found.ok();
         }
     }
-    checks.extend(sandbox_checks(python.as_ref(), &host::advice(&facts)));
-    if !global.embedded {
-        checks.push(helper_check(&ask_helper()));
-    }
+    let helper = (!global.embedded).then(|| helper_check(&ask_helper()));
+    // The last that is looked at: the trial gives up every right that this process has.
+    checks.extend(sandbox_checks(python, &host::advice(&facts)));
+    checks.extend(helper);
     let healthy = checks.iter().all(|check| check.status != Status::Failed);
     let code = if healthy { exit::OK } else { exit::FAILED };
     let report =
@@ -177,7 +184,7 @@ fn interpreter_check(runtime: Runtime, found: &Result<Interpreter, InterpreterEr
 }
 
 /// Tries the sandbox by running something in it, and reports each layer.
-fn sandbox_checks(python: Option<&Interpreter>, findings: &[Finding]) -> Vec<Check> {
+fn sandbox_checks(python: Option<Interpreter>, findings: &[Finding]) -> Vec<Check> {
     let all_findings = || findings.iter().map(Check::from);
     let Some(python) = python else { return all_findings().collect() };
     match trial(python) {
@@ -196,9 +203,8 @@ fn sandbox_checks(python: Option<&Interpreter>, findings: &[Finding]) -> Vec<Che
     }
 }
 
-fn trial(python: &Interpreter) -> Result<RunRecord, String> {
+fn trial(python: Interpreter) -> Result<RunRecord, String> {
     let words = |error: run::RunError| error.to_string();
-    let connection: Connection = run::connect(None, python).map_err(words)?;
     let mut limits = Limits::default();
     limits.set(&TIMEOUT, TRIAL_MS).map_err(|error| error.to_string())?;
     let job = Job {
@@ -211,24 +217,40 @@ fn trial(python: &Interpreter) -> Result<RunRecord, String> {
         want_result: false,
         stdin: false,
     };
-    run::submit(&connection, &job, b"print('ok')", None).map_err(words)?;
-    let mut said = Vec::new();
-    loop {
-        match connection.receive().map_err(|error| error.to_string())? {
-            Reply::Output(_, bytes) => said.extend(bytes),
-            Reply::Rejected(rejection) => return Err(rejection.message),
-            Reply::Done(record) if record.exit_code == Some(0) && said == b"ok\n" => {
-                return Ok(*record);
-            }
-            Reply::Done(record) => {
-                let said = String::from_utf8_lossy(&said);
-                return Err(format!(
-                    "a trial script did not work in it: {:?} {}",
-                    record.outcome,
-                    said.trim_end()
-                ));
-            }
-        }
+    let (nobody, _quiet) = UnixStream::pair().map_err(|error| error.to_string())?;
+    let mut listener = Listener { nobody, said: Vec::new() };
+    let record = embedded::run(python, &job, b"print('ok')".to_vec(), None, &mut listener)
+        .map_err(|rejection| rejection.message)?;
+    if record.exit_code == Some(0) && listener.said == b"ok\n" {
+        return Ok(record);
+    }
+    let said = String::from_utf8_lossy(&listener.said);
+    Err(format!("a trial script did not work in it: {:?} {}", record.outcome, said.trim_end()))
+}
+
+/// Keeps what the trial script says.
+struct Listener {
+    /// Nothing ever comes from there.
+    nobody: UnixStream,
+    said: Vec<u8>,
+}
+
+impl Client for Listener {
+    fn events(&self) -> BorrowedFd<'_> {
+        self.nobody.as_fd()
+    }
+
+    fn hear(&mut self) -> Wish {
+        Wish::GoOn
+    }
+
+    fn take(&mut self, _: Stream, bytes: &[u8]) -> io::Result<usize> {
+        self.said.extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn room(&self, _: Stream) -> BorrowedFd<'_> {
+        self.nobody.as_fd()
     }
 }
 

@@ -25,9 +25,6 @@ use std::process::ExitCode;
 use aictl_api::authorisation::Verb;
 
 fn main() -> ExitCode {
-    // A process takes a while to start: it does so while the command line is read.
-    let early = std::env::args_os().nth(1).filter(|word| word == "run");
-    let early = early.map(|_| aictl_sandbox::client::Connection::embedded());
     let cli = match args::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return args::explain(&error, std::env::args_os()),
@@ -37,7 +34,7 @@ fn main() -> ExitCode {
         return ExitCode::from(aictl_api::exit::INTERNAL);
     }
     let code = match &cli.command {
-        args::Command::Run(run) => run::main(&cli.global, run, early),
+        args::Command::Run(run) => run::main(&cli.global, run),
         args::Command::Doctor => doctor::main(&cli.global),
         args::Command::Config(command) => config_command::main(&cli.global, command),
         args::Command::Logs(logs) => logs::main(&cli.global, logs),

@@ -5,7 +5,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
     time::Duration,
 };
 
@@ -16,18 +16,13 @@ use aictl_api::{
     run::{Outcome, RunReport},
 };
 use aictl_sandbox::{
-    client::{ClientError, Connection},
+    embedded::{self, Client, Wish},
     interpreter::{self, Interpreter, InterpreterError, Runtime, RuntimeError},
-    protocol::{
-        Job, Profile, RejectKind, Rejection, Reply, RequestId, RunRecord, ScriptArgs, Stream,
-    },
+    protocol::{Job, Profile, RejectKind, Rejection, RequestId, RunRecord, ScriptArgs, Stream},
 };
-use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::{
-        signal::{SigSet, Signal},
-        signalfd::{SfdFlags, SignalFd},
-    },
+use nix::sys::{
+    signal::{SigSet, Signal, raise},
+    signalfd::{SfdFlags, SignalFd},
 };
 
 use crate::{
@@ -57,9 +52,7 @@ pub enum RunError {
     Limit(LimitError),
     /// An argument cannot be passed on.
     Argument(String),
-    /// sandboxd could not be reached.
-    Client(ClientError),
-    /// sandboxd did not run it.
+    /// It was not run.
     Rejected(Rejection),
     /// A system call failed: which, and how.
     System(&'static str, io::Error),
@@ -84,7 +77,7 @@ impl RunError {
                 RejectKind::NoInterpreter => exit::NOT_FOUND,
                 _ => exit::INTERNAL,
             },
-            Self::Client(_) | Self::System(..) | Self::Output(_) => exit::INTERNAL,
+            Self::System(..) | Self::Output(_) => exit::INTERNAL,
         }
     }
 }
@@ -102,7 +95,6 @@ impl fmt::Display for RunError {
             Self::OverMax(error) => error.fmt(f),
             Self::Limit(error) => error.fmt(f),
             Self::Argument(what) => f.write_str(what),
-            Self::Client(error) => error.fmt(f),
             Self::Rejected(rejection) => f.write_str(&rejection.message),
             Self::System(what, error) => write!(f, "{what}: {error}"),
             Self::Output(error) => write!(f, "the output cannot be written: {error}"),
@@ -113,14 +105,8 @@ impl fmt::Display for RunError {
 impl std::error::Error for RunError {}
 
 /// Runs the command; returns the exit code.
-///
-/// `early` is a sandboxd that was started before the command line was read.
-pub fn main(
-    global: &Global,
-    args: &args::Run,
-    early: Option<Result<Connection, ClientError>>,
-) -> u8 {
-    match run(global, args, early) {
+pub fn main(global: &Global, args: &args::Run) -> u8 {
+    match run(global, args) {
         Ok(code) => code,
         Err(error) => message::fail(global, error.exit_code(), &error.to_string()),
     }
@@ -176,24 +162,7 @@ pub fn find_interpreter(
     interpreter::find(runtime, explicit, path.as_deref(), home.as_deref())
 }
 
-/// A sandboxd of our own for one run: the one that was started early, or one that is started now.
-///
-/// # Errors
-/// If it did not start, or is gone.
-pub fn connect(
-    early: Option<Result<Connection, ClientError>>,
-    interpreter: &Interpreter,
-) -> Result<Connection, RunError> {
-    let connection = early.unwrap_or_else(Connection::embedded).map_err(RunError::Client)?;
-    connection.offer(interpreter).map_err(RunError::Client)?;
-    Ok(connection)
-}
-
-fn run(
-    global: &Global,
-    args: &args::Run,
-    early: Option<Result<Connection, ClientError>>,
-) -> Result<u8, RunError> {
+fn run(global: &Global, args: &args::Run) -> Result<u8, RunError> {
     let config = config::load(global.config.as_deref()).map_err(RunError::Config)?.sandbox;
     let limits = limits(args, &config)?;
     let (path, rest) = args
@@ -213,7 +182,6 @@ fn run(
     };
     // From here on a signal is an event, so that nothing is left behind.
     let signals = Signals::new()?;
-    let connection = connect(early, &interpreter)?;
     let stdin = match args.no_stdin || path == "-" {
         true => None,
         false => stdin::as_pipe().map_err(|error| RunError::System("standard input", error))?,
@@ -231,48 +199,24 @@ fn run(
         stdin: stdin.is_some(),
     };
     message::detail(global, "no helper is used: the script runs with your own rights, sandboxed");
-    let mut streams = Streams::new(global.json);
-    let ended = follow(&connection, &job, &script.text, stdin, &signals, &mut streams)?;
-    drop(connection);
-    finish(global, &job, ended, streams)
+    let mut here = Here::new(signals, global.json);
+    let record = embedded::run(interpreter, &job, script.text, stdin, &mut here)
+        .map_err(RunError::Rejected)?;
+    finish(global, &job, record, here)
 }
 
-/// What a pipe takes without waiting once it takes anything (`PIPE_BUF`, pipe(7)).
-const NEVER_BLOCKS: usize = 4096;
-
-/// The signals that end a run, as a descriptor.
+/// The signals that end a run, and the terminal's that has it stand still, as a descriptor.
 struct Signals(SignalFd);
 
 impl Signals {
     fn new() -> Result<Self, RunError> {
         let system = |errno: nix::errno::Errno| RunError::System("signals", errno.into());
-        let mut set = SigSet::empty();
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-            set.add(signal);
-        }
+        let set: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGTSTP]
+            .into_iter()
+            .collect();
         set.thread_block().map_err(system)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         Ok(Self(SignalFd::with_flags(&set, flags).map_err(system)?))
-    }
-
-    /// Writes all of `bytes`, unless a signal comes while there is no room, or has come before
-    /// (`signal`); then returns that.
-    fn write(&self, to: &impl AsFd, bytes: &[u8], signal: Option<i32>) -> io::Result<Option<i32>> {
-        let patience = if signal.is_some() { PollTimeout::ZERO } else { PollTimeout::NONE };
-        for part in bytes.chunks(NEVER_BLOCKS) {
-            let mut fds = [
-                PollFd::new(to.as_fd(), PollFlags::POLLOUT),
-                PollFd::new(self.0.as_fd(), PollFlags::POLLIN),
-            ];
-            poll(&mut fds, patience)?;
-            if !fds[0].any().unwrap_or(false)
-                && let Some(signal) = signal.or_else(|| self.next())
-            {
-                return Ok(Some(signal));
-            }
-            output::write_all(to, part)?;
-        }
-        Ok(None)
     }
 
     fn next(&self) -> Option<i32> {
@@ -281,126 +225,89 @@ impl Signals {
     }
 }
 
-/// How a run ended, and why this side ended it if it did.
-struct Ended {
-    record: RunRecord,
-    /// The signal that this process got.
-    signal: Option<i32>,
-    /// The reader of our output is gone.
-    broken_pipe: bool,
-}
-
-/// Hands a job over.
-///
-/// # Errors
-/// If there is no memory for the script, or sandboxd is gone.
-pub fn submit(
-    connection: &Connection,
-    job: &Job,
-    text: &[u8],
-    stdin: Option<OwnedFd>,
-) -> Result<(), RunError> {
-    let memfd = aictl_sandbox::sealed_memfd(text)
-        .map_err(|error| RunError::System("memory for the script", error))?;
-    connection.submit(job, memfd.as_fd(), stdin.as_ref().map(AsFd::as_fd)).map_err(RunError::Client)
-}
-
-/// Hands the job over, and passes its output on until it has ended.
-fn follow(
-    connection: &Connection,
-    job: &Job,
-    text: &[u8],
-    stdin: Option<OwnedFd>,
-    signals: &Signals,
-    streams: &mut Streams,
-) -> Result<Ended, RunError> {
-    submit(connection, job, text, stdin)?;
-    let (mut signal, mut failed) = (None, None::<io::Error>);
-    loop {
-        let mut fds = [
-            PollFd::new(connection.as_fd(), PollFlags::POLLIN),
-            PollFd::new(signals.0.as_fd(), PollFlags::POLLIN),
-        ];
-        poll(&mut fds, PollTimeout::NONE)
-            .map_err(|errno| RunError::System("poll", errno.into()))?;
-        let ready = |fd: &PollFd<'_>| fd.any().unwrap_or(false);
-        if ready(&fds[1]) && signal.is_none() {
-            signal = signals.next();
-            if signal.is_some() {
-                connection.cancel();
-            }
-        }
-        if !ready(&fds[0]) {
-            continue;
-        }
-        match connection.receive().map_err(RunError::Client)? {
-            Reply::Output(..) if failed.is_some() => {}
-            Reply::Output(stream, bytes) => {
-                match streams.take(stream, &bytes, signals, signal) {
-                    Ok(None) => {}
-                    Ok(interrupted) => {
-                        // Whoever does not read gets no more.
-                        failed = Some(io::ErrorKind::Interrupted.into());
-                        signal = signal.or(interrupted);
-                        connection.cancel();
-                    }
-                    Err(error) => {
-                        failed = Some(error);
-                        connection.cancel();
-                    }
-                }
-            }
-            Reply::Rejected(rejection) => return Err(RunError::Rejected(rejection)),
-            Reply::Done(record) => {
-                let broken_pipe = match failed.as_ref().map(io::Error::kind) {
-                    None | Some(io::ErrorKind::Interrupted) => false,
-                    Some(io::ErrorKind::BrokenPipe) => true,
-                    Some(_) => {
-                        return Err(
-                            failed.map_or(RunError::Client(ClientError::Ended), RunError::Output)
-                        );
-                    }
-                };
-                return Ok(Ended { record: *record, signal, broken_pipe });
-            }
-        }
-    }
-}
-
-/// Where a script's output goes: straight on, or into the report.
-struct Streams {
+/// Where a script's output goes, right here: straight on, or into the report.
+struct Here {
+    signals: Signals,
+    streams: (io::Stdout, io::Stderr),
     keep: bool,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
+    /// The signal that ended the run.
+    signal: Option<i32>,
+    /// Why no output can be written any more.
+    failed: Option<io::Error>,
 }
 
-impl Streams {
-    fn new(keep: bool) -> Self {
-        Self { keep, stdout: Vec::new(), stderr: Vec::new() }
+impl Here {
+    fn new(signals: Signals, keep: bool) -> Self {
+        let streams = (io::stdout(), io::stderr());
+        let (stdout, stderr) = (Vec::new(), Vec::new());
+        Self { signals, streams, keep, stdout, stderr, signal: None, failed: None }
+    }
+}
+
+impl Client for Here {
+    fn events(&self) -> BorrowedFd<'_> {
+        self.signals.0.as_fd()
     }
 
-    /// Takes output; returns the signal that came while it could not be written.
-    fn take(
-        &mut self,
-        stream: Stream,
-        bytes: &[u8],
-        signals: &Signals,
-        signal: Option<i32>,
-    ) -> io::Result<Option<i32>> {
-        match (self.keep, stream) {
-            (true, Stream::Stdout) => self.stdout.extend(bytes),
-            (true, Stream::Stderr) => self.stderr.extend(bytes),
-            (false, Stream::Stdout) => return signals.write(&io::stdout(), bytes, signal),
-            (false, Stream::Stderr) => return signals.write(&io::stderr(), bytes, signal),
+    fn hear(&mut self) -> Wish {
+        match self.signals.next() {
+            None => Wish::GoOn,
+            Some(signal) if signal == Signal::SIGTSTP as i32 => Wish::Pause,
+            Some(signal) => {
+                self.signal = self.signal.or(Some(signal));
+                Wish::Cancel
+            }
         }
-        Ok(None)
+    }
+
+    fn take(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<usize> {
+        let taken = match (self.keep, stream) {
+            (true, Stream::Stdout) => {
+                self.stdout.extend(bytes);
+                return Ok(bytes.len());
+            }
+            (true, Stream::Stderr) => {
+                self.stderr.extend(bytes);
+                return Ok(bytes.len());
+            }
+            (false, Stream::Stdout) => output::write_now(&self.streams.0, bytes),
+            (false, Stream::Stderr) => output::write_now(&self.streams.1, bytes),
+        };
+        taken.inspect_err(|error| {
+            if error.kind() != io::ErrorKind::WouldBlock {
+                let again = error.raw_os_error().map(io::Error::from_raw_os_error);
+                self.failed = Some(again.unwrap_or_else(|| error.kind().into()));
+            }
+        })
+    }
+
+    fn room(&self, stream: Stream) -> BorrowedFd<'_> {
+        match stream {
+            Stream::Stdout => self.streams.0.as_fd(),
+            Stream::Stderr => self.streams.1.as_fd(),
+        }
+    }
+
+    fn hurries(&self) -> bool {
+        self.signal.is_some()
+    }
+
+    fn pause(&mut self) {
+        // What the terminal's key does to any other program.
+        let _never = raise(Signal::SIGSTOP);
     }
 }
 
 /// Says how the run ended, and returns the exit code.
-fn finish(global: &Global, job: &Job, ended: Ended, streams: Streams) -> Result<u8, RunError> {
-    let Ended { record, signal, broken_pipe } = ended;
-    let stopped_by = if record.outcome == Outcome::Cancelled { signal } else { record.signal };
+fn finish(global: &Global, job: &Job, record: RunRecord, here: Here) -> Result<u8, RunError> {
+    let broken_pipe = match here.failed {
+        None => false,
+        Some(ref error) if error.kind() == io::ErrorKind::BrokenPipe => true,
+        Some(error) => return Err(RunError::Output(error)),
+    };
+    let stopped_by = if record.outcome == Outcome::Cancelled { here.signal } else { record.signal };
     let code = match broken_pipe {
         true => exit::OK,
         false => record.outcome.exit_code(record.exit_code, stopped_by),
@@ -409,7 +316,7 @@ fn finish(global: &Global, job: &Job, ended: Ended, streams: Streams) -> Result<
         if let Some(error) = &record.result_error {
             message::note(global, format_args!("the script's result is left out: {error}"));
         }
-        let report = report(job, record, streams);
+        let report = report(job, record, here);
         message::print_json(&report).map_err(RunError::Output)?;
         return Ok(code);
     }
@@ -446,7 +353,7 @@ fn millis(micros: u64) -> f64 {
     Duration::from_micros(micros).as_secs_f64() * 1000.0
 }
 
-fn report(job: &Job, record: RunRecord, streams: Streams) -> RunReport {
+fn report(job: &Job, record: RunRecord, here: Here) -> RunReport {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     RunReport {
         request_id: job.request_id.as_str().to_owned(),
@@ -454,8 +361,8 @@ fn report(job: &Job, record: RunRecord, streams: Streams) -> RunReport {
         exit_code: record.exit_code,
         signal: record.signal,
         message: record.message,
-        stdout: text(streams.stdout),
-        stderr: text(streams.stderr),
+        stdout: text(here.stdout),
+        stderr: text(here.stderr),
         stdout_truncated: record.stdout_truncated,
         stderr_truncated: record.stderr_truncated,
         result: record.result,

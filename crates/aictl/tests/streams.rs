@@ -127,6 +127,45 @@ fn a_reader_that_pauses_loses_nothing_and_a_signal_still_ends_the_run() {
     assert_eq!(child.wait().unwrap().code(), Some(143));
 }
 
+/// The state of a process (proc_pid_stat(5)): `T` stands still.
+fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    list.unwrap_or_default().split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+#[test]
+fn the_terminals_stop_key_has_the_whole_sandbox_stand_still() {
+    let dir = Dir::new();
+    let script = "import os\nif os.fork() == 0:\n    while True: pass\nprint('ready', flush=True)\n\
+                  input()\nprint('went on')";
+    let mut child = start(&dir, &["--timeout", "1h"], "still.py", script);
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    let [first] = children(child.id())[..] else { panic!("not one first process") };
+    let [program] = children(first)[..] else { panic!("not one program") };
+    let [busy] = children(program)[..] else { panic!("not one child") };
+    let aictl = Pid::from_raw(child.id() as i32);
+    kill(aictl, Signal::SIGTSTP).unwrap();
+    while [child.id(), program, busy].iter().any(|pid| state(*pid) != Some('T')) {
+        std::thread::yield_now();
+    }
+    kill(aictl, Signal::SIGCONT).unwrap();
+    stdin.write_all(b"\n").unwrap();
+    drop(stdin);
+    line.clear();
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "went on\n");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
 #[test]
 fn killing_aictl_kills_the_sandbox() {
     let dir = Dir::new();
@@ -141,8 +180,7 @@ fn killing_aictl_kills_the_sandbox() {
     stdout.read_line(&mut line).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
-    // sandboxd holds no copy of our pipe, so its end cannot be awaited on that; the sandbox's
-    // end can: nothing else has the marker on its command line.
+    // Nothing else has the marker on its command line.
     let mut rest = String::new();
     stdout.read_to_string(&mut rest).unwrap();
     while process_with(&marker) {

@@ -20,11 +20,11 @@ use nix::{
     sys::{
         prctl,
         resource::setrlimit,
-        signal::Signal,
+        signal::{SigSet, Signal, kill},
         socket::{MsgFlags, recv, send},
         stat::{Mode, SFlag, mkdirat, mknodat, umask},
     },
-    unistd::{chdir, close, pivot_root, setsid, symlinkat, write},
+    unistd::{Pid, chdir, close, pivot_root, setsid, symlinkat, write},
 };
 
 use super::{
@@ -86,7 +86,11 @@ fn report(plan: &Plan, (step, errno): Failed) -> ! {
 
 /// Builds the sandbox around this process and the program's, and lets the program start.
 fn build(plan: &mut Plan) -> Result<Built, Failed> {
+    sys::forget_start();
+    // Absent a name, a process list would show the client twice.
+    prctl::set_name(c"sandbox").at(Step::UserMap)?;
     map_user(plan).at(Step::UserMap)?;
+    attended().thread_block().at(Step::Fork)?;
     let program = sys::clone_process(0, None, become_program, plan).at(Step::Fork)?;
     // Only the program's process holds the other end now: its end ends the wait for it.
     close(plan.meeting[PROGRAM]).at(Step::Fork)?;
@@ -102,7 +106,7 @@ fn build(plan: &mut Plan) -> Result<Built, Failed> {
             proc_dir?
         }
         None => {
-            write_file(&plan.script.0, &plan.script.1).at(Step::Script)?;
+            write_file(&plan.script.0, plan.script.1.text()).at(Step::Script)?;
             -1
         }
     };
@@ -206,7 +210,7 @@ fn build_root(plan: &mut Plan, tree: &Tree) -> Result<RawFd, Failed> {
         true => sys::open_tree(c"/proc").and_then(|tree| sys::move_mount(tree.as_fd(), c"proc")),
     }
     .at(Step::Proc)?;
-    write_file(&plan.script.0, &plan.script.1).at(Step::Script)?;
+    write_file(&plan.script.0, plan.script.1.text()).at(Step::Script)?;
     sys::mount_setattr(libc::AT_FDCWD, c".", MountAttr::READ_ONLY, false).at(Step::ReadOnly)?;
     pivot_root(c".", c".").at(Step::Pivot)?;
     umount2(c".", MntFlags::MNT_DETACH).at(Step::Pivot)?;
@@ -330,6 +334,11 @@ fn landlock_failed(_: RulesetError) -> Failed {
     (Step::Landlock, Errno::last())
 }
 
+/// The signals with which sandboxd has a sandbox stand still, and go on.
+pub const PAUSE: Signal = Signal::SIGUSR1;
+/// As above.
+pub const RESUME: Signal = Signal::SIGUSR2;
+
 /// Reaps whatever ends, until the program does; then writes down how.
 fn wait_for(plan: &Plan, &Built { program, proc_dir }: &Built) -> Failed {
     let keep = if proc_dir >= 0 { sys::dup_onto(proc_dir, 0) } else { Ok(()) };
@@ -337,17 +346,35 @@ fn wait_for(plan: &Plan, &Built { program, proc_dir }: &Built) -> Failed {
         return (Step::CloseFds, errno);
     }
     loop {
-        match sys::wait_any() {
-            Ok((pid, status)) if pid == program => {
-                let board = plan.board.get();
-                let left = sys::count_processes(0).unwrap_or(0);
-                board.left_over.store(left, SeqCst);
-                board.wait_status.store(status, SeqCst);
-                board.ended.store(1, SeqCst);
-                sys::exit_now(0)
-            }
-            Ok(_) => {}
+        match attended().wait() {
+            // Each process in here gets it, whatever that process wants.
+            Ok(PAUSE) => drop(kill(EVERYONE, Signal::SIGSTOP)),
+            Ok(RESUME) => drop(kill(EVERYONE, Signal::SIGCONT)),
+            Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return (Step::Fork, errno),
         }
+        loop {
+            match sys::wait_any_now() {
+                Ok(Some((pid, status))) if pid == program => {
+                    let board = plan.board.get();
+                    let left = sys::count_processes(0).unwrap_or(0);
+                    board.left_over.store(left, SeqCst);
+                    board.wait_status.store(status, SeqCst);
+                    board.ended.store(1, SeqCst);
+                    sys::exit_now(0)
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(errno) => return (Step::Fork, errno),
+            }
+        }
     }
+}
+
+/// All processes of the sandbox but the first (kill(2)).
+const EVERYONE: Pid = Pid::from_raw(-1);
+
+/// What the first process waits for: blocked, so that nothing is lost between two waits.
+fn attended() -> SigSet {
+    [Signal::SIGCHLD, PAUSE, RESUME].into_iter().collect()
 }

@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod child;
+mod client;
 mod landlock;
 mod outcome;
 mod pipes;
@@ -18,14 +19,16 @@ mod usage;
 use std::{collections::HashMap, fs::File, io, os::fd::OwnedFd};
 
 use aictl_api::layer::Layer;
-use nix::{libc, unistd};
+use nix::{libc, sys::prctl, unistd};
 use seccompiler::BpfProgram;
 
+pub use client::{Client, Remote, Wish, send_by};
+pub use script::{Script, ScriptError};
 pub use seccomp::{Memory, calls};
-pub use supervise::{run, send_by};
+pub use supervise::run;
 
 use crate::{
-    identity::Identity,
+    identity::{self, Identity},
     interpreter::{Interpreter, Runtime},
     stage::Staged,
     sys, weaken,
@@ -70,40 +73,27 @@ impl std::fmt::Display for EngineError {
 impl std::error::Error for EngineError {}
 
 impl Engine {
-    /// The system call filter for a machine where no control group counts memory: the part of an
-    /// engine that can be made before anything is known of its runs.
+    /// Gives up every privilege that this process has, for good, and makes an engine for the user
+    /// that it is then; `strict` makes every missing layer an error instead of an entry in
+    /// `missing`.
     ///
     /// # Errors
-    /// If the written list cannot be expressed.
-    pub fn filter() -> Result<BpfProgram, EngineError> {
-        seccomp::compile(calls(Memory::Watched)).map_err(EngineError::Filter)
-    }
-
-    /// Makes an engine for the user that this process is now, around a [`filter`](Self::filter);
-    /// `strict` makes every missing layer an error instead of an entry in `missing`.
-    ///
-    /// # Errors
-    /// If what every run needs is not there.
-    pub fn new(
-        identity: Identity,
-        interpreters: impl IntoIterator<Item = Interpreter>,
-        staged: Staged,
-        filter: BpfProgram,
-        strict: bool,
-    ) -> Result<Self, EngineError> {
+    /// If root cannot be given up, or what every run needs is not there.
+    pub fn new(interpreters: Vec<Interpreter>, strict: bool) -> Result<Self, EngineError> {
         let system = |what| move |error: io::Error| EngineError::System(what, error);
+        // Runs' secrets pass through here: no core file, nobody of our user looks in.
+        prctl::set_dumpable(false).map_err(|errno| EngineError::System("prctl", errno.into()))?;
+        let staged = Staged::new(&interpreters).map_err(system("the interpreter's directory"))?;
+        let identity = identity::give_up_root().map_err(system("giving up root"))?;
         let own_pidfd = sys::pidfd_open(unistd::getpid().as_raw())
             .map_err(sys::io_error)
             .map_err(system("a descriptor for this process"))?;
         let cgroup = cgroup::Delegated::take_over();
-        let filter = match cgroup {
-            Some(_) => seccomp::compile(calls(Memory::Counted)).map_err(EngineError::Filter)?,
-            None => filter,
-        };
+        let memory = if cgroup.is_some() { Memory::Counted } else { Memory::Watched };
         Ok(Self {
             identity,
             interpreters: interpreters.into_iter().map(|i| (i.runtime(), i)).collect(),
-            filter,
+            filter: seccomp::compile(calls(memory)).map_err(EngineError::Filter)?,
             landlock: landlock::available(),
             cgroup,
             staged,
@@ -111,6 +101,12 @@ impl Engine {
             own_pidfd,
             null: File::open("/dev/null").map_err(system("/dev/null"))?,
         })
+    }
+
+    /// Who sandboxes are made as.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        self.identity
     }
 
     /// The layers around every run, and those that this machine cannot provide.

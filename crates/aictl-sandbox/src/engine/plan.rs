@@ -20,6 +20,7 @@ use seccompiler::BpfProgram;
 
 use super::{
     landlock::{Grant, Rule},
+    script::Script,
     seccomp::Memory,
 };
 use crate::{
@@ -108,7 +109,7 @@ pub struct Plan {
     /// Options for the tmpfs of `/work` and `/tmp`.
     pub scratch: CString,
     /// The script's path below the root, and its text.
-    pub script: (CString, Vec<u8>),
+    pub script: (CString, Script),
     /// Lines for `uid_map` and `gid_map`.
     pub uid_map: Vec<u8>,
     /// As above.

@@ -152,10 +152,7 @@ fn make_plan(
         tree,
         detached: (0..mounts).map(|_| None).collect(),
         scratch: plan::scratch_options(job.limits.work()).map_err(prepare("a tmpfs"))?,
-        script: (
-            plan::script_path(&job.name).map_err(prepare("the script's name"))?,
-            script.into_text(),
-        ),
+        script: (plan::script_path(&job.name).map_err(prepare("the script's name"))?, script),
         uid_map,
         gid_map,
         stdio: [

@@ -14,17 +14,14 @@ use sha2::{Digest, Sha256};
 
 use crate::sys;
 
-/// A script's text and its hash.
+/// A script's text.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Script {
-    text: Vec<u8>,
-    sha256: String,
-}
+pub struct Script(Vec<u8>);
 
 /// No code in a log.
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Script({} bytes, {})", self.text.len(), self.sha256)
+        write!(f, "Script({} bytes, {})", self.0.len(), self.sha256())
     }
 }
 
@@ -63,6 +60,15 @@ impl fmt::Display for ScriptError {
 impl std::error::Error for ScriptError {}
 
 impl Script {
+    /// A script of 1 to `limit` bytes.
+    ///
+    /// # Errors
+    /// If it is empty or longer.
+    pub fn new(text: Vec<u8>, limit: u64) -> Result<Self, ScriptError> {
+        check_size(text.len() as u64, limit)?;
+        Ok(Self(text))
+    }
+
     /// Copies a script out of a sealed memfd of 1 to `limit` bytes.
     ///
     /// # Errors
@@ -73,32 +79,35 @@ impl Script {
         }
         let file = File::from(fd);
         let size = file.metadata().map_err(ScriptError::Read)?.len();
-        if size == 0 {
-            return Err(ScriptError::Empty);
-        }
-        if size > limit {
-            return Err(ScriptError::TooLarge { size, limit });
-        }
+        check_size(size, limit)?;
         let mut text = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
         file.read_exact_at(&mut text, 0).map_err(ScriptError::Read)?;
-        let mut sha256 = String::with_capacity(64);
-        for byte in Sha256::digest(&text) {
-            // Writing to a String cannot fail.
-            let _ = write!(sha256, "{byte:02x}");
-        }
-        Ok(Self { text, sha256 })
+        Ok(Self(text))
     }
 
     /// Its SHA-256 in hexadecimal digits.
     #[must_use]
-    pub fn sha256(&self) -> &str {
-        &self.sha256
+    pub fn sha256(&self) -> String {
+        let mut sha256 = String::with_capacity(64);
+        for byte in Sha256::digest(&self.0) {
+            // Writing to a String cannot fail.
+            let _ = write!(sha256, "{byte:02x}");
+        }
+        sha256
     }
 
     /// Its text.
     #[must_use]
-    pub fn into_text(self) -> Vec<u8> {
-        self.text
+    pub fn text(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn check_size(size: u64, limit: u64) -> Result<(), ScriptError> {
+    match size {
+        0 => Err(ScriptError::Empty),
+        size if size > limit => Err(ScriptError::TooLarge { size, limit }),
+        _ => Ok(()),
     }
 }
 
@@ -115,7 +124,10 @@ mod tests {
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
         assert_eq!(format!("{script:?}").find("abc"), None);
-        assert_eq!(script.into_text(), b"abc");
+        assert_eq!(script.text(), b"abc");
+        assert_eq!(Script::new(b"abc".to_vec(), 3).unwrap(), script);
+        assert!(matches!(Script::new(Vec::new(), 3), Err(ScriptError::Empty)));
+        assert!(matches!(Script::new(b"abcd".to_vec(), 3), Err(ScriptError::TooLarge { .. })));
         let error = |fd, limit| Script::from_memfd(fd, limit).unwrap_err();
         assert!(matches!(error(sealed_memfd(b"").unwrap(), 3), ScriptError::Empty));
         assert!(matches!(

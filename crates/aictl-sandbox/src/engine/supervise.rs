@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     sync::atomic::Ordering::SeqCst,
     time::{Duration, Instant},
 };
@@ -11,7 +11,7 @@ use std::{
 use aictl_api::limits::Limits;
 use nix::{
     errno::Errno,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
+    poll::{PollFd, PollFlags, poll},
     sys::{
         socket::MsgFlags,
         stat::{SFlag, fstat},
@@ -19,16 +19,17 @@ use nix::{
 };
 
 use super::{
-    Engine, MAX_RESULT_TEXT,
+    Engine, MAX_RESULT_TEXT, child,
+    client::{Client, Wish, timeout, wait_for_room},
     outcome::{self, End, Seen, Stop},
     pipes::{Output, Read},
     sandbox::Sandbox,
-    script::{Script, ScriptError},
+    script::Script,
     step::{SetupError, Step},
     usage::{ProcMeter, Usage},
 };
 use crate::{
-    protocol::{Job, RejectKind, Rejection, Reply, Request, RunRecord, Stream},
+    protocol::{Job, RejectKind, Rejection, RunRecord, Stream},
     socket,
     sys::{self, Rusage},
     weaken,
@@ -40,33 +41,20 @@ const LOOK_FASTEST: Duration = Duration::from_millis(4);
 /// How fast a program is thought to be able to take memory at the most, in bytes a second.
 const FASTEST_GROWTH: u64 = 4 << 30;
 
-/// Runs a job for the client at the other end of `client`, to which its output goes as it comes.
-/// `fds` are the descriptors that came with the job: the script, and a pipe for standard input.
-/// The client may take as long as `patience` to read what is left when the run is over.
+/// Runs a job for `client`, to which its output goes as it comes. The client may take as long as
+/// `patience` to take what is left when the run is over.
 ///
 /// # Errors
 /// If nothing was run.
 pub fn run(
     engine: &Engine,
-    client: BorrowedFd<'_>,
+    client: &mut dyn Client,
     job: &Job,
-    fds: Vec<OwnedFd>,
+    script: Script,
+    stdin: Option<OwnedFd>,
     patience: Duration,
 ) -> Result<RunRecord, Rejection> {
     let started = Instant::now();
-    let mut fds = fds.into_iter();
-    let (source, stdin) = (fds.next(), fds.next());
-    let source = source.ok_or_else(|| Rejection::new(RejectKind::Invalid, "no script came"))?;
-    if stdin.is_some() != job.stdin || fds.next().is_some() {
-        return Err(Rejection::new(RejectKind::Invalid, "the wrong number of descriptors came"));
-    }
-    let script = Script::from_memfd(source, job.limits.source()).map_err(|error| {
-        let kind = match error {
-            ScriptError::Read(_) => RejectKind::Unavailable,
-            _ => RejectKind::Invalid,
-        };
-        Rejection::new(kind, error)
-    })?;
     let stdin = stdin.map(check_stdin).transpose()?;
     let interpreter = engine.interpreters.get(&job.runtime).ok_or_else(|| {
         Rejection::new(RejectKind::NoInterpreter, format!("no {} is set up here", job.runtime))
@@ -78,8 +66,10 @@ pub fn run(
             format!("the layer {} is missing on this machine", first.name()),
         ));
     }
-    let sandbox = Sandbox::start(engine, job, script.clone(), interpreter, stdin)?;
-    let record = sandbox.supervise(client, job, started, &script, patience)?;
+    let sandbox = Sandbox::start(engine, job, script, interpreter, stdin)?;
+    // Beside the start of the program, which has its own copy.
+    let sha256 = sandbox.plan.script.1.sha256();
+    let record = sandbox.supervise(client, job, started, sha256, patience)?;
     Ok(RunRecord { isolation, missing, ..record })
 }
 
@@ -96,10 +86,10 @@ fn check_stdin(fd: OwnedFd) -> Result<OwnedFd, Rejection> {
 impl Sandbox {
     fn supervise(
         mut self,
-        client: BorrowedFd<'_>,
+        client: &mut dyn Client,
         job: &Job,
         started: Instant,
-        script: &Script,
+        sha256: String,
         patience: Duration,
     ) -> Result<RunRecord, Rejection> {
         let mut state = Watching::new(started, &job.limits);
@@ -122,7 +112,7 @@ impl Sandbox {
             return Err(Rejection::new(RejectKind::Unavailable, message));
         }
         self.drain(client, &mut state, patience);
-        Ok(self.record(state, rusage, started, script, job))
+        Ok(self.record(state, rusage, started, sha256, job))
     }
 
     /// What went wrong in the making, if anything did.
@@ -133,21 +123,19 @@ impl Sandbox {
     }
 
     /// Pumps and watches until the sandbox's first process has ended, or has to.
-    fn watch_until_end(&mut self, client: BorrowedFd<'_>, state: &mut Watching) {
+    fn watch_until_end(&mut self, client: &mut dyn Client, state: &mut Watching) {
         loop {
             let ready = self.wait(client, state);
             if ready.ended {
                 return;
             }
-            if let Some(pending) = &state.pending {
-                match socket::try_send(client, pending) {
-                    Ok(()) => state.pending = None,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(_) => state.stop = state.stop.or(Some(Stop::Cancelled)),
+            state.offer_pending(client);
+            if ready.client {
+                match client.hear() {
+                    Wish::GoOn => {}
+                    Wish::Cancel => state.stop = Some(Stop::Cancelled),
+                    Wish::Pause => self.pause(client, state),
                 }
-            }
-            if ready.client && client_is_done(client) {
-                state.stop = Some(Stop::Cancelled);
             }
             if ready.watch && !self.take_proc() {
                 state.unwatched = true;
@@ -180,22 +168,30 @@ impl Sandbox {
         }
     }
 
+    /// Has the whole sandbox stand still for as long as the client does.
+    fn pause(&mut self, client: &mut dyn Client, state: &mut Watching) {
+        let since = Instant::now();
+        sys::pidfd_signal(self.pidfd.as_fd(), child::PAUSE);
+        client.pause();
+        sys::pidfd_signal(self.pidfd.as_fd(), child::RESUME);
+        let still = since.elapsed();
+        state.deadline += still;
+        state.next_look += still;
+    }
+
     /// Waits until something happens, or until it is time to look.
-    fn wait(&self, client: BorrowedFd<'_>, state: &Watching) -> Ready {
+    fn wait(&self, client: &dyn Client, state: &Watching) -> Ready {
         let until = match self.watched() {
             true => state.next_look.min(state.deadline),
             false => state.deadline,
         };
-        // A millisecond more, so that the time has come when poll returns.
-        let millis = until.saturating_duration_since(Instant::now()).as_millis() + 1;
-        let timeout = PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX))
-            .unwrap_or(PollTimeout::MAX);
+        let timeout = timeout(until.saturating_duration_since(Instant::now()));
         let readable = PollFlags::POLLIN;
-        let send = match state.pending {
-            Some(_) => readable | PollFlags::POLLOUT,
-            None => readable,
-        };
-        let mut fds = vec![PollFd::new(self.pidfd.as_fd(), readable), PollFd::new(client, send)];
+        let mut fds =
+            vec![PollFd::new(self.pidfd.as_fd(), readable), PollFd::new(client.events(), readable)];
+        if let Some((stream, _)) = &state.pending {
+            fds.push(PollFd::new(client.room(*stream), PollFlags::POLLOUT));
+        }
         let watch = self.watch.as_ref().map(|fd| {
             fds.push(PollFd::new(fd.as_fd(), readable));
             fds.len() - 1
@@ -286,7 +282,7 @@ impl Sandbox {
     }
 
     /// Sends on what a stream holds, one chunk.
-    fn forward(&mut self, stream: Stream, client: BorrowedFd<'_>, state: &mut Watching) {
+    fn forward(&mut self, stream: Stream, client: &mut dyn Client, state: &mut Watching) {
         let output = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
@@ -302,28 +298,23 @@ impl Sandbox {
         if bytes.is_empty() {
             return;
         }
-        let packet = Reply::encode_output(stream, &bytes);
-        match socket::try_send(client, &packet) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                state.pending = Some(packet);
-            }
-            Err(_) => state.stop = state.stop.or(Some(Stop::Cancelled)),
-        }
+        state.pending = Some((stream, bytes));
+        state.offer_pending(client);
     }
 
     /// Sends on what is left in the pipes of a dead sandbox, for as long as the client takes it.
-    fn drain(&mut self, client: BorrowedFd<'_>, state: &mut Watching, patience: Duration) {
+    fn drain(&mut self, client: &mut dyn Client, state: &mut Watching, patience: Duration) {
         let deadline = Instant::now() + patience;
         if let Some(result) = &mut self.result {
             state.collect_result(result);
         }
         for stream in [Stream::Stdout, Stream::Stderr] {
             loop {
-                if let Some(packet) = state.pending.take()
-                    && send_by(client, &packet, deadline).is_err()
-                {
-                    return;
+                while let Some((waiting, _)) = state.pending {
+                    if wait_for_room(client, waiting, deadline).is_err() || state.broken {
+                        return;
+                    }
+                    state.offer_pending(client);
                 }
                 let before = self.left(stream);
                 self.forward(stream, client, state);
@@ -347,7 +338,7 @@ impl Sandbox {
         state: Watching,
         rusage: Rusage,
         started: Instant,
-        script: &Script,
+        sha256: String,
         job: &Job,
     ) -> RunRecord {
         let board = self.plan.board.get();
@@ -390,7 +381,7 @@ impl Sandbox {
             wall_us: micros(started.elapsed()),
             cpu_us: micros(cpu),
             peak_memory: (peak > 0).then_some(peak),
-            code_sha256: script.sha256().to_owned(),
+            code_sha256: sha256,
             isolation: Vec::new(),
             missing: Vec::new(),
         }
@@ -412,7 +403,9 @@ struct Watching {
     deadline: Instant,
     next_look: Instant,
     /// Output that the client has not taken yet.
-    pending: Option<Vec<u8>>,
+    pending: Option<(Stream, Vec<u8>)>,
+    /// The client takes no output any more.
+    broken: bool,
     stop: Option<Stop>,
     /// Nobody would see it pass its limits.
     unwatched: bool,
@@ -428,11 +421,27 @@ impl Watching {
             deadline: started + limits.wall(),
             next_look: started + pause(0, limits.memory()),
             pending: None,
+            broken: false,
             stop: None,
             unwatched: false,
             peak: 0,
             cpu: Duration::ZERO,
             result: Vec::new(),
+        }
+    }
+
+    /// Offers the client what it has not taken yet.
+    fn offer_pending(&mut self, client: &mut dyn Client) {
+        let Some((stream, bytes)) = &mut self.pending else { return };
+        match client.take(*stream, bytes) {
+            Ok(taken) if taken < bytes.len() => drop(bytes.drain(..taken)),
+            Ok(_) => self.pending = None,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => {
+                self.broken = true;
+                self.pending = None;
+                self.stop = self.stop.or(Some(Stop::Cancelled));
+            }
         }
     }
 
@@ -466,35 +475,6 @@ fn pause(memory: u64, limit: u64) -> Duration {
     let room = limit.saturating_sub(memory);
     let micros = room.saturating_mul(1_000_000) / FASTEST_GROWTH;
     Duration::from_micros(micros).clamp(LOOK_FASTEST, LOOK_SLOWEST)
-}
-
-/// Whether the client has cancelled, gone, or said what makes no sense.
-fn client_is_done(client: BorrowedFd<'_>) -> bool {
-    match socket::receive(client, MsgFlags::MSG_DONTWAIT) {
-        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-        Ok(packet) => match Request::decode(&packet.bytes) {
-            Ok(Request::Cancel) | Err(_) => true,
-            // A second job on the same connection.
-            Ok(Request::Run(_)) => true,
-        },
-    }
-}
-
-/// Sends a packet, waiting for room until `deadline`.
-pub fn send_by(client: BorrowedFd<'_>, packet: &[u8], deadline: Instant) -> io::Result<()> {
-    loop {
-        match socket::try_send(client, packet) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            other => return other,
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        let millis = i32::try_from(left.as_millis() + 1).unwrap_or(i32::MAX);
-        let mut fds = [PollFd::new(client, PollFlags::POLLOUT)];
-        poll(&mut fds, PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX))?;
-    }
 }
 
 /// Reads what a script sent of its `result`: a plus sign and JSON, or a minus sign and a reason.

@@ -3,29 +3,26 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
     path::Path,
     sync::atomic::{AtomicBool, Ordering::SeqCst},
     thread,
 };
 
 use aictl_api::{limits::Limits, run::Outcome};
-use nix::{sys::socket::MsgFlags, unistd};
+use nix::sys::socket::MsgFlags;
 
-use super::{Engine, run};
+use super::{Engine, Remote, Script, run};
 use crate::{
-    identity::Identity,
     interpreter::{self, Runtime},
     protocol::{Job, Profile, Reply, RequestId, RunRecord, ScriptArgs, ScriptName},
     socket,
-    stage::Staged,
-    sys::{self, alloc_guard},
+    sys::alloc_guard,
 };
 
 fn engine() -> Engine {
     let python = interpreter::inspect(Runtime::Python, Path::new("/usr/bin/python3")).unwrap();
-    let identity = Identity { uid: unistd::getuid().as_raw(), gid: unistd::getgid().as_raw() };
-    Engine::new(identity, [python], Staged::default(), Engine::filter().unwrap(), false).unwrap()
+    Engine::new(vec![python], false).unwrap()
 }
 
 fn job() -> Job {
@@ -44,8 +41,9 @@ fn job() -> Job {
 /// Runs a script, and returns the record with its standard output.
 fn run_script(engine: &Engine, script: &str) -> (RunRecord, Vec<u8>) {
     let (ours, theirs) = socket::pair().unwrap();
-    let fds: Vec<OwnedFd> = vec![sys::sealed_memfd(script.as_bytes()).unwrap()];
-    let record = run(engine, theirs.as_fd(), &job(), fds, std::time::Duration::ZERO).unwrap();
+    let script = Script::new(script.into(), 1 << 20).unwrap();
+    let mut client = Remote(theirs.as_fd());
+    let record = run(engine, &mut client, &job(), script, None, std::time::Duration::ZERO).unwrap();
     let mut printed = Vec::new();
     while let Ok(packet) = socket::receive(ours.as_fd(), MsgFlags::MSG_DONTWAIT) {
         if let Reply::Output(_, bytes) = Reply::decode(&packet.bytes).unwrap() {
