@@ -422,16 +422,15 @@ pub fn mount_setattr(at: RawFd, path: &CStr, attr: MountAttr, recursive: bool) -
     .map(drop)
 }
 
-/// Drops every capability of this process for good: the bounding set, the ambient set, then the
-/// permitted, effective and inheritable sets; and locks the secure bits so that no user id brings
-/// any back (capabilities(7)).
+/// Drops every capability of this process for good, after its [bounding set](drop_bounding_set):
+/// the ambient set, then the permitted, effective and inheritable sets; and locks the secure bits so
+/// that no user id brings any back (capabilities(7)).
 ///
 /// # Errors
 /// EPERM without CAP_SETPCAP in its user namespace.
 pub fn drop_capabilities() -> SysResult<()> {
     /// No capability from uid 0, none kept over a change of uid, none raised as ambient: locked.
     const SECUREBITS: libc::c_ulong = 0b1110_1111;
-    drop_bounding_set()?;
     prctl(libc::PR_SET_SECUREBITS, SECUREBITS)?;
     prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong)?;
     clear_capability_sets()

@@ -113,10 +113,20 @@ fn build(plan: &mut Plan) -> Result<Built, Failed> {
     // Nobody of the same user may look into this process.
     prctl::set_dumpable(false).at(Step::Capabilities)?;
     tie_to_parent(plan).at(Step::Parent)?;
+    // While the program's process may still be at work.
+    drop_bounds(plan)?;
     join_network(plan, &program)?;
     drop_privileges(plan)?;
     tell(plan.meeting[FIRST])?;
     Ok(Built { program: program.pid, proc_dir })
+}
+
+/// Takes care that no executed file brings a right back; this takes a call for each right.
+fn drop_bounds(plan: &Plan) -> Result<(), Failed> {
+    match plan.drop_privileges {
+        true => sys::drop_bounding_set().at(Step::Capabilities),
+        false => Ok(()),
+    }
 }
 
 /// Gives up all rights in the user namespace, for good.
@@ -288,6 +298,7 @@ fn prepare(plan: &Plan) -> Result<(), Failed> {
     setsid().at(Step::Session)?;
     sys::reset_signals();
     prctl::set_pdeathsig(Signal::SIGKILL).at(Step::Session)?;
+    drop_bounds(plan)?;
     drop_privileges(plan)?;
     hear(plan.meeting[PROGRAM])
 }
