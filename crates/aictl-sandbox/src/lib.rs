@@ -5,6 +5,7 @@
 //! Who may run what, and how often, is decided by those who call it. Where it is not installed,
 //! a program makes the sandbox itself ([`embedded`]), with its own rights.
 
+pub mod activation;
 pub mod client;
 pub mod embedded;
 pub mod interpreter;

@@ -1,0 +1,297 @@
+//! The one way that every call goes: who calls → limits → what is called → may it be done to this
+//! service → polkit → once more, since polkit may have taken minutes → record → act → record.
+
+use std::{sync::Arc, time::Instant};
+
+use aictl_api::{
+    audit::Outcome,
+    authorisation::{Member, RateClass, Rule},
+    error::CallError,
+    record::ActionRecord,
+    service::Service,
+};
+use zbus::{Message, message::Flags};
+
+use crate::{
+    answer::{Answer, Refusal},
+    audit::{End, Record, Trail},
+    call::{self, Request, Target},
+    caller::{Caller, Seat},
+    helper::Helper,
+    limits::Over,
+    logs,
+    policy::Policy,
+    polkit, services,
+};
+
+/// One call on its way.
+pub struct Call<'a> {
+    /// The helper.
+    pub helper: &'a Arc<Helper>,
+    /// The caller's connection.
+    pub seat: &'a Arc<Seat>,
+    /// The call as it came.
+    pub message: &'a Message,
+}
+
+/// Answers a call; `None` if the caller is gone.
+pub async fn answer(call: Call<'_>) -> Option<Result<Answer, Refusal>> {
+    let Call { helper, seat, message } = call;
+    let mut trail = Trail::new(String::new(), method(message), Instant::now());
+    let Ok(id) = helper.ids.next() else {
+        return Some(Err(unavailable("the machine has no random numbers").into()));
+    };
+    trail.request_id = id;
+
+    let target = call::target(message);
+    let caller = match caller(helper, seat, message).await {
+        Ok(caller) => caller,
+        Err(error) => {
+            let refused = Err(error.into());
+            return conclude(helper, &trail, None, refused).await;
+        }
+    };
+    trail.uid = Some(caller.uid);
+    trail.pid = caller.pid;
+
+    let policy = helper.policies.now();
+    let class = match &target {
+        Ok(Target::Method(member)) => member.rule().map_or(RateClass::Read, |rule| rule.rate),
+        _ => RateClass::Read,
+    };
+    let _flight = match helper.admit(caller.uid, class, &policy) {
+        Ok(flight) => flight,
+        Err(over) => return Some(Err(limited(helper, &trail, &caller, over).await)),
+    };
+
+    let unit = caller.unit(helper.systemd.as_ref());
+    let outcome = {
+        let work = work(helper, seat, &caller, message, target, &mut trail, &policy);
+        let work = async { tokio::join!(work, unit).0 };
+        tokio::select! {
+            biased;
+            () = seat.gone() => None,
+            () = helper.stopping() => Some(Err(unavailable(
+                "the helper ends; what it has begun goes on: ask for the state of the service",
+            ).into())),
+            outcome = work => Some(outcome),
+        }
+    };
+    match outcome {
+        Some(outcome) => conclude(helper, &trail, Some(&caller), outcome).await,
+        None => {
+            let unit = caller.unit(helper.systemd.as_ref()).await;
+            let record = trail.ended(&End::Cancelled, unit, Instant::now());
+            // Nobody is left to be refused.
+            let _lost = helper.journal.write(&record).await;
+            None
+        }
+    }
+}
+
+/// Writes the record of a call's end. Without it the call is refused, unless something was done,
+/// which its first record tells.
+async fn conclude(
+    helper: &Helper,
+    trail: &Trail,
+    caller: Option<&Arc<Caller>>,
+    outcome: Result<Answer, Refusal>,
+) -> Option<Result<Answer, Refusal>> {
+    let unit = match caller {
+        Some(caller) => caller.unit(helper.systemd.as_ref()).await,
+        None => "",
+    };
+    let record = trail.ended(&End::Answered(&outcome), unit, Instant::now());
+    match write(helper, &record).await {
+        Err(_) if trail.begun => Some(outcome),
+        Err(error) => Some(Err(error.into())),
+        Ok(()) => Some(outcome),
+    }
+}
+
+/// Writes a record.
+///
+/// # Errors
+/// If the journal does not take it, and the configuration says that it must.
+async fn write(helper: &Helper, record: &Record) -> Result<(), CallError> {
+    match helper.journal.write(record).await {
+        Err(_) if helper.policies.now().audit_required => Err(unavailable(
+            "the journal does not take the record of the call, without which none is done",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn unavailable(words: &str) -> CallError {
+    CallError::Unavailable(words.to_owned())
+}
+
+/// Interface and member, as the caller has them: names of D-Bus's own alphabet.
+fn method(message: &Message) -> String {
+    let header = message.header();
+    let interface = header.interface().map_or("", |interface| interface.as_str());
+    let member = header.member().map_or("", |member| member.as_str());
+    format!("{interface}.{member}")
+}
+
+/// Who calls.
+async fn caller(helper: &Helper, seat: &Seat, message: &Message) -> Result<Arc<Caller>, CallError> {
+    // Without the bus there is no polkit, whoever calls.
+    let bus = helper.bus.as_ref().ok_or_else(|| unavailable("the system bus is not there"));
+    if let Some(caller) = seat.known() {
+        return Ok(Arc::clone(caller));
+    }
+    let header = message.header();
+    let unknown = || unavailable("the bus does not say who you are");
+    let name = header.sender().ok_or_else(unknown)?.to_owned().into();
+    seat.caller(bus?, &name).await.map(Arc::clone).map_err(|_| unknown())
+}
+
+/// The answer to a call over a limit, recorded or summed up.
+async fn limited(helper: &Helper, trail: &Trail, caller: &Caller, over: Over) -> Refusal {
+    let refusal = Refusal::Call(CallError::limit_exceeded(over.what(), over.retry_after()));
+    let refused = Err(refusal);
+    let unit = caller.unit(helper.systemd.as_ref()).await;
+    let record = trail.ended(&End::Answered(&refused), unit, Instant::now());
+    // It is refused in any case.
+    let _lost = helper.record_limited(caller.uid, record);
+    let Err(refusal) = refused else { return unavailable("").into() };
+    refusal
+}
+
+/// What is in the catalogue and allows what is asked for.
+fn lookup<'a>(
+    policy: &'a Policy,
+    rule: &Rule,
+    request: &Request,
+) -> Result<Option<&'a Service>, CallError> {
+    let Some(name) = request.service() else { return Ok(None) };
+    let service = policy.catalogue.get(name).ok_or_else(CallError::no_such_service)?;
+    match rule.verb {
+        Some(verb) if !service.verbs.contains(verb) => Err(CallError::ActionNotAllowed(format!(
+            "{} does not allow {}; its configuration names the verbs that it allows",
+            service.name,
+            verb.name()
+        ))),
+        _ => Ok(Some(service)),
+    }
+}
+
+/// From the arguments of a call to its answer.
+async fn work(
+    helper: &Arc<Helper>,
+    seat: &Arc<Seat>,
+    caller: &Arc<Caller>,
+    message: &Message,
+    target: Result<Target, crate::standard::StandardError>,
+    trail: &mut Trail,
+    policy: &Policy,
+) -> Result<Answer, Refusal> {
+    let member: &Member = match target? {
+        Target::Standard(standard) => return Ok(standard.answer(message)?),
+        Target::Method(member) => member,
+    };
+    // A signal is no method, and `target` finds none.
+    let rule = member.rule().ok_or(crate::standard::StandardError::UnknownMethod)?;
+    trail.verb = rule.verb;
+    let request = call::read(member, message, policy.helper.action_timeout)?;
+    trail.service = request.service().map(str::to_owned);
+    let service = lookup(policy, rule, &request)?;
+    trail.unit = service.map(|service| service.unit.clone());
+
+    authorise(helper, caller, message, rule, service, trail).await?;
+
+    // While polkit asked, the caller may have gone, and the configuration may have changed.
+    if seat.is_gone() {
+        return Err(CallError::Refused("the caller is gone".to_owned()).into());
+    }
+    let policy = helper.policies.now();
+    let now = lookup(&policy, rule, &request)?;
+    if now.map(|service| &service.unit) != service.map(|service| &service.unit) {
+        return Err(CallError::Refused(
+            "the configuration of the service changed during the call; call again".to_owned(),
+        )
+        .into());
+    }
+    act(helper, seat, caller, &policy, request, now, trail).await
+}
+
+/// Asks polkit.
+async fn authorise(
+    helper: &Helper,
+    caller: &Caller,
+    message: &Message,
+    rule: &Rule,
+    service: Option<&Service>,
+    trail: &Trail,
+) -> Result<(), CallError> {
+    let bus = helper.bus.as_ref().ok_or_else(|| unavailable("the system bus is not there"))?;
+    let subject = caller.subject.as_ref().ok_or_else(|| {
+        CallError::NotAuthorized(
+            "not authorised: this kernel cannot tell who is at the other end of the socket; call \
+             on the system bus"
+                .to_owned(),
+        )
+    })?;
+    let flags = message.primary_header().flags();
+    let question = polkit::Question {
+        subject,
+        action: rule.action,
+        service,
+        verb: rule.verb,
+        interactive: flags.contains(Flags::ALLOW_INTERACTIVE_AUTH),
+        id: &trail.request_id,
+    };
+    helper.polkit.check(bus, question).await
+}
+
+/// Does what is asked for and allowed.
+async fn act(
+    helper: &Arc<Helper>,
+    seat: &Arc<Seat>,
+    caller: &Arc<Caller>,
+    policy: &Policy,
+    request: Request,
+    service: Option<&Service>,
+    trail: &mut Trail,
+) -> Result<Answer, Refusal> {
+    let systemd = helper.systemd.as_ref().ok_or_else(|| unavailable("systemd is not there"));
+    match (request, service) {
+        (Request::Health, _) => {
+            trail.allowed = true;
+            Ok(Answer::Record(services::health(helper.health().await)))
+        }
+        (Request::List, _) => {
+            trail.allowed = true;
+            Ok(Answer::Records(services::list(systemd?, &policy.catalogue).await?))
+        }
+        (Request::Get { .. }, Some(service)) => {
+            trail.allowed = true;
+            Ok(Answer::Record(services::get(systemd?, service).await?))
+        }
+        (Request::Logs(wanted), Some(service)) => {
+            services::check(systemd?, service).await?;
+            let place = helper.followers.place(caller.uid)?;
+            trail.allowed = true;
+            Ok(Answer::Stream(logs::open(helper, seat, service, &wanted, place).await?))
+        }
+        (Request::Act(action), Some(service)) => {
+            let systemd = systemd?;
+            services::check(systemd, service).await?;
+            let unit = caller.unit(Some(systemd)).await;
+            write(helper, &trail.begun(unit)).await?;
+            trail.allowed = true;
+            trail.begun = true;
+            let time = action.timeout.unwrap_or(policy.helper.action_timeout);
+            let record = services::act(systemd, &helper.followers, service, &action, time).await?;
+            let record = ActionRecord { request_id: trail.request_id.clone(), ..record };
+            let success = record.job_result.is_success();
+            trail.outcome = Some(if success { Outcome::Done } else { Outcome::Failed });
+            Ok(Answer::Record(services::action(record)))
+        }
+        // `lookup` found the service of every request that names one.
+        (Request::Get { .. } | Request::Logs(_) | Request::Act(_), None) => {
+            Err(CallError::no_such_service().into())
+        }
+    }
+}

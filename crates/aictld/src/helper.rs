@@ -1,0 +1,259 @@
+//! The helper: what all calls share.
+
+use std::{
+    process,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use aictl_api::{
+    authorisation::{BUS_NAME, Interface, OBJECT_PATH, RateClass},
+    record::HealthRecord,
+    service::Service,
+};
+use aictl_core::{journal::send::JournalError, systemd::Systemd};
+use tokio::sync::{Semaphore, watch};
+use zbus::{Connection, Message};
+
+use crate::{
+    activity::Activity,
+    audit::{Floods, Record},
+    caller::Callers,
+    journal::Journal,
+    limits::{Limits, Over},
+    logs::Followers,
+    policy::{Policies, Policy},
+    polkit::{Patience, Polkit},
+    request_id::RequestIds,
+};
+
+/// The most calls that are looked at at one time, before anybody knows whose they are.
+const MAX_TASKS: usize = 4096;
+
+/// What all calls share.
+#[derive(Debug)]
+pub struct Helper {
+    /// The system bus; `None` if it cannot be reached, and then every call is refused.
+    pub bus: Option<Connection>,
+    /// systemd, on a connection of its own: its signals are many.
+    pub systemd: Option<Systemd>,
+    /// What is allowed.
+    pub policies: Policies,
+    /// Where records go.
+    pub journal: Journal,
+    /// The way to polkit.
+    pub polkit: Polkit,
+    /// Who calls on the bus.
+    pub callers: Callers,
+    /// What is going on.
+    pub activity: Activity,
+    /// Logs that are being read.
+    pub followers: Followers,
+    /// Room for calls.
+    pub room: Arc<Semaphore>,
+    /// Identifiers for calls.
+    pub ids: RequestIds,
+    /// Calls over a limit that were refused before it was known whose they are.
+    pub unrecorded: AtomicU64,
+    limits: Mutex<Limits>,
+    floods: Mutex<Floods>,
+    started: Instant,
+    stage: watch::Sender<Stage>,
+}
+
+/// Where the helper is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// It waits for calls.
+    Running,
+    /// It does what it has been asked, and lets nothing stay open.
+    Draining,
+    /// It ends, whatever is going on.
+    Ending,
+}
+
+/// What a helper is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The system bus, if it can be reached.
+    pub bus: Option<Connection>,
+    /// systemd, if it can be reached.
+    pub systemd: Option<Systemd>,
+    /// What is allowed.
+    pub policies: Policies,
+    /// Where records go.
+    pub journal: Journal,
+    /// How long polkit may take.
+    pub patience: Patience,
+    /// Who reads logs.
+    pub followers: Followers,
+}
+
+/// A call that was let in, until this is dropped.
+#[derive(Debug)]
+pub struct Flight<'a> {
+    helper: &'a Helper,
+    uid: u32,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        lock(&self.helper.limits).done(self.uid);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A count is whole whatever its last user did.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Helper {
+    /// Puts it together.
+    ///
+    /// # Errors
+    /// If the kernel gives no random bytes.
+    pub fn new(parts: Parts) -> std::io::Result<Self> {
+        let Parts { bus, systemd, policies, journal, patience, followers } = parts;
+        Ok(Self {
+            bus,
+            systemd,
+            policies,
+            journal,
+            polkit: Polkit::new(patience),
+            callers: Callers::default(),
+            activity: Activity::default(),
+            followers,
+            room: Arc::new(Semaphore::new(MAX_TASKS)),
+            ids: RequestIds::open()?,
+            unrecorded: AtomicU64::new(0),
+            limits: Mutex::default(),
+            floods: Mutex::default(),
+            started: Instant::now(),
+            stage: watch::Sender::new(Stage::Running),
+        })
+    }
+
+    /// Lets a call in.
+    ///
+    /// # Errors
+    /// If it is over a limit.
+    pub fn admit(&self, uid: u32, class: RateClass, policy: &Policy) -> Result<Flight<'_>, Over> {
+        lock(&self.limits).admit(uid, class, policy.allowance(class), Instant::now())?;
+        Ok(Flight { helper: self, uid })
+    }
+
+    /// Writes the record of a call over a limit, or sums it up with others.
+    ///
+    /// # Errors
+    /// If the journal does not take the record.
+    pub fn record_limited(&self, uid: u32, record: Record) -> Result<(), JournalError> {
+        let calls = 1 + self.unrecorded.swap(0, SeqCst);
+        let due = lock(&self.floods).note(uid, calls, record, Instant::now());
+        due.map_or(Ok(()), |record| self.journal.try_write(&record))
+    }
+
+    /// Writes what is left to tell of calls over a limit: that whose time has come, or all.
+    pub fn record_floods(&self, all: bool) {
+        let mut floods = lock(&self.floods);
+        let due = if all { floods.rest() } else { floods.due(Instant::now()) };
+        drop(floods);
+        for record in due {
+            // They were refused already.
+            let _lost = self.journal.try_write(&record);
+        }
+    }
+
+    /// Whether records of calls over a limit are still to be written.
+    #[must_use]
+    pub fn has_floods(&self) -> bool {
+        !lock(&self.floods).is_empty()
+    }
+
+    /// Ends what would stay open without an end: logs that are followed, connections.
+    pub fn drain(&self) {
+        self.stage.send_if_modified(|stage| {
+            let earlier = *stage < Stage::Draining;
+            *stage = Stage::Draining.max(*stage);
+            earlier
+        });
+    }
+
+    /// Ends every call.
+    pub fn stop(&self) {
+        self.stage.send_replace(Stage::Ending);
+    }
+
+    /// Waits until nothing may stay open.
+    pub async fn draining(&self) {
+        self.reached(Stage::Draining).await;
+    }
+
+    /// Waits until every call must end.
+    pub async fn stopping(&self) {
+        self.reached(Stage::Ending).await;
+    }
+
+    async fn reached(&self, least: Stage) {
+        let mut stage = self.stage.subscribe();
+        // The sender is our own: it is not dropped before us.
+        let _reached = stage.wait_for(|stage| *stage >= least).await;
+    }
+
+    /// How the helper is.
+    pub async fn health(&self) -> HealthRecord {
+        let polkit = async {
+            match &self.bus {
+                Some(bus) => self.polkit.is_there(bus).await,
+                None => false,
+            }
+        };
+        let systemd = async {
+            match &self.systemd {
+                Some(systemd) => systemd.ping().await.is_ok(),
+                None => false,
+            }
+        };
+        let (polkit, systemd) = tokio::join!(polkit, systemd);
+        let config = aictl_core::redact::redact(&self.policies.words()).into_owned();
+        HealthRecord {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: process::id(),
+            uptime_usec: micros(self.started.elapsed()),
+            config,
+            config_generation: self.policies.generation(),
+            journal: self.journal.is_there(),
+            polkit,
+            systemd,
+            calls_in_flight: u32::try_from(lock(&self.limits).calls()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Tells all who listen that a service has changed.
+    pub async fn tell_changed(&self, service: &Service) {
+        let Some(bus) = &self.bus else { return };
+        if let Ok(signal) = changed(service) {
+            // Who listens is not known, and nobody is owed it.
+            let _lost = bus.send(&signal).await;
+        }
+    }
+
+    /// Releases the helper's name.
+    pub async fn release_name(&self) {
+        if let Some(bus) = &self.bus {
+            // The connection's end releases it too.
+            let _lost = bus.release_name(BUS_NAME).await;
+        }
+    }
+}
+
+fn changed(service: &Service) -> zbus::Result<Message> {
+    Message::signal(OBJECT_PATH, Interface::Services.name(), "Changed")
+        .build(&(service.name.as_ref(),))
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

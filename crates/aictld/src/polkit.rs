@@ -1,0 +1,318 @@
+//! polkit's answer to: may this caller do this (org.freedesktop.PolicyKit1.Authority)?
+//!
+//! Only a plain yes is a yes. polkit absent, slow, stuck, failing, or answering what cannot be
+//! understood means no. A question that nobody waits for any more is taken back, so that no
+//! prompt stays open.
+
+use std::{collections::HashMap, time::Duration};
+
+use aictl_api::{
+    authorisation::{Action, Verb},
+    error::CallError,
+    service::Service,
+};
+use tokio::{sync::Semaphore, time};
+use zbus::{Connection, Message, OwnedFd, Variant, message::Flags, names::OwnedUniqueName};
+
+use crate::limits::WAIT_FOR_ANOTHER;
+
+const NAME: &str = "org.freedesktop.PolicyKit1";
+const PATH: &str = "/org/freedesktop/PolicyKit1/Authority";
+const INTERFACE: &str = "org.freedesktop.PolicyKit1.Authority";
+
+/// Flag of a question: the user may be asked for a password.
+const ALLOW_USER_INTERACTION: u32 = 1;
+/// The detail of an answer after the user has closed the prompt.
+const DISMISSED: &str = "polkit.dismissed";
+/// The most questions at one time that nobody has to be asked for; more wait for their turn.
+pub const MAX_PLAIN: usize = 48;
+/// The most questions at one time that somebody may be asked for; more are refused.
+pub const MAX_PROMPTS: usize = 48;
+
+/// Who is asked about. There is no way to make one from a process's number, which by the time of
+/// the answer may be another process's.
+#[derive(Debug)]
+pub struct Subject(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    /// Who holds this name, which the bus never gives away twice.
+    BusName(OwnedUniqueName),
+    /// A process, held by a descriptor, and its user.
+    Pidfd(OwnedFd, i32),
+}
+
+/// The type of a subject in a call: its kind and its details.
+type SubjectArgument<'a> = (&'static str, HashMap<&'static str, Variant<'a>>);
+
+impl Subject {
+    /// A caller on the system bus.
+    #[must_use]
+    pub fn bus_name(name: OwnedUniqueName) -> Self {
+        Self(Kind::BusName(name))
+    }
+
+    /// The process that made a connection, by the kernel's own word; `None` for a uid that polkit's
+    /// type for it, `i`, cannot say.
+    #[must_use]
+    pub fn pidfd(pidfd: std::os::fd::OwnedFd, uid: u32) -> Option<Self> {
+        Some(Self(Kind::Pidfd(pidfd.into(), i32::try_from(uid).ok()?)))
+    }
+
+    fn argument(&self) -> SubjectArgument<'_> {
+        match &self.0 {
+            Kind::BusName(name) => {
+                ("system-bus-name", HashMap::from([("name", Variant::from(name.as_str()))]))
+            }
+            // Understood by polkit 124 and later; an older one asks for a pid and refuses.
+            Kind::Pidfd(pidfd, uid) => (
+                "unix-process",
+                HashMap::from([
+                    ("pidfd", Variant::from(zbus::Fd::from(pidfd))),
+                    ("uid", Variant::from(*uid)),
+                ]),
+            ),
+        }
+    }
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// Who wants to do it.
+    pub subject: &'a Subject,
+    /// What.
+    pub action: Action,
+    /// On which service, if on one.
+    pub service: Option<&'a Service>,
+    /// And what with it.
+    pub verb: Option<Verb>,
+    /// Whether the user may be asked for a password.
+    pub interactive: bool,
+    /// A name of its own for the question, to take it back by.
+    pub id: &'a str,
+}
+
+impl<'a> Question<'a> {
+    /// What polkit's rules and prompts can use.
+    fn details(&self) -> HashMap<&'static str, &'a str> {
+        let service = self.service.map(|service| ("service", service.name.as_ref()));
+        let unit = self.service.map(|service| ("unit", service.unit.as_ref()));
+        let verb = self.verb.map(|verb| ("verb", verb.name()));
+        [service, unit, verb].into_iter().flatten().collect()
+    }
+}
+
+/// How long polkit may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Where it asks nobody.
+    pub plain: Duration,
+    /// Where it may ask the user.
+    pub prompt: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { plain: Duration::from_secs(5), prompt: Duration::from_secs(120) }
+    }
+}
+
+/// The way to polkit. The bus lets a connection have 128 calls without an answer (dbus-daemon(1),
+/// max_replies_per_connection), and prompts stay open for minutes: they must not use up all.
+#[derive(Debug)]
+pub struct Polkit {
+    patience: Patience,
+    plain: Semaphore,
+    prompts: Semaphore,
+}
+
+impl Polkit {
+    /// The way, with so much patience.
+    #[must_use]
+    pub fn new(patience: Patience) -> Self {
+        let (plain, prompts) = (Semaphore::new(MAX_PLAIN), Semaphore::new(MAX_PROMPTS));
+        Self { patience, plain, prompts }
+    }
+
+    /// Asks polkit. Dropped before the answer, the question is taken back.
+    ///
+    /// # Errors
+    /// [`CallError::InteractiveAuthorizationRequired`] if polkit would have to ask the user and
+    /// must not, [`CallError::LimitExceeded`] if too many are being asked, and
+    /// [`CallError::NotAuthorized`] for every other answer but yes.
+    pub async fn check(&self, bus: &Connection, question: Question<'_>) -> Result<(), CallError> {
+        if !question.interactive {
+            let asked = async {
+                // Nobody closes the semaphore.
+                let _turn = self.plain.acquire().await;
+                check(bus, question).await
+            };
+            return in_time(self.patience.plain, asked).await;
+        }
+        let Ok(_turn) = self.prompts.try_acquire() else {
+            return Err(CallError::limit_exceeded(
+                "too many users are being asked for a password",
+                WAIT_FOR_ANOTHER,
+            ));
+        };
+        in_time(self.patience.prompt, check(bus, question)).await
+    }
+
+    /// Whether polkit is on the bus, or can be started.
+    pub async fn is_there(&self, bus: &Connection) -> bool {
+        let asked = async {
+            let _turn = self.plain.acquire().await;
+            let peer = "org.freedesktop.DBus.Peer";
+            bus.call_method(Some(NAME), PATH, Some(peer), "Ping", &()).await.is_ok()
+        };
+        time::timeout(self.patience.plain, asked).await.unwrap_or(false)
+    }
+}
+
+async fn in_time(
+    time: Duration,
+    asked: impl Future<Output = Result<(), CallError>>,
+) -> Result<(), CallError> {
+    time::timeout(time, asked).await.unwrap_or_else(|_| {
+        Err(CallError::NotAuthorized(
+            "not authorised: no answer from polkit in its time; if it asked for a password, call \
+             again"
+                .to_owned(),
+        ))
+    })
+}
+
+async fn check(bus: &Connection, question: Question<'_>) -> Result<(), CallError> {
+    let flags = if question.interactive { ALLOW_USER_INTERACTION } else { 0 };
+    let body =
+        (question.subject.argument(), question.action.id(), question.details(), flags, question.id);
+    let mut open = Open { bus, id: Some(question.id) };
+    let call = bus.call_method(Some(NAME), PATH, Some(INTERFACE), "CheckAuthorization", &body);
+    let answer = call.await;
+    open.id = None;
+    verdict(&answer.map_err(|_| no_answer())?, question.interactive)
+}
+
+fn no_answer() -> CallError {
+    CallError::NotAuthorized("not authorised: polkit cannot be asked; is it running?".to_owned())
+}
+
+/// What an answer means.
+fn verdict(answer: &Message, interactive: bool) -> Result<(), CallError> {
+    let body = answer.body();
+    if body.signature().to_string_no_parens() != "bba{ss}" {
+        return Err(no_answer());
+    }
+    let answer: Result<(bool, bool, HashMap<String, String>), _> = body.deserialize();
+    let (is_authorized, is_challenge, details) = answer.map_err(|_| no_answer())?;
+    match (is_authorized, is_challenge) {
+        (true, false) => Ok(()),
+        // Both at once is nothing that polkit says.
+        (true, true) => Err(no_answer()),
+        (false, true) if !interactive => Err(CallError::InteractiveAuthorizationRequired(
+            "authentication is needed, and your call did not allow to ask for it".to_owned(),
+        )),
+        (false, _) if details.contains_key(DISMISSED) => {
+            Err(CallError::NotAuthorized("not authorised: the prompt was closed".to_owned()))
+        }
+        (false, true) => Err(CallError::NotAuthorized(
+            "not authorised: authentication is needed, and there is no agent to ask for it"
+                .to_owned(),
+        )),
+        (false, false) => {
+            Err(CallError::NotAuthorized("not authorised by this machine's policy".to_owned()))
+        }
+    }
+}
+
+/// A question without an answer: taken back when dropped.
+struct Open<'a> {
+    bus: &'a Connection,
+    /// `None` once there is an answer.
+    id: Option<&'a str>,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let Some(id) = self.id else { return };
+        let (bus, id) = (self.bus.clone(), id.to_owned());
+        // Beside the runtime, at its end, there is nobody left to tell.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let call = Message::method_call(PATH, "CancelCheckAuthorization")
+                .destination(NAME)
+                .interface(INTERFACE)
+                .with_flags(Flags::NO_REPLY_EXPECTED | Flags::NO_AUTO_START)
+                .build(&(id,));
+            if let Ok(call) = call {
+                // Too late, if the bus has gone.
+                let _lost = bus.send(&call).await;
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Serialize;
+    use zbus::DynamicType;
+
+    use super::*;
+
+    fn answer<B: Serialize + DynamicType>(body: &B) -> Message {
+        let call = Message::method_call(PATH, "X").build(&()).unwrap();
+        Message::method_return(&call.header()).build(body).unwrap()
+    }
+
+    fn details(key: &'static str) -> HashMap<&'static str, &'static str> {
+        HashMap::from([(key, "true")])
+    }
+
+    #[test]
+    fn only_a_plain_yes_is_a_yes() {
+        let none = HashMap::<&str, &str>::new();
+        assert_eq!(verdict(&answer(&((true, false, &none),)), false), Ok(()));
+        assert_eq!(verdict(&answer(&((true, false, details("x")),)), true), Ok(()));
+        let not = "org.aictl1.Error.NotAuthorized";
+        let interaction = "org.aictl1.Error.InteractiveAuthorizationRequired";
+        let table = [
+            (verdict(&answer(&((false, false, &none),)), false), not),
+            (verdict(&answer(&((false, false, &none),)), true), not),
+            (verdict(&answer(&((false, true, &none),)), false), interaction),
+            (verdict(&answer(&((false, true, &none),)), true), not),
+            (verdict(&answer(&((true, true, &none),)), true), not),
+            (verdict(&answer(&((false, false, details(DISMISSED)),)), true), not),
+            // What cannot be understood.
+            (verdict(&answer(&()), false), not),
+            (verdict(&answer(&(true,)), false), not),
+            (verdict(&answer(&(true, false)), false), not),
+            (verdict(&answer(&("yes",)), false), not),
+            (verdict(&answer(&((1u32, 0u32, &none),)), false), not),
+            (verdict(&answer(&((true, false, vec!["x"]),)), false), not),
+            (verdict(&answer(&((true, false, HashMap::from([("x", 1u32)])),)), false), not),
+            (verdict(&answer(&(Variant::from(true),)), false), not),
+        ];
+        for (index, (verdict, name)) in table.into_iter().enumerate() {
+            assert_eq!(verdict.unwrap_err().dbus_name(), name, "row {index}");
+        }
+    }
+
+    #[test]
+    fn the_subject_is_a_name_of_the_bus_or_a_descriptor_with_a_signed_uid() {
+        let name = OwnedUniqueName::try_from(":1.42").unwrap();
+        let subject = Subject::bus_name(name);
+        let (kind, details) = subject.argument();
+        assert_eq!(kind, "system-bus-name");
+        assert_eq!(details, HashMap::from([("name", Variant::from(":1.42"))]));
+
+        let null = || std::os::fd::OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        let subject = Subject::pidfd(null(), 1000).unwrap();
+        let (kind, details) = subject.argument();
+        assert_eq!(kind, "unix-process");
+        assert_eq!(details["uid"], Variant::I32(1000));
+        assert_eq!(details["pidfd"].value_signature().to_string(), "h");
+        assert_eq!(details.len(), 2, "above all no pid");
+        assert!(Subject::pidfd(null(), u32::MAX).is_none());
+    }
+}

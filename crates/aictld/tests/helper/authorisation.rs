@@ -1,0 +1,237 @@
+//! polkit: asked about the right one, believed only when it says yes.
+
+use std::time::Duration;
+
+use aictld::polkit::Patience;
+use zbus::{OwnedVariant, message::Flags};
+
+use crate::world::{Plan, SERVICES, World, error, polkit::Say, record, text};
+
+const CONTROL: &str = "org.aictl1.services.control";
+const READ: &str = "org.aictl1.services.read";
+
+fn string(value: &OwnedVariant) -> String {
+    String::try_from(value.try_clone().unwrap()).unwrap()
+}
+
+/// polkit `unix-process` races (CVE-2013-4288), `uid` of the wrong type (CVE-2026-78422), an
+/// argument authorised instead of the caller (CVE-2026-7867).
+#[tokio::test]
+async fn the_subject_is_the_callers_name_on_the_bus() {
+    let world = World::new().await;
+    let client = world.client().await;
+    client.act("Restart", "ollama").await.unwrap();
+    let [asked] = <[_; 1]>::try_from(world.polkit.asked()).unwrap();
+    assert_eq!(asked.kind, "system-bus-name");
+    assert_eq!(asked.subject.len(), 1);
+    assert_eq!(string(&asked.subject["name"]), client.name());
+    assert_eq!(asked.action, CONTROL);
+    let mut details: Vec<_> = asked.details.into_iter().collect();
+    details.sort();
+    let details: Vec<_> = details.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    assert_eq!(details, [("service", "ollama"), ("unit", "ollama.service"), ("verb", "restart")]);
+    assert_eq!(asked.flags, 0);
+    assert_eq!(asked.id.len(), 32);
+    assert_eq!(world.done(), ["RestartUnit ollama.service replace"]);
+}
+
+#[tokio::test]
+async fn each_method_asks_for_its_own_action() {
+    let world = World::new().await;
+    let client = world.client().await;
+    for member in ["Start", "Stop", "Restart", "Reload", "Enable", "Disable"] {
+        let _any = client.act(member, "ollama").await;
+    }
+    client.get("ollama").await.unwrap();
+    client.call(SERVICES, "List", &()).await.unwrap();
+    client.call(crate::world::MANAGER, "Health", &()).await.unwrap();
+    let actions: Vec<_> = world.polkit.asked().into_iter().map(|asked| asked.action).collect();
+    let enable = "org.aictl1.services.enable";
+    assert_eq!(actions, [CONTROL, CONTROL, CONTROL, CONTROL, enable, enable, READ, READ, READ]);
+}
+
+/// A failed reply read as uid 0 (deepin-log-viewer#500).
+#[tokio::test]
+async fn polkit_erring_or_odd_is_a_no() {
+    let world = World::new().await;
+    let client = world.client().await;
+    for say in [Say::No, Say::Error, Say::Odd, Say::Text, Say::Short, Say::Empty, Say::Dismissed] {
+        world.polkit.say(CONTROL, say).await;
+        assert_eq!(error(client.act("Start", "vllm").await), "NotAuthorized", "{say:?}");
+        let call = world.journal.call();
+        assert_eq!(call["AICTL_DECISION"], "denied");
+        assert_eq!(call["AICTL_RESULT"], "refused");
+        assert_eq!(call["AICTL_ERROR"], "org.aictl1.Error.NotAuthorized");
+    }
+    assert_eq!(world.done(), [""; 0]);
+    world.polkit.say(CONTROL, Say::Yes).await;
+    client.act("Start", "vllm").await.unwrap();
+}
+
+#[tokio::test]
+async fn polkit_absent_is_a_no() {
+    let world = World::new().await;
+    let client = world.client().await;
+    world.polkit.go().await;
+    assert_eq!(error(client.act("Start", "vllm").await), "NotAuthorized");
+    assert_eq!(error(client.get("vllm").await), "NotAuthorized");
+    assert_eq!(world.done(), [""; 0]);
+}
+
+#[tokio::test]
+async fn polkit_hanging_is_a_no_and_its_question_is_taken_back() {
+    let patience = Patience { plain: Duration::from_millis(20), prompt: Duration::from_millis(20) };
+    let world = Plan { patience, ..Plan::default() }.begin().await;
+    let client = world.client().await;
+    world.polkit.say(CONTROL, Say::Nothing).await;
+    for flags in [Flags::empty(), Flags::ALLOW_INTERACTIVE_AUTH] {
+        let body = ("vllm", 0u64, 0u32);
+        let pending = client.send(SERVICES, "Start", &body, flags).await;
+        assert_eq!(error(pending.answer().await), "NotAuthorized");
+        let [asked] = <[_; 1]>::try_from(world.polkit.asked()).unwrap();
+        assert_eq!(world.polkit.cancelled().await, [asked.id]);
+    }
+    // An answer that comes after all is heard by nobody.
+    world.polkit.say(CONTROL, Say::Yes).await;
+    client.get("vllm").await.unwrap();
+    assert_eq!(world.done(), [""; 0]);
+}
+
+/// Interaction only where the caller's message allows it.
+#[tokio::test]
+async fn nobody_is_prompted_unless_the_call_allows_it() {
+    let world = World::new().await;
+    let client = world.client().await;
+    world.polkit.say(CONTROL, Say::Challenge).await;
+    let body = ("vllm", 0u64, 0u32);
+    for (flags, expected_flags, name) in [
+        (Flags::empty(), 0, "InteractiveAuthorizationRequired"),
+        (Flags::NO_AUTO_START, 0, "InteractiveAuthorizationRequired"),
+        (Flags::ALLOW_INTERACTIVE_AUTH, 1, "NotAuthorized"),
+    ] {
+        let pending = client.send(SERVICES, "Start", &body, flags).await;
+        assert_eq!(error(pending.answer().await), name);
+        assert_eq!(world.polkit.asked()[0].flags, expected_flags);
+    }
+    assert_eq!(world.done(), [""; 0]);
+}
+
+/// A caller disconnects in mid-check (CVE-2021-3560).
+#[tokio::test]
+async fn a_caller_that_vanishes_in_mid_check_causes_nothing() {
+    let world = World::new().await;
+    let client = world.client().await;
+    world.polkit.say(CONTROL, Say::Nothing).await;
+    let name = client.name();
+    let body = ("vllm", 0u64, 0u32);
+    let pending = client.send(SERVICES, "Start", &body, Flags::ALLOW_INTERACTIVE_AUTH).await;
+    world.polkit.held(1).await;
+    drop(pending);
+    client.hang_up().await;
+    let [asked] = <[_; 1]>::try_from(world.polkit.asked()).unwrap();
+    assert_eq!(string(&asked.subject["name"]), name);
+    // The prompt is closed.
+    assert_eq!(world.polkit.cancelled().await, std::slice::from_ref(&asked.id));
+    let call = world.journal.next_call().await;
+    assert_eq!(call["AICTL_REQUEST_ID"], asked.id);
+    assert_eq!(call["AICTL_RESULT"], "cancelled");
+    assert_eq!(call["AICTL_DECISION"], "denied");
+    // polkit says yes too late.
+    world.polkit.say(CONTROL, Say::Yes).await;
+    world.client().await.get("vllm").await.unwrap();
+    assert_eq!(world.done(), [""; 0]);
+}
+
+/// The caller vanishes between polkit's yes and the act: the yes alone is not enough.
+#[tokio::test]
+async fn who_says_that_another_has_left_is_not_believed() {
+    let world = World::new().await;
+    let (victim, forger) = (world.client().await, world.client().await);
+    world.polkit.say(CONTROL, Say::Nothing).await;
+    let body = ("vllm", 0u64, 0u32);
+    let pending = victim.send(SERVICES, "Start", &body, Flags::empty()).await;
+    world.polkit.held(1).await;
+    let left = (victim.name(), victim.name(), "");
+    for destination in [Some("org.aictl1"), None] {
+        let path = "/org/freedesktop/DBus";
+        let bus = "org.freedesktop.DBus";
+        let emit = forger.connection.emit_signal(destination, path, bus, "NameOwnerChanged", &left);
+        emit.await.unwrap();
+    }
+    // The forged signal has been taken by the time that a later call is answered.
+    forger.get("vllm").await.unwrap();
+    world.polkit.say(CONTROL, Say::Yes).await;
+    pending.answer().await.unwrap();
+    assert_eq!(world.done(), ["StartUnit vllm.service replace"]);
+}
+
+/// One awaited `&mut self` method stalls every caller.
+#[tokio::test]
+async fn an_open_prompt_stalls_nobody() {
+    let world = World::new().await;
+    let (prompted, other) = (world.client().await, world.client().await);
+    world.polkit.say(CONTROL, Say::Nothing).await;
+    let body = ("vllm", 0u64, 0u32);
+    let pending = prompted.send(SERVICES, "Start", &body, Flags::ALLOW_INTERACTIVE_AUTH).await;
+    world.polkit.held(1).await;
+    // Neither others nor the same caller wait for it.
+    other.get("ollama").await.unwrap();
+    prompted.get("ollama").await.unwrap();
+    other.call(SERVICES, "List", &()).await.unwrap();
+    assert_eq!(world.journal.calls().len(), 3, "the prompted call is still open");
+    assert_eq!(world.done(), [""; 0]);
+    world.polkit.say(CONTROL, Say::Yes).await;
+    pending.answer().await.unwrap();
+    assert_eq!(world.done(), ["StartUnit vllm.service replace"]);
+}
+
+/// `auth_admin_keep` is keyed on (process, action) and ignores details.
+#[tokio::test]
+async fn a_yes_for_one_action_is_no_yes_for_another() {
+    let world = World::new().await;
+    let client = world.client().await;
+    world.polkit.say("org.aictl1.services.enable", Say::No).await;
+    client.act("Restart", "ollama").await.unwrap();
+    assert_eq!(error(client.act("Enable", "ollama").await), "NotAuthorized");
+    world.polkit.say(CONTROL, Say::No).await;
+    assert_eq!(error(client.act("Restart", "ollama").await), "NotAuthorized");
+    assert_eq!(world.done(), ["RestartUnit ollama.service replace"]);
+}
+
+/// After polkit answers, the call is validated again.
+#[tokio::test]
+async fn what_the_configuration_takes_away_during_a_prompt_is_not_done() {
+    let world = World::new().await;
+    let client = world.client().await;
+    let wide = crate::world::WIDE;
+    let changes = [
+        ("[services.vllm]\nenabled = false", "NoSuchService"),
+        ("[services.vllm]\nverbs = [\"stop\"]", "ActionNotAllowed"),
+        ("[services.vllm]\nunit = \"other.service\"", "Refused"),
+    ];
+    for (change, name) in changes {
+        *world.config.lock().unwrap() = wide.to_owned();
+        world.helper.policies.reload().unwrap();
+        world.polkit.say(CONTROL, Say::Nothing).await;
+        let body = ("vllm", 0u64, 0u32);
+        let pending = client.send(SERVICES, "Start", &body, Flags::empty()).await;
+        world.polkit.held(1).await;
+        *world.config.lock().unwrap() = format!("{wide}\n{change}");
+        world.helper.policies.reload().unwrap();
+        world.polkit.say(CONTROL, Say::Yes).await;
+        assert_eq!(error(pending.answer().await), name, "{change}");
+        assert_eq!(world.journal.call()["AICTL_DECISION"], "denied");
+    }
+    assert_eq!(world.done(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_yes_does_what_was_asked_and_says_what_came_of_it() {
+    let world = World::new().await;
+    let client = world.client().await;
+    let answer = client.act("Start", "vllm").await.unwrap();
+    let record = record(&answer);
+    assert_eq!(text(&record, "job_result"), "done");
+    assert_eq!(text(&record, "active_state"), "active");
+    assert_eq!(text(&record, "request_id"), world.journal.call()["AICTL_REQUEST_ID"]);
+}

@@ -1,0 +1,134 @@
+//! Calls over the helper's own socket.
+
+use std::path::{Path, PathBuf};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{UnixListener, UnixStream},
+};
+use zbus::{OwnedVariant, connection::Builder};
+
+use crate::world::{Client, MANAGER, Plan, SERVICES, World, error, polkit::Say};
+
+/// A helper that listens on a socket as well.
+async fn world() -> (World, PathBuf) {
+    let path = std::env::temp_dir().join(format!(
+        "aictld-peer-{}-{:?}",
+        std::process::id(),
+        std::thread::current().id()
+    ));
+    let _old = std::fs::remove_file(&path);
+    let listener = Some(UnixListener::bind(&path).unwrap());
+    (Plan { listener, ..Plan::default() }.begin().await, path)
+}
+
+async fn client(path: &Path) -> Client {
+    let address = format!("unix:path={}", path.display());
+    Client::new(Builder::address(address.as_str()).p2p().build().await.unwrap())
+}
+
+#[tokio::test]
+async fn the_same_interface_without_a_bus() {
+    let (world, path) = world().await;
+    let client = client(&path).await;
+    client.call("org.freedesktop.DBus.Peer", "Ping", &()).await.unwrap();
+    client.call(MANAGER, "Health", &()).await.unwrap();
+    client.get("ollama").await.unwrap();
+    client.act("Restart", "ollama").await.unwrap();
+    assert_eq!(world.done(), ["RestartUnit ollama.service replace"]);
+    assert_eq!(error(client.act("Restart", "ssh").await), "NoSuchService");
+    assert_eq!(error(client.call(SERVICES, "Nothing", &()).await), "UnknownMethod");
+    let calls = world.journal.calls();
+    assert_eq!(calls.len(), 6);
+    for call in calls {
+        assert_eq!(call["AICTL_CALLER_UID"], nix::unistd::getuid().to_string());
+        assert_eq!(call["AICTL_CALLER_PID"], std::process::id().to_string());
+    }
+}
+
+/// The subject is a descriptor of the process, and its uid of the type that polkit wants.
+#[tokio::test]
+async fn polkit_is_asked_about_the_process_at_the_other_end() {
+    let (world, path) = world().await;
+    let client = client(&path).await;
+    client.get("ollama").await.unwrap();
+    let [asked] = <[_; 1]>::try_from(world.polkit.asked()).unwrap();
+    assert_eq!(asked.kind, "unix-process");
+    assert_eq!(asked.subject.len(), 2);
+    assert_eq!(asked.subject["pidfd"].value_signature().to_string(), "h");
+    let uid = i32::try_from(nix::unistd::getuid().as_raw()).unwrap();
+    let mine: OwnedVariant = zbus::Variant::from(uid).try_to_owned().unwrap();
+    assert_eq!(asked.subject["uid"], mine);
+    world.polkit.say("org.aictl1.services.read", Say::No).await;
+    assert_eq!(error(client.get("ollama").await), "NotAuthorized");
+}
+
+#[tokio::test]
+async fn who_hangs_up_in_mid_check_causes_nothing() {
+    let (world, path) = world().await;
+    let client = client(&path).await;
+    world.polkit.say("org.aictl1.services.control", Say::Nothing).await;
+    let body = ("vllm", 0u64, 0u32);
+    let pending = client.send(SERVICES, "Start", &body, zbus::message::Flags::empty()).await;
+    world.polkit.held(1).await;
+    drop(pending);
+    client.hang_up().await;
+    world.polkit.cancelled().await;
+    assert_eq!(world.journal.next_call().await["AICTL_RESULT"], "cancelled");
+    world.polkit.say("org.aictl1.services.control", Say::Yes).await;
+    world.client().await.get("vllm").await.unwrap();
+    assert_eq!(world.done(), [""; 0]);
+}
+
+#[tokio::test]
+async fn who_does_not_speak_the_protocol_is_hung_up_on_and_others_are_served() {
+    let (world, path) = world().await;
+    let huge = [b"l\x01\x00\x01".as_slice(), &[0xff; 12]].concat();
+    let auth = b"\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n".as_slice();
+    let junk = [b"l".as_slice(), &[7; 200]].concat();
+    let mut fields = vec![0u8; 64];
+    fields[..16].copy_from_slice(b"l\x01\x00\x01\0\0\0\0\x01\0\0\0\x30\0\0\0");
+    for sent in [
+        b"\n".to_vec(),
+        b"\0\n".to_vec(),
+        vec![b'x'; 100_000],
+        [auth, &huge].concat(),
+        [auth, &junk].concat(),
+        [auth, &fields].concat(),
+        [auth, &[0; 4096]].concat(),
+    ] {
+        let mut stream = UnixStream::connect(&path).await.unwrap();
+        // Hung up on before all of it is sent, perhaps.
+        let _cut = stream.write_all(&sent).await;
+        let mut answer = Vec::new();
+        let _reset = stream.read_to_end(&mut answer).await;
+        client(&path).await.get("ollama").await.unwrap();
+    }
+    drop(world);
+}
+
+#[tokio::test]
+async fn one_user_has_so_many_connections_and_no_more() {
+    let (world, path) = world().await;
+    let mut open = Vec::new();
+    for _ in 0..aictld::peer::MAX_OF_ONE_UID {
+        let client = client(&path).await;
+        client.get("ollama").await.unwrap();
+        open.push(client);
+    }
+    let address = format!("unix:path={}", path.display());
+    let one_more = Builder::address(address.as_str()).p2p().build().await;
+    assert!(one_more.is_err());
+    drop(open);
+    // The bus is another way.
+    world.client().await.get("ollama").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_end_does_not_wait_for_an_idle_connection() {
+    let (world, path) = world().await;
+    let client = client(&path).await;
+    client.get("ollama").await.unwrap();
+    world.end().await.unwrap();
+    client.connection.closed().await;
+}
