@@ -76,7 +76,7 @@ impl Agent {
         command.env_clear();
         command.envs(ENVIRONMENT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         // It opens the terminal itself; nothing else that we have open is its business.
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         fcntl(&notify, FcntlArg::F_SETFD(FdFlag::empty())).map_err(system)?;
         let child = command.spawn().map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => AgentError::Missing,
