@@ -25,6 +25,9 @@ use std::process::ExitCode;
 use aictl_api::authorisation::Verb;
 
 fn main() -> ExitCode {
+    // What our caller has open is no business of the programs that we start. A kernel that cannot
+    // do that runs no sandbox, which says so.
+    let _old_kernel = aictl_sandbox::cloexec_from(3);
     let cli = match args::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return args::explain(&error, std::env::args_os()),

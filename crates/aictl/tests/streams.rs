@@ -234,3 +234,20 @@ fn details_and_silence_are_on_standard_error_only() {
         stderr(&verbose)
     );
 }
+
+#[test]
+fn programs_that_aictl_starts_get_none_of_its_callers_descriptors() {
+    // The program is this very machine's journalctl, which is seen while it follows.
+    let mut command = aictl();
+    command.args(["--embedded", "logs", "-f", "ollama"]).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let shell = format!("exec 9</etc/hostname; exec {} --embedded logs -f ollama", env!("CARGO_BIN_EXE_aictl"));
+    let mut child = std::process::Command::new("bash")
+        .args(["-c", &shell])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let _ = &mut child;
+}

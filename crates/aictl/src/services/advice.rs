@@ -32,9 +32,12 @@ pub fn on_error(error: &CallError, about: Circumstances<'_>) -> Option<String> {
     Some(match error {
         CallError::NoSuchService(_) => {
             let catalogue = config?.services();
-            if catalogue.get(service).is_some() {
-                let install = "install it, or name its unit as `unit` of";
-                return Some(format!("{install} [services.{service}] in {FILE}"));
+            if let Some(known) = catalogue.get(service) {
+                return Some(format!(
+                    "the catalogue has it, but there is no unit of the very name {}: install it, \
+                     or set `unit` of [services.{service}] in {FILE}",
+                    known.unit
+                ));
             }
             // Whoever writes the unit's name means the service.
             let stem = service.strip_suffix(".service").unwrap_or(service).to_ascii_lowercase();
@@ -114,7 +117,7 @@ mod tests {
             assert_eq!(advice.as_deref(), expected, "{name}");
         }
         let advice = on_error(&CallError::no_such_service(), about("ollama", Some(&config)));
-        assert!(advice.unwrap().starts_with("install it"));
+        assert!(advice.unwrap().contains("no unit of the very name ollama.service"));
         assert_eq!(on_error(&CallError::no_such_service(), about("olama", None)), None);
     }
 
