@@ -8,8 +8,8 @@ use std::{
 
 use crate::sys;
 
-/// The sockets that were passed, each with its name, close-on-exec. They can be taken once: asked
-/// again, there are none.
+/// The sockets that were passed, each with its name. They can be taken once: asked again, there are
+/// none. No program that this one starts gets any descriptor that this one was started with.
 ///
 /// # Errors
 /// If the environment says what cannot be.
@@ -18,6 +18,7 @@ pub fn take_sockets() -> io::Result<Vec<(String, OwnedFd)>> {
     if TAKEN.swap(true, SeqCst) {
         return Ok(Vec::new());
     }
+    sys::cloexec_from(3).map_err(sys::io_error)?;
     sd_notify::listen_fds_with_names()?
         .map(|(fd, name)| Ok((name, sys::adopt_fd(fd).map_err(sys::io_error)?)))
         .collect()

@@ -19,4 +19,4 @@ mod stage;
 mod sys;
 mod weaken;
 
-pub use sys::{ignore_signal, sealed_memfd, stdout_was_closed};
+pub use sys::{cloexec_from, ignore_signal, sealed_memfd, stdout_was_closed};

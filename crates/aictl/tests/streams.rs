@@ -237,17 +237,36 @@ fn details_and_silence_are_on_standard_error_only() {
 
 #[test]
 fn programs_that_aictl_starts_get_none_of_its_callers_descriptors() {
-    // The program is this very machine's journalctl, which is seen while it follows.
-    let mut command = aictl();
-    command.args(["--embedded", "logs", "-f", "ollama"]).stdin(Stdio::null());
-    command.stdout(Stdio::piped()).stderr(Stdio::null());
-    let shell = format!("exec 9</etc/hostname; exec {} --embedded logs -f ollama", env!("CARGO_BIN_EXE_aictl"));
+    let dir = Dir::new();
+    let secret = dir.file("secret", "");
+    let aictl = env!("CARGO_BIN_EXE_aictl");
+    let script = format!("exec 9<{}; exec {aictl} --embedded logs -f ollama", secret.display());
     let mut child = std::process::Command::new("bash")
-        .args(["-c", &shell])
+        .args(["-c", &script])
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
+        .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let _ = &mut child;
+    let journalctl = loop {
+        assert_eq!(child.try_wait().unwrap(), None, "it follows until it is told to end");
+        let found = children(child.id()).into_iter().find(|pid| {
+            std::fs::read_to_string(format!("/proc/{pid}/comm"))
+                .is_ok_and(|comm| comm == "journalctl\n")
+        });
+        match found {
+            Some(pid) => break pid,
+            None => std::thread::yield_now(),
+        }
+    };
+    let open = |pid: u32| {
+        std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .unwrap()
+            .filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok())
+            .any(|file| file == secret)
+    };
+    assert!(open(child.id()), "aictl was given it");
+    assert!(!open(journalctl), "and kept it");
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+    child.wait().unwrap();
 }
