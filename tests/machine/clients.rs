@@ -116,3 +116,21 @@ fn an_idle_helper_ends_and_the_next_call_starts_another() {
     let second = machine.call(Who::Bob, "Manager.Health", "", &[]).ok()["pid"].clone();
     assert_ne!(first, second);
 }
+
+/// How long a call takes inside of the helper, for those who look (`--only long`): a machine that
+/// does something else beside it must not fail a test.
+#[test]
+fn how_long_a_call_takes() {
+    let machine = machine();
+    let text = "[helper]\nread-rate = { per-minute = 60000, burst = 10000 }\n";
+    machine.write("/etc/aictl/aictl.toml", text);
+    let repeat = ["python3", "-I", "/usr/local/lib/stand-ins/repeat.py", "500"];
+    machine.run(Who::Bob, &repeat).ok();
+    let records = machine.audit(500);
+    let duration = |record: &serde_json::Value| -> u64 {
+        record["AICTL_DURATION_USEC"].as_str().unwrap().parse().unwrap()
+    };
+    let mut times: Vec<u64> = records.iter().map(duration).collect();
+    times.sort_unstable();
+    println!("Services.Get: median {} µs, 95 of 100 below {} µs", times[250], times[475]);
+}

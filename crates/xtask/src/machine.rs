@@ -125,7 +125,7 @@ fn test(workspace: &Workspace, options: &TestOptions, machine: &Machine) -> Resu
         args.push("--locked");
     }
     if !options.only.is_empty() {
-        args.push("--");
+        args.extend(["--", "--show-output"]);
         args.extend(options.only.iter().map(String::as_str));
     }
     let mut command = workspace.cargo(&args);
