@@ -163,8 +163,10 @@ impl Polkit {
     pub async fn is_there(&self, bus: &Connection) -> bool {
         let asked = async {
             let _turn = self.plain.acquire().await;
-            let peer = "org.freedesktop.DBus.Peer";
-            bus.call_method(Some(NAME), PATH, Some(peer), "Ping", &()).await.is_ok()
+            // The bus lets the helper's user ask polkit for its properties, but not for a Ping.
+            let properties = "org.freedesktop.DBus.Properties";
+            let body = (INTERFACE, "BackendVersion");
+            bus.call_method(Some(NAME), PATH, Some(properties), "Get", &body).await.is_ok()
         };
         time::timeout(self.patience.plain, asked).await.unwrap_or(false)
     }
