@@ -1,6 +1,9 @@
 //! Calls over the helper's own socket.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -10,27 +13,34 @@ use zbus::{OwnedVariant, connection::Builder};
 
 use crate::world::{Client, MANAGER, Plan, SERVICES, World, error, polkit::Say};
 
-/// A helper that listens on a socket as well.
-async fn world() -> (World, PathBuf) {
-    let path = std::env::temp_dir().join(format!(
-        "aictld-peer-{}-{:?}",
-        std::process::id(),
-        std::thread::current().id()
-    ));
-    let _old = std::fs::remove_file(&path);
-    let listener = Some(UnixListener::bind(&path).unwrap());
-    (Plan { listener, ..Plan::default() }.begin().await, path)
+/// Where a helper listens; gone when dropped.
+struct Socket(PathBuf);
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_file(&self.0);
+    }
 }
 
-async fn client(path: &Path) -> Client {
-    let address = format!("unix:path={}", path.display());
+/// A helper that listens on a socket as well.
+async fn world() -> (World, Socket) {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("aictld-peer-{}-{count}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let listener = Some(UnixListener::bind(&path).unwrap());
+    (Plan { listener, ..Plan::default() }.begin().await, Socket(path))
+}
+
+async fn client(socket: &Socket) -> Client {
+    let address = format!("unix:path={}", socket.0.display());
     Client::new(Builder::address(address.as_str()).p2p().build().await.unwrap())
 }
 
 #[tokio::test]
 async fn the_same_interface_without_a_bus() {
-    let (world, path) = world().await;
-    let client = client(&path).await;
+    let (world, socket) = world().await;
+    let client = client(&socket).await;
     client.call("org.freedesktop.DBus.Peer", "Ping", &()).await.unwrap();
     client.call(MANAGER, "Health", &()).await.unwrap();
     client.get("ollama").await.unwrap();
@@ -49,8 +59,8 @@ async fn the_same_interface_without_a_bus() {
 /// The subject is a descriptor of the process, and its uid of the type that polkit wants.
 #[tokio::test]
 async fn polkit_is_asked_about_the_process_at_the_other_end() {
-    let (world, path) = world().await;
-    let client = client(&path).await;
+    let (world, socket) = world().await;
+    let client = client(&socket).await;
     client.get("ollama").await.unwrap();
     let [asked] = <[_; 1]>::try_from(world.polkit.asked()).unwrap();
     assert_eq!(asked.kind, "unix-process");
@@ -65,8 +75,8 @@ async fn polkit_is_asked_about_the_process_at_the_other_end() {
 
 #[tokio::test]
 async fn who_hangs_up_in_mid_check_causes_nothing() {
-    let (world, path) = world().await;
-    let client = client(&path).await;
+    let (world, socket) = world().await;
+    let client = client(&socket).await;
     world.polkit.say("org.aictl1.services.control", Say::Nothing).await;
     let body = ("vllm", 0u64, 0u32);
     let pending = client.send(SERVICES, "Start", &body, zbus::message::Flags::empty()).await;
@@ -82,7 +92,7 @@ async fn who_hangs_up_in_mid_check_causes_nothing() {
 
 #[tokio::test]
 async fn who_does_not_speak_the_protocol_is_hung_up_on_and_others_are_served() {
-    let (world, path) = world().await;
+    let (world, socket) = world().await;
     let huge = [b"l\x01\x00\x01".as_slice(), &[0xff; 12]].concat();
     let auth = b"\0AUTH EXTERNAL\r\nDATA\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n".as_slice();
     let junk = [b"l".as_slice(), &[7; 200]].concat();
@@ -97,26 +107,26 @@ async fn who_does_not_speak_the_protocol_is_hung_up_on_and_others_are_served() {
         [auth, &fields].concat(),
         [auth, &[0; 4096]].concat(),
     ] {
-        let mut stream = UnixStream::connect(&path).await.unwrap();
+        let mut stream = UnixStream::connect(&socket.0).await.unwrap();
         // Hung up on before all of it is sent, perhaps.
         let _cut = stream.write_all(&sent).await;
         let mut answer = Vec::new();
         let _reset = stream.read_to_end(&mut answer).await;
-        client(&path).await.get("ollama").await.unwrap();
+        client(&socket).await.get("ollama").await.unwrap();
     }
     drop(world);
 }
 
 #[tokio::test]
 async fn one_user_has_so_many_connections_and_no_more() {
-    let (world, path) = world().await;
+    let (world, socket) = world().await;
     let mut open = Vec::new();
     for _ in 0..aictld::peer::MAX_OF_ONE_UID {
-        let client = client(&path).await;
+        let client = client(&socket).await;
         client.get("ollama").await.unwrap();
         open.push(client);
     }
-    let address = format!("unix:path={}", path.display());
+    let address = format!("unix:path={}", socket.0.display());
     let one_more = Builder::address(address.as_str()).p2p().build().await;
     assert!(one_more.is_err());
     drop(open);
@@ -126,8 +136,8 @@ async fn one_user_has_so_many_connections_and_no_more() {
 
 #[tokio::test]
 async fn an_end_does_not_wait_for_an_idle_connection() {
-    let (world, path) = world().await;
-    let client = client(&path).await;
+    let (world, socket) = world().await;
+    let client = client(&socket).await;
     client.get("ollama").await.unwrap();
     world.end().await.unwrap();
     client.connection.closed().await;
