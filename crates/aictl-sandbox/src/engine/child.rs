@@ -86,12 +86,13 @@ fn report(plan: &Plan, (step, errno): Failed) -> ! {
 
 /// Builds the sandbox around this process and the program's, and lets the program start.
 fn build(plan: &mut Plan) -> Result<Built, Failed> {
+    // The one that has most to wait for begins first.
+    attended().thread_block().at(Step::Fork)?;
+    let program = sys::clone_process(0, None, become_program, plan).at(Step::Fork)?;
     sys::forget_start();
     // Absent a name, a process list would show the client twice.
     prctl::set_name(c"sandbox").at(Step::UserMap)?;
     map_user(plan).at(Step::UserMap)?;
-    attended().thread_block().at(Step::Fork)?;
-    let program = sys::clone_process(0, None, become_program, plan).at(Step::Fork)?;
     // Only the program's process holds the other end now: its end ends the wait for it.
     close(plan.meeting[PROGRAM]).at(Step::Fork)?;
     nix::unistd::sethostname("sandbox").or_else(unless_weakened).at(Step::HostName)?;
@@ -288,6 +289,8 @@ fn become_program(plan: &mut Plan) -> ! {
 
 /// What can be done while the first process builds the new root.
 fn prepare(plan: &Plan) -> Result<(), Failed> {
+    // The first process finds this one's network namespace by looking into it.
+    prctl::set_dumpable(true).at(Step::Network)?;
     if plan.separate_network {
         unshare(CloneFlags::CLONE_NEWNET).at(Step::Network)?;
     }
