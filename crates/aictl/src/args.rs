@@ -173,12 +173,37 @@ fn with_default(help: &str, spec: &limits::LimitSpec) -> String {
 /// # Errors
 /// If it is wrong, or asks for help.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let cli = Cli::try_parse_from(words)?;
+    let words: Vec<OsString> = words.into_iter().collect();
+    let cli = match run_line(&words) {
+        Some(cli) => cli,
+        None => Cli::try_parse_from(words)?,
+    };
     if cli.global.user && !cli.command.has_scope() {
         let words = "--user is for services: start, stop, restart, reload, enable, disable, logs";
         return Err(Cli::command().error(ErrorKind::ArgumentConflict, words));
     }
     Ok(cli)
+}
+
+/// What stands behind the word `run`.
+#[derive(Debug, Parser)]
+#[command(name = "aictl run", disable_help_flag = true)]
+struct RunLine {
+    #[command(flatten)]
+    global: Global,
+    #[command(flatten)]
+    run: Run,
+}
+
+/// Reads `aictl run …` with the part of the table that it needs: to make the whole takes longer than
+/// all else that is done before the sandbox. `None` if it is another command, if anything is wrong,
+/// or if help is wanted: then the whole table has the say.
+fn run_line(words: &[OsString]) -> Option<Cli> {
+    let [_, command, rest @ ..] = words else { return None };
+    let name = OsString::from("aictl run");
+    let line = (command == "run").then(|| [&name].into_iter().chain(rest))?;
+    let RunLine { global, run } = RunLine::try_parse_from(line).ok()?;
+    Some(Cli { global, command: Command::Run(run) })
 }
 
 /// Prints what is wrong with the command line, or the help that was asked for.
@@ -311,6 +336,28 @@ mod tests {
         assert!(read.global.user && read.global.quiet && !act.no_block);
         assert!(cli("aictl --user doctor").is_err());
         assert!(cli("aictl --user logs a").is_ok());
+    }
+
+    #[test]
+    fn a_run_is_read_alike_with_a_part_of_the_table_and_with_the_whole() {
+        for line in [
+            "aictl run a.py",
+            "aictl run --json -q a.py --json",
+            "aictl run --memory 1G --timeout=5s --config c.toml --color never -- a.py -v",
+            "aictl run --profile standard --python /usr/bin/python3 --no-stdin - x",
+            "aictl run -v a.py run",
+            "aictl run --user a.py",
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            let part = run_line(&words).unwrap();
+            let whole = Cli::try_parse_from(&words).unwrap();
+            assert_eq!(format!("{part:?}"), format!("{whole:?}"), "{line}");
+        }
+        for line in ["aictl", "aictl run", "aictl --json run a.py", "aictl doctor", "aictl run -h"]
+        {
+            let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            assert!(run_line(&words).is_none(), "{line}");
+        }
     }
 
     #[test]
