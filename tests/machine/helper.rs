@@ -365,3 +365,16 @@ fn the_audit_command_shows_what_was_called() {
     assert!(text.contains("Restart") && text.contains("denied"), "{text}");
     assert!(text.contains("Start") && text.contains("allowed"), "{text}");
 }
+
+/// Nothing to be seen is not nothing there.
+#[test]
+fn whoever_may_not_read_the_systems_journal_is_told_so() {
+    let machine = machine();
+    // Whoever has logged in has a journal of their own.
+    machine.run(Who::AnnaAtTheDesk, &["true"]).ok();
+    machine.root(&["journalctl", "--sync"]);
+    for who in [Who::AnnaAtTheDesk, Who::Anna, Who::Bob] {
+        let answer = machine.run(who, &["aictl", "audit"]);
+        assert_eq!(answer.code, Some(126), "{who:?}: {answer:?}");
+    }
+}

@@ -22,8 +22,9 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// Options of every command.
+/// Options of every command. Help lists a command's own before them.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// Print one JSON document on standard output, and nothing else there
     #[arg(long, global = true)]

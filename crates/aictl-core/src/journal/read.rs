@@ -238,6 +238,9 @@ fn log_arguments(query: &LogQuery) -> Vec<String> {
 /// The arguments for audit records.
 fn audit_arguments(query: &AuditQuery) -> Vec<String> {
     let mut arguments = common_arguments(query.since_usec);
+    // The helper's user is a system user. Without this, who has a journal of their own and may not
+    // read the system's would be shown nothing, and no complaint.
+    arguments.push("--system".to_owned());
     if let Some(records) = query.records {
         arguments.push(format!("--lines={records}"));
     }

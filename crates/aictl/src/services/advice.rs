@@ -33,11 +33,16 @@ pub fn on_error(error: &CallError, about: Circumstances<'_>) -> Option<String> {
         CallError::NoSuchService(_) => {
             let catalogue = config?.services();
             if let Some(known) = catalogue.get(service) {
-                return Some(format!(
+                let mut advice = format!(
                     "the catalogue has it, but there is no unit of the very name {}: install it, \
                      or set `unit` of [services.{service}] in {FILE}",
                     known.unit
-                ));
+                );
+                // Its catalogue may be an older one than ours.
+                if helper {
+                    advice.push_str("; after a change there: `systemctl reload aictld`");
+                }
+                return Some(advice);
             }
             // Whoever writes the unit's name means the service.
             let stem = service.strip_suffix(".service").unwrap_or(service).to_ascii_lowercase();
@@ -117,7 +122,12 @@ mod tests {
             assert_eq!(advice.as_deref(), expected, "{name}");
         }
         let advice = on_error(&CallError::no_such_service(), about("ollama", Some(&config)));
-        assert!(advice.unwrap().contains("no unit of the very name ollama.service"));
+        let advice = advice.unwrap();
+        assert!(advice.contains("no unit of the very name ollama.service"), "{advice}");
+        assert!(advice.ends_with("`systemctl reload aictld`"), "{advice}");
+        let alone = Circumstances { helper: false, ..about("ollama", Some(&config)) };
+        let advice = on_error(&CallError::no_such_service(), alone).unwrap();
+        assert!(advice.ends_with("aictl.toml"), "{advice}");
         assert_eq!(on_error(&CallError::no_such_service(), about("olama", None)), None);
     }
 

@@ -49,18 +49,19 @@ fn the_arguments_are_fixed() {
     let records = AuditQuery { records: Some(5), since_usec: Some(1) };
     let arguments = audit_arguments(&records);
     assert_eq!(
-        arguments[..6],
+        arguments[..7],
         [
             "--output=json",
             "--no-pager",
             "--all",
             "--since=@0.000001",
+            "--system",
             "--lines=5",
             // Without it, anybody could write such records.
             "_SYSTEMD_UNIT=aictld.service",
         ]
     );
-    assert_eq!(arguments[6..], audit::MESSAGE_IDS.map(|id| format!("MESSAGE_ID={id}")));
+    assert_eq!(arguments[7..], audit::MESSAGE_IDS.map(|id| format!("MESSAGE_ID={id}")));
 }
 
 fn line(entry: Value) -> LogLine {
