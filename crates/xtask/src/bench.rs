@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::args::BenchOptions;
 use crate::debian::{self, Need};
@@ -298,11 +298,16 @@ fn measure(rows: &[Row], runs: u32) -> Result<Vec<Measured>, Failure> {
     Ok(measured)
 }
 
+/// How long the machine rests before each run: what the kernel clears away behind one row, such as
+/// its network namespace, is not to be the next row's time.
+const REST: Duration = Duration::from_millis(10);
+
 /// Runs `row` once: milliseconds from before its start until it has been waited for.
 fn time(row: &Row) -> Result<f64, String> {
     let failed = |error: std::io::Error| error.to_string();
     let mut command = command(row);
     let mut printed = Vec::new();
+    std::thread::sleep(REST);
     let start = Instant::now();
     let mut child = command.spawn().map_err(failed)?;
     if let Some(mut stdout) = child.stdout.take() {
