@@ -72,8 +72,7 @@ impl Delegated {
         // Others who live in the group would be in the way: a group with limits for its children
         // holds no process.
         let members = members(&fs::read_to_string(root.join("cgroup.procs")).ok()?)?;
-        let ours = [unistd::getpid().as_raw(), unistd::getppid().as_raw()];
-        if members.iter().any(|pid| !ours.contains(pid)) {
+        if members != [unistd::getpid().as_raw()] {
             return None;
         }
         if Self::prepare(&root, &members).is_err() {
