@@ -182,6 +182,15 @@ impl Trail {
     }
 }
 
+/// The record of calls that were refused before it was known whose they are, nor what they call.
+#[must_use]
+pub fn unknown(request_id: String, calls: u64) -> Record {
+    let trail = Trail::new(request_id, "unknown".to_owned(), Instant::now());
+    let over = CallError::LimitExceeded { message: String::new(), retry_after: Duration::ZERO };
+    let refused = Err(Refusal::Call(over));
+    summed(trail.ended(&End::Answered(&refused), "", trail.came), calls)
+}
+
 /// How a call ends.
 #[derive(Debug)]
 pub enum End<'a> {

@@ -3,14 +3,8 @@
 //! What reads the messages of a connection never waits for anything else: the answers to our own
 //! calls come over the same connection, behind the messages that are not yet taken.
 
-use std::{
-    future::poll_fn,
-    pin::Pin,
-    sync::{Arc, atomic::Ordering::SeqCst},
-    time::Duration,
-};
+use std::{future::poll_fn, pin::Pin, sync::Arc, time::Duration};
 
-use aictl_api::error::CallError;
 use futures_core::Stream;
 use tokio::{sync::Semaphore, time};
 use zbus::{Connection, Message, MessageStream, message::Flags, message::Type};
@@ -20,7 +14,6 @@ use crate::{
     caller::Seat,
     gate,
     helper::Helper,
-    limits::WAIT_FOR_ANOTHER,
 };
 
 /// The bus itself: the sender of what it tells, which it lets nobody else use.
@@ -66,15 +59,11 @@ impl Line {
         let sitting = seat.sit();
         let room = Arc::clone(&helper.room).try_acquire_owned();
         let (Some(sitting), Ok(room)) = (sitting, room) else {
-            helper.unrecorded.fetch_add(1, SeqCst);
-            let refusal = CallError::limit_exceeded(
-                "too many of your calls are still going on",
-                WAIT_FOR_ANOTHER,
-            );
+            let refusal = gate::unseen(helper, seat, &message);
             let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
             let line = self.clone();
             tokio::spawn(async move {
-                line.send(&message, Err(refusal.into())).await;
+                line.send(&message, Err(refusal)).await;
                 drop((permit, in_use));
             });
             return;

@@ -1,7 +1,10 @@
 //! The one way that every call goes: who calls → limits → what is called → may it be done to this
 //! service → polkit → once more, since polkit may have taken minutes → record → act → record.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Instant,
+};
 
 use aictl_api::{
     audit::Outcome,
@@ -87,6 +90,29 @@ pub async fn answer(call: Call<'_>) -> Option<Result<Answer, Refusal>> {
             None
         }
     }
+}
+
+/// The answer to a call that is one too many to be looked at, which is taken note of.
+pub fn unseen(helper: &Helper, seat: &Seat, message: &Message) -> Refusal {
+    let over = Over::InFlight;
+    let refusal = Refusal::Call(CallError::limit_exceeded(over.what(), over.retry_after()));
+    match (seat.known(), helper.ids.next()) {
+        (Some(caller), Ok(id)) => {
+            let trail = Trail {
+                uid: Some(caller.uid),
+                pid: caller.pid,
+                ..Trail::new(id, method(message), Instant::now())
+            };
+            let refused = Err(refusal.clone());
+            let record = trail.ended(&End::Answered(&refused), "", Instant::now());
+            // It is refused in any case.
+            let _lost = helper.record_limited(caller.uid, record);
+        }
+        _ => {
+            helper.unrecorded.fetch_add(1, SeqCst);
+        }
+    }
+    refusal
 }
 
 /// Writes the record of a call's end. Without it the call is refused, unless something was done,

@@ -20,7 +20,7 @@ use zbus::{Connection, Message};
 
 use crate::{
     activity::Activity,
-    audit::{Floods, Record},
+    audit::{self, Floods, Record},
     caller::Callers,
     journal::Journal,
     limits::{Limits, Over},
@@ -56,8 +56,8 @@ pub struct Helper {
     pub room: Arc<Semaphore>,
     /// Identifiers for calls.
     pub ids: RequestIds,
-    /// Calls over a limit that were refused before it was known whose they are.
-    pub unrecorded: AtomicU64,
+    /// Calls that were refused before it was known whose they are, and are not recorded yet.
+    pub unrecorded: Arc<AtomicU64>,
     limits: Mutex<Limits>,
     floods: Mutex<Floods>,
     started: Instant,
@@ -90,6 +90,8 @@ pub struct Parts {
     pub patience: Patience,
     /// Who reads logs.
     pub followers: Followers,
+    /// Calls that nobody will ever know whose they are.
+    pub unrecorded: Arc<AtomicU64>,
 }
 
 /// A call that was let in, until this is dropped.
@@ -116,7 +118,7 @@ impl Helper {
     /// # Errors
     /// If the kernel gives no random bytes.
     pub fn new(parts: Parts) -> std::io::Result<Self> {
-        let Parts { bus, systemd, policies, journal, patience, followers } = parts;
+        let Parts { bus, systemd, policies, journal, patience, followers, unrecorded } = parts;
         Ok(Self {
             bus,
             systemd,
@@ -128,7 +130,7 @@ impl Helper {
             followers,
             room: Arc::new(Semaphore::new(MAX_TASKS)),
             ids: RequestIds::open()?,
-            unrecorded: AtomicU64::new(0),
+            unrecorded,
             limits: Mutex::default(),
             floods: Mutex::default(),
             started: Instant::now(),
@@ -150,8 +152,7 @@ impl Helper {
     /// # Errors
     /// If the journal does not take the record.
     pub fn record_limited(&self, uid: u32, record: Record) -> Result<(), JournalError> {
-        let calls = 1 + self.unrecorded.swap(0, SeqCst);
-        let due = lock(&self.floods).note(uid, calls, record, Instant::now());
+        let due = lock(&self.floods).note(uid, 1, record, Instant::now());
         due.map_or(Ok(()), |record| self.journal.try_write(&record))
     }
 
@@ -160,7 +161,11 @@ impl Helper {
         let mut floods = lock(&self.floods);
         let due = if all { floods.rest() } else { floods.due(Instant::now()) };
         drop(floods);
-        for record in due {
+        let unknown = match self.unrecorded.swap(0, SeqCst) {
+            0 => None,
+            calls => self.ids.next().ok().map(|id| audit::unknown(id, calls)),
+        };
+        for record in due.into_iter().chain(unknown) {
             // They were refused already.
             let _lost = self.journal.try_write(&record);
         }
@@ -169,7 +174,7 @@ impl Helper {
     /// Whether records of calls over a limit are still to be written.
     #[must_use]
     pub fn has_floods(&self) -> bool {
-        !lock(&self.floods).is_empty()
+        !lock(&self.floods).is_empty() || self.unrecorded.load(SeqCst) > 0
     }
 
     /// Ends what would stay open without an end: logs that are followed, connections.

@@ -7,6 +7,7 @@
 pub mod activity;
 pub mod answer;
 pub mod audit;
+pub mod bus;
 pub mod call;
 pub mod caller;
 pub mod dispatch;

@@ -3,7 +3,13 @@
 //! The end is announced first, so that systemd starts a new helper for what comes after it; then
 //! the name is released, and what the bus had sent before that is still answered.
 
-use std::{fmt, future::pending, io, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::pending,
+    io,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use aictl_api::{authorisation::BUS_NAME, service::Catalogue};
 use aictl_core::{
@@ -17,10 +23,7 @@ use tokio::{
     task::JoinHandle,
     time::{self, Instant, MissedTickBehavior},
 };
-use zbus::{
-    Connection, MatchRule, Message, MessageStream, connection::Builder, fdo::RequestNameFlags,
-    message::Type,
-};
+use zbus::{Connection, MatchRule, Message, MessageStream, fdo::RequestNameFlags, message::Type};
 
 use crate::{
     audit,
@@ -129,13 +132,21 @@ impl Life {
     /// every call is refused.
     pub async fn start(settings: Settings) -> Result<Self, LifeError> {
         let Settings { bus, policies, journal, patience, followers, listener } = settings;
-        let connection = connect(&bus).await;
+        let unrecorded = Arc::new(AtomicU64::new(0));
+        let connection = connect(&bus, Arc::clone(&unrecorded)).await;
         let systemd = match &connection {
             Some(_) => Systemd::connect(bus).await.ok(),
             None => None,
         };
-        let parts =
-            Parts { bus: connection.clone(), systemd, policies, journal, patience, followers };
+        let parts = Parts {
+            bus: connection.clone(),
+            systemd,
+            policies,
+            journal,
+            patience,
+            followers,
+            unrecorded,
+        };
         let helper = Arc::new(Helper::new(parts).map_err(LifeError::Random)?);
         // From here on every message is taken: no call can come before the name is ours.
         let bus = connection
@@ -306,14 +317,9 @@ impl Life {
 }
 
 /// The connection to the bus, with its word of who leaves; `None` if there is no bus.
-async fn connect(bus: &Bus) -> Option<Connection> {
-    let builder = match bus {
-        Bus::System => Builder::system(),
-        Bus::User => Builder::session(),
-        Bus::At(address) => Builder::address(address.as_str()),
-    };
+async fn connect(bus: &Bus, unrecorded: Arc<AtomicU64>) -> Option<Connection> {
     let connect = async {
-        let connection = builder.build().await?;
+        let connection = crate::bus::connect(bus, unrecorded).await?;
         let left = MatchRule::builder()
             .msg_type(Type::Signal)
             .sender(BUS)

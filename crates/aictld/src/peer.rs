@@ -22,7 +22,7 @@ use crate::{
 };
 
 mod handshake;
-mod socket;
+pub mod socket;
 
 /// The most connections of one user at one time.
 pub const MAX_OF_ONE_UID: usize = 16;

@@ -26,14 +26,14 @@ use zbus::{
 /// The most bytes of a message: header and arguments.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 /// The part of a message that says how long it is.
-const START: usize = 16;
+pub const START: usize = 16;
 
 /// The halves of a connection after its handshake.
 #[must_use]
 pub fn halves(stream: UnixStream, descriptors: bool) -> BoxedSplit {
     let (read, write) = stream.into_split();
     let reader = Bounded(Reader { half: read, descriptors });
-    Split::new(Box::new(reader), Box::new(Writer { half: write, descriptors }))
+    Split::new(Box::new(reader), Box::new(Writer::new(write, descriptors)))
 }
 
 /// Bytes as they come.
@@ -88,9 +88,16 @@ impl ReadHalf for Bounded {
     }
 }
 
-/// The size that a message says it has (D-Bus specification, "Message Format"): fixed start,
-/// header fields, up to a multiple of 8, body. `None` for one that is no message.
+/// The size that a message says it has: `None` for one that is no message.
 fn size(start: [u8; START]) -> Option<usize> {
+    let (fields, body) = lengths(start)?;
+    START.checked_add(fields)?.checked_add(body)
+}
+
+/// How long a message says it is after its fixed start (D-Bus specification, "Message Format"):
+/// its header's fields, up to a multiple of 8, and its body. `None` for one that is no message.
+#[must_use]
+pub fn lengths(start: [u8; START]) -> Option<(usize, usize)> {
     let [endian, _, _, _, b0, b1, b2, b3, _, _, _, _, f0, f1, f2, f3] = start;
     let (body, fields) = ([b0, b1, b2, b3], [f0, f1, f2, f3]);
     let (body, fields) = match endian {
@@ -99,14 +106,22 @@ fn size(start: [u8; START]) -> Option<usize> {
         _ => return None,
     };
     let fields = usize::try_from(fields).ok()?.checked_next_multiple_of(8)?;
-    START.checked_add(fields)?.checked_add(usize::try_from(body).ok()?)
+    Some((fields, usize::try_from(body).ok()?))
 }
 
 /// Bytes as they go, with descriptors.
 #[derive(Debug)]
-struct Writer {
+pub struct Writer {
     half: OwnedWriteHalf,
     descriptors: bool,
+}
+
+impl Writer {
+    /// A half to write to, whose other end takes descriptors or does not.
+    #[must_use]
+    pub const fn new(half: OwnedWriteHalf, descriptors: bool) -> Self {
+        Self { half, descriptors }
+    }
 }
 
 #[async_trait]

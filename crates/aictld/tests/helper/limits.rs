@@ -152,3 +152,32 @@ async fn many_who_list_at_once_are_all_answered() {
         pending.answer().await.unwrap();
     }
 }
+
+/// Calls that are one too many to be looked at are told too, as calls of their user and no other.
+#[tokio::test]
+async fn calls_that_are_not_even_looked_at_are_in_the_records_of_their_user() {
+    let world = World::new().await;
+    world.polkit.say("org.aictl1.services.control", Say::Nothing).await;
+    let client = world.client().await;
+    client.get("ollama").await.unwrap();
+    world.journal.take();
+    let (body, count) = (("vllm", 0u64, 0u32), 1000);
+    for _ in 0..count {
+        drop(client.send(SERVICES, "Start", &body, Flags::NO_REPLY_EXPECTED).await);
+    }
+    client.round_trip().await;
+    world.polkit.held(MAX_PLAIN).await;
+    world.polkit.say("org.aictl1.services.control", Say::No).await;
+    let (life, orders) = (world.life, world.orders);
+    orders.send(aictld::lifetime::Order::End).await.unwrap();
+    life.await.unwrap().unwrap();
+    let told = world.journal.calls();
+    let uid = nix::unistd::getuid().to_string();
+    assert!(told.iter().all(|call| call["AICTL_CALLER_UID"] == uid), "{told:?}");
+    let calls: u64 = told
+        .iter()
+        .map(|call| call.get("AICTL_COUNT").map_or(1, |calls| calls.parse().unwrap()))
+        .sum();
+    assert_eq!(calls, count);
+    assert!(told.len() < 300, "{} records", told.len());
+}

@@ -1,0 +1,317 @@
+//! The helper's connection to the bus, by a reader of our own: anybody may send the helper messages
+//! of many megabytes with descriptors, and zbus would keep all of it for every one of them.
+//!
+//! Arguments that no call has are dropped as they come: the call itself is left, with the types of
+//! its arguments and without their bytes, and is answered like any other. Descriptors are not
+//! received at all, for no call and no answer to the helper has one. (Read without room for them,
+//! they are closed by the kernel: unix(7).)
+
+use std::{
+    io,
+    os::{
+        fd::OwnedFd,
+        linux::net::SocketAddrExt,
+        unix::{
+            ffi::OsStrExt,
+            net::{SocketAddr, UnixStream as StdStream},
+        },
+    },
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+};
+
+use aictl_core::systemd::Bus;
+use tokio::{
+    io::AsyncReadExt,
+    net::{UnixStream, unix::OwnedReadHalf},
+};
+use zbus::{
+    Address, Connection, Message,
+    address::transport::{Transport, UnixSocket},
+    connection::{
+        Builder,
+        socket::{BoxedSplit, ReadHalf, Split},
+    },
+    export::async_trait::async_trait,
+};
+
+use crate::{
+    call::MAX_BODY,
+    peer::socket::{START, Writer, lengths},
+};
+
+/// The most bytes of the header's fields, such as path and names: the bus bounds the names, but not
+/// the path.
+const MAX_FIELDS: usize = 8 * 1024;
+/// How much is dropped at one time.
+const DROP: usize = 16 * 1024;
+
+/// Connects to the bus. Calls that are dropped whole are counted in `dropped`: a path as long as
+/// that is no object of ours, and who calls is not known before the end of the header.
+///
+/// # Errors
+/// If there is no bus, or it does not let us in.
+pub async fn connect(bus: &Bus, dropped: Arc<AtomicU64>) -> zbus::Result<Connection> {
+    let address = match bus {
+        Bus::System => Address::system()?,
+        Bus::User => Address::session()?,
+        Bus::At(address) => address.parse()?,
+    };
+    let stream = match address.transport() {
+        Transport::Unix(unix) => match unix.path() {
+            UnixSocket::File(path) => UnixStream::connect(path).await?,
+            UnixSocket::Abstract(name) => {
+                let address = SocketAddr::from_abstract_name(name.as_bytes())?;
+                let stream = StdStream::connect_addr(&address)?;
+                stream.set_nonblocking(true)?;
+                UnixStream::from_std(stream)?
+            }
+            _ => return Err(zbus::Error::Unsupported),
+        },
+        _ => return Err(zbus::Error::Unsupported),
+    };
+    Builder::socket(halves(stream, dropped)).build().await
+}
+
+fn halves(stream: UnixStream, dropped: Arc<AtomicU64>) -> BoxedSplit {
+    let (read, write) = stream.into_split();
+    let reader = Reader { bytes: Bytes(read), dropped };
+    Split::new(Box::new(reader), Box::new(Writer::new(write, true)))
+}
+
+/// Bytes as they come.
+#[derive(Debug)]
+struct Bytes(OwnedReadHalf);
+
+#[async_trait]
+impl ReadHalf for Bytes {
+    async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        Ok((self.0.read(buffer).await?, Vec::new()))
+    }
+}
+
+impl Bytes {
+    /// Fills the buffer: first with what was read early, with the end of the handshake.
+    async fn fill(&mut self, early: &mut Vec<u8>, buffer: &mut [u8]) -> io::Result<()> {
+        let known = early.len().min(buffer.len());
+        let (head, rest) = buffer.split_at_mut(known);
+        head.copy_from_slice(&early[..known]);
+        early.drain(..known);
+        self.0.read_exact(rest).await.map(drop)
+    }
+
+    /// Drops this many bytes.
+    async fn drop(&mut self, early: &mut Vec<u8>, count: usize) -> io::Result<()> {
+        let mut left = count;
+        let mut buffer = vec![0; DROP.min(count)];
+        while left > 0 {
+            let part = left.min(DROP);
+            self.fill(early, &mut buffer[..part]).await?;
+            left -= part;
+        }
+        Ok(())
+    }
+}
+
+/// Messages of a bounded size.
+#[derive(Debug)]
+struct Reader {
+    bytes: Bytes,
+    dropped: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl ReadHalf for Reader {
+    async fn receive_message(
+        &mut self,
+        seq: u64,
+        early: &mut Vec<u8>,
+        descriptors: &mut Vec<OwnedFd>,
+    ) -> zbus::Result<Message> {
+        loop {
+            let mut start = [0; START];
+            self.bytes.fill(early, &mut start).await?;
+            let (fields, body) = lengths(start).ok_or(zbus::Error::ExcessData)?;
+            let is_call = is_call(start);
+            // The bus lets nobody answer but whom the helper has asked.
+            if is_answer(start) {
+                early.splice(0..0, start);
+                return self.bytes.receive_message(seq, early, descriptors).await;
+            }
+            if fields > MAX_FIELDS || (body > MAX_BODY && !is_call) {
+                self.dropped.fetch_add(u64::from(is_call), SeqCst);
+                self.bytes.drop(early, fields.saturating_add(body)).await?;
+                continue;
+            }
+            let mut header = vec![0; START + fields];
+            self.bytes.fill(early, &mut header[START..]).await?;
+            forget_descriptors(&mut header[START..], start[0]);
+            if body > MAX_BODY {
+                self.bytes.drop(early, body).await?;
+                start[BODY_LENGTH].fill(0);
+            }
+            header[..START].copy_from_slice(&start);
+            early.splice(0..0, header);
+            return self.bytes.receive_message(seq, early, descriptors).await;
+        }
+    }
+
+    async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        self.bytes.recvmsg(buffer).await
+    }
+
+    /// So that the bus passes on those that the helper sends.
+    fn can_pass_unix_fd(&self) -> bool {
+        true
+    }
+}
+
+/// Where a message says how long its body is (D-Bus specification, "Message Format").
+const BODY_LENGTH: std::ops::Range<usize> = 4..8;
+
+/// Whether it calls a method.
+const fn is_call(start: [u8; START]) -> bool {
+    start[1] == 1
+}
+
+/// Whether it is the answer to a call, or an error instead.
+const fn is_answer(start: [u8; START]) -> bool {
+    matches!(start[1], 2 | 3)
+}
+
+/// Has the header's fields say that no descriptors come with the message: zbus ends a connection
+/// on which fewer come than a message says.
+fn forget_descriptors(fields: &mut [u8], endian: u8) {
+    /// The field with their number.
+    const UNIX_FDS: u8 = 9;
+    let mut at = 0;
+    // Each begins at a multiple of 8 with its code and the signature of its value.
+    while let Some(&[code, 1, kind, 0]) = fields.get(at..at + 4).and_then(|f| f.first_chunk()) {
+        let value = at + 4;
+        let Some(&four) = fields.get(value..).and_then(|f| f.first_chunk::<4>()) else { return };
+        let number =
+            if endian == b'B' { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) };
+        let length = match kind {
+            b'u' => 4,
+            b's' | b'o' => 4 + number as usize + 1,
+            b'g' => 1 + usize::from(four[0]) + 1,
+            _ => return,
+        };
+        if code == UNIX_FDS && kind == b'u' {
+            fields[value..value + 4].fill(0);
+        }
+        at = (value + length).next_multiple_of(8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use zbus::message::Type;
+
+    use super::*;
+
+    fn call(path: &str, name: &str) -> Message {
+        Message::method_call(path, "Get").build(&(name,)).unwrap()
+    }
+
+    fn path_of(message: &Message) -> String {
+        message.header().path().unwrap().as_str().to_owned()
+    }
+
+    /// What comes out of a reader that gets these messages, the first bytes of them early.
+    async fn read(messages: &[Message], early: usize) -> (Vec<Message>, u64) {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let bytes: Vec<u8> = messages.iter().flat_map(|m| m.data().to_vec()).collect();
+        let (early, late) = bytes.split_at(early);
+        let (mut early, late) = (early.to_vec(), late.to_vec());
+        let dropped = Arc::new(AtomicU64::new(0));
+        let (mut reader, _writer) = halves(server, Arc::clone(&dropped)).take();
+        let write = tokio::spawn(async move { client.write_all(&late).await.unwrap() });
+        let mut read = Vec::new();
+        while let Ok(message) = reader.receive_message(1, &mut early, &mut Vec::new()).await {
+            read.push(message);
+        }
+        write.await.unwrap();
+        let dropped = dropped.load(SeqCst);
+        (read, dropped)
+    }
+
+    #[tokio::test]
+    async fn of_a_huge_call_nothing_but_its_header_is_kept_and_the_next_one_is_whole() {
+        let messages = [
+            call("/a", "x"),
+            call("/b", &"x".repeat(3 << 20)),
+            call("/c", &"x".repeat(MAX_BODY)),
+            call("/d", "y"),
+        ];
+        for early in [0, 1, START, 100, messages[0].data().len() + 20, (1 << 20) + 3] {
+            let (read, dropped) = read(&messages, early).await;
+            let paths: Vec<String> = read.iter().map(path_of).collect();
+            assert_eq!(paths, ["/a", "/b", "/c", "/d"], "{early}");
+            let serials = |messages: &[Message]| -> Vec<u32> {
+                messages.iter().map(|m| m.primary_header().serial_num().get()).collect()
+            };
+            assert_eq!(serials(&read), serials(&messages));
+            for (message, body) in read.iter().zip(["x", "", "", "y"]) {
+                assert_eq!(message.body().signature().to_string_no_parens(), "s");
+                assert!(message.data().len() < 4096);
+                let found = message.body();
+                assert_eq!(found.deserialize::<(&str,)>().map_or("", |(text,)| text), body);
+            }
+            assert_eq!(dropped, 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_huge_path_and_a_huge_signal_are_dropped_and_an_answer_is_not() {
+        let path = format!("/{}", "x".repeat(1 << 20));
+        let huge = "x".repeat(1 << 20);
+        let asked = call("/a", "x");
+        let header = asked.header();
+        let messages = [
+            call(&path, &huge),
+            Message::signal("/s", "a.b", "C").build(&huge).unwrap(),
+            Message::method_return(&header).build(&huge).unwrap(),
+            call("/z", "x"),
+        ];
+        let (read, dropped) = read(&messages, 7).await;
+        let types: Vec<Type> = read.iter().map(Message::message_type).collect();
+        assert_eq!(types, [Type::MethodReturn, Type::MethodCall]);
+        assert_eq!(read[0].body().deserialize::<&str>().unwrap(), huge);
+        assert_eq!(dropped, 1);
+    }
+
+    #[tokio::test]
+    async fn descriptors_are_neither_received_nor_missed() {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let body = (zbus::Fd::from(&null), zbus::Fd::from(&null));
+        for endian in [zbus::wire::Endian::Little, zbus::wire::Endian::Big] {
+            let call = Message::method_call("/a", "Get").sender(":1.7").endian(endian);
+            let message = call.build(&body).unwrap();
+            assert_eq!(message.header().unix_fds(), Some(2));
+            // Of these bytes none has descriptors with it.
+            let (read, _) = read(&[message], 0).await;
+            assert_eq!(read.len(), 1, "{endian:?}");
+            assert_eq!(read[0].header().unix_fds(), Some(0));
+            assert_eq!(read[0].header().sender().unwrap().as_str(), ":1.7");
+        }
+    }
+
+    #[test]
+    fn odd_fields_are_left_as_they_are() {
+        for odd in [
+            &b""[..],
+            b"\x09\x01u",
+            b"\x09\x01u\0\x01",
+            b"\x09\x02uu\x01\0\0\0",
+            b"\x01\x01s\0\xff\xff\xff\xff",
+        ] {
+            let mut fields = odd.to_vec();
+            forget_descriptors(&mut fields, b'l');
+            assert_eq!(fields, odd);
+        }
+    }
+}
