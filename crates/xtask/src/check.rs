@@ -136,3 +136,13 @@ fn has_cargo_deny(workspace: &Workspace) -> bool {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_readme_names_the_oldest_rust() {
+        let readme = include_str!("../../../README.md");
+        let words = concat!("Rust ", env!("CARGO_PKG_RUST_VERSION"), " or");
+        assert!(readme.contains(words), "README.md does not say: {words}");
+    }
+}
