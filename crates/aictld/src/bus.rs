@@ -2,12 +2,13 @@
 //! of many megabytes with descriptors, and zbus would keep all of it for every one of them.
 //!
 //! Arguments that no call has are dropped as they come: the call itself is left, with the types of
-//! its arguments and without their bytes, and is answered like any other. Descriptors are not
-//! received at all, for no call and no answer to the helper has one. (Read without room for them,
-//! they are closed by the kernel: unix(7).)
+//! its arguments and without their bytes, and is answered like any other. Descriptors that come
+//! with a call are closed at once, for no call takes one; answers to the helper's own calls may
+//! have some, such as the bus's word of who a caller is.
 
 use std::{
-    io,
+    io::{self, IoSliceMut},
+    mem::MaybeUninit,
     os::{
         fd::OwnedFd,
         linux::net::SocketAddrExt,
@@ -23,8 +24,9 @@ use std::{
 };
 
 use aictl_core::systemd::Bus;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use tokio::{
-    io::AsyncReadExt,
+    io::Interest,
     net::{UnixStream, unix::OwnedReadHalf},
 };
 use zbus::{
@@ -45,6 +47,9 @@ use crate::{
 /// The most bytes of the header's fields, such as path and names: the bus bounds the names, but not
 /// the path.
 const MAX_FIELDS: usize = 8 * 1024;
+/// The most descriptors that are received with one message: more than the bus lets through
+/// (dbus-daemon(1), max_message_unix_fds). The kernel closes what is beyond.
+const MAX_DESCRIPTORS: usize = 64;
 /// How much is dropped at one time.
 const DROP: usize = 16 * 1024;
 
@@ -88,18 +93,40 @@ struct Bytes(OwnedReadHalf);
 #[async_trait]
 impl ReadHalf for Bytes {
     async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-        Ok((self.0.read(buffer).await?, Vec::new()))
+        let stream: &UnixStream = self.0.as_ref();
+        let receive = || {
+            let mut space =
+                [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+            let mut control = RecvAncillaryBuffer::new(&mut space);
+            let mut bytes = [IoSliceMut::new(buffer)];
+            let received = recvmsg(stream, &mut bytes, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+            let descriptors = control.drain().filter_map(|message| match message {
+                RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+                _ => None,
+            });
+            Ok((received.bytes, descriptors.flatten().collect()))
+        };
+        stream.async_io(Interest::READABLE, receive).await
     }
 }
 
 impl Bytes {
-    /// Fills the buffer: first with what was read early, with the end of the handshake.
-    async fn fill(&mut self, early: &mut Vec<u8>, buffer: &mut [u8]) -> io::Result<()> {
-        let known = early.len().min(buffer.len());
-        let (head, rest) = buffer.split_at_mut(known);
-        head.copy_from_slice(&early[..known]);
-        early.drain(..known);
-        self.0.read_exact(rest).await.map(drop)
+    /// Fills the buffer: first with what was read early, with the end of the handshake. Returns the
+    /// descriptors that came with it.
+    async fn fill(&mut self, early: &mut Vec<u8>, buffer: &mut [u8]) -> io::Result<Vec<OwnedFd>> {
+        let mut filled = early.len().min(buffer.len());
+        buffer[..filled].copy_from_slice(&early[..filled]);
+        early.drain(..filled);
+        let mut descriptors = Vec::new();
+        while filled < buffer.len() {
+            let (read, more) = self.recvmsg(&mut buffer[filled..]).await?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            filled += read;
+            descriptors.extend(more);
+        }
+        Ok(descriptors)
     }
 
     /// Drops this many bytes.
@@ -132,14 +159,17 @@ impl ReadHalf for Reader {
     ) -> zbus::Result<Message> {
         loop {
             let mut start = [0; START];
-            self.bytes.fill(early, &mut start).await?;
+            // They come with a message's first bytes.
+            let came = self.bytes.fill(early, &mut start).await?;
             let (fields, body) = lengths(start).ok_or(zbus::Error::ExcessData)?;
             let is_call = is_call(start);
             // The bus lets nobody answer but whom the helper has asked.
             if is_answer(start) {
+                descriptors.extend(came);
                 early.splice(0..0, start);
                 return self.bytes.receive_message(seq, early, descriptors).await;
             }
+            drop(came);
             if fields > MAX_FIELDS || (body > MAX_BODY && !is_call) {
                 self.dropped.fetch_add(u64::from(is_call), SeqCst);
                 self.bytes.drop(early, fields.saturating_add(body)).await?;
@@ -284,19 +314,32 @@ mod tests {
         assert_eq!(dropped, 1);
     }
 
+    /// A real pair of sockets, for descriptors go no other way.
     #[tokio::test]
-    async fn descriptors_are_neither_received_nor_missed() {
+    async fn descriptors_of_calls_are_closed_at_once_and_those_of_answers_are_kept() {
         let null = std::fs::File::open("/dev/null").unwrap();
         let body = (zbus::Fd::from(&null), zbus::Fd::from(&null));
+        let plain = call("/a", "x");
+        let mut messages = Vec::new();
         for endian in [zbus::wire::Endian::Little, zbus::wire::Endian::Big] {
             let call = Message::method_call("/a", "Get").sender(":1.7").endian(endian);
-            let message = call.build(&body).unwrap();
-            assert_eq!(message.header().unix_fds(), Some(2));
-            // Of these bytes none has descriptors with it.
-            let (read, _) = read(&[message], 0).await;
-            assert_eq!(read.len(), 1, "{endian:?}");
-            assert_eq!(read[0].header().unix_fds(), Some(0));
-            assert_eq!(read[0].header().sender().unwrap().as_str(), ":1.7");
+            messages.push(call.build(&body).unwrap());
+            let answer = Message::method_return(&plain.header()).endian(endian);
+            messages.push(answer.build(&body).unwrap());
+        }
+        messages.push(plain);
+        let (client, server) = UnixStream::pair().unwrap();
+        let (_reader, mut writer) = halves(client, Arc::default()).take();
+        let (mut reader, _writer) = halves(server, Arc::default()).take();
+        for sent in &messages {
+            writer.send_message(sent).await.unwrap();
+            let read = reader.receive_message(1, &mut Vec::new(), &mut Vec::new()).await.unwrap();
+            assert_eq!(read.message_type(), sent.message_type());
+            let is_answer = sent.message_type() == Type::MethodReturn;
+            let expected = if is_answer { 2 } else { 0 };
+            assert_eq!(read.data().fds().len(), expected, "{read:?}");
+            assert_eq!(read.header().unix_fds().unwrap_or(0) as usize, expected);
+            assert_eq!(read.body().signature(), sent.body().signature());
         }
     }
 
