@@ -88,7 +88,7 @@ impl CallError {
     #[must_use]
     pub fn limit_exceeded(what: &str, retry_after: Duration) -> Self {
         // Rounded up: who waits as long as the words say is let in.
-        let tenths = retry_after.as_millis().div_ceil(100);
+        let tenths = retry_after.as_nanos().div_ceil(100_000_000);
         let message = format!("{what}; try again in {}.{} s", tenths / 10, tenths % 10);
         Self::LimitExceeded { message, retry_after }
     }

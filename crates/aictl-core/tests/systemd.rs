@@ -400,3 +400,59 @@ async fn changes_are_told_also_by_a_systemd_that_was_restarted() {
     world.systemd.change("ollama.service", "active").await;
     assert_eq!(told.await.unwrap(), Ok("ollama.service".to_owned()));
 }
+
+/// The state as it is remembered, where it is.
+async fn recent(world: &World) -> String {
+    world.client.recent_state(&unit("ollama.service")).await.unwrap().active_state
+}
+
+/// Changes a unit, and tells nobody.
+fn change_in_silence(world: &World, active_state: &str) {
+    let unit = world.systemd.unit("ollama.service");
+    world.systemd.set(FakeUnit { active_state: active_state.to_owned(), ..unit });
+}
+
+#[tokio::test]
+async fn a_recent_state_is_remembered_until_systemd_says_otherwise() {
+    let units = [FakeUnit::running("ollama.service"), FakeUnit::stopped("vllm.service")];
+    let mut world = World::new(units).await;
+    // Nobody watches: nothing is remembered.
+    assert_eq!(recent(&world).await, "active");
+    change_in_silence(&world, "failed");
+    assert_eq!(recent(&world).await, "failed");
+    let mut changes = world.client.changes().await.unwrap();
+    change_in_silence(&world, "active");
+    assert_eq!(recent(&world).await, "active");
+    change_in_silence(&world, "failed");
+    assert_eq!(recent(&world).await, "active");
+    // To act by it, it is read.
+    let read = world.client.unit_state(&unit("ollama.service")).await.unwrap();
+    assert_eq!((read.active_state.as_str(), recent(&world).await.as_str()), ("failed", "failed"));
+    world.systemd.change("ollama.service", "active").await;
+    assert_eq!(changes.next().await, Ok("ollama.service".to_owned()));
+    assert_eq!(recent(&world).await, "active");
+
+    // A job, unit files, another systemd: told to nobody who asks for changes of units.
+    for signal in ["JobNew", "JobRemoved", "UnitFilesChanged", "Reloading"] {
+        change_in_silence(&world, signal);
+        assert_ne!(recent(&world).await, signal);
+        world.systemd.tell(signal, "ollama.service").await;
+        world.systemd.change("vllm.service", "active").await;
+        assert_eq!(changes.next().await, Ok("vllm.service".to_owned()));
+        assert_eq!(recent(&world).await, signal);
+    }
+    world.systemd.go().await;
+    change_in_silence(&world, "other");
+    world.systemd.come_back().await;
+    let told = tokio::spawn(async move { (changes.next().await, changes) });
+    while !world.systemd.is_heard() {
+        tokio::task::yield_now().await;
+    }
+    world.systemd.change("vllm.service", "active").await;
+    let (_vllm, changes) = told.await.unwrap();
+    assert_eq!(recent(&world).await, "other");
+    // From here on nobody watches.
+    drop(changes);
+    change_in_silence(&world, "last");
+    assert_eq!(recent(&world).await, "last");
+}

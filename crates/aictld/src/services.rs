@@ -30,7 +30,7 @@ pub async fn list(systemd: &Systemd, catalogue: &Catalogue) -> Result<Vec<Fields
     let mut asking = JoinSet::new();
     for (index, service) in catalogue.iter().enumerate() {
         let (systemd, unit) = (systemd.clone(), service.unit.clone());
-        asking.spawn(async move { (index, systemd.unit_state(&unit).await) });
+        asking.spawn(async move { (index, systemd.recent_state(&unit).await) });
     }
     let mut states: Vec<Option<Result<UnitState, SystemdError>>> = vec![None; catalogue.len()];
     while let Some(answer) = asking.join_next().await {
@@ -49,7 +49,7 @@ pub async fn list(systemd: &Systemd, catalogue: &Catalogue) -> Result<Vec<Fields
 /// # Errors
 /// If systemd cannot be asked.
 pub async fn get(systemd: &Systemd, service: &Service) -> Result<Fields, CallError> {
-    let state = systemd.unit_state(&service.unit).await;
+    let state = systemd.recent_state(&service.unit).await;
     record(service, state).map(|record| fields(&record))
 }
 

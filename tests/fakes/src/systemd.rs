@@ -347,6 +347,26 @@ impl FakeSystemd {
         changed(&self.shared, self.connection(), unit).await;
     }
 
+    /// Sends a signal of the manager's, about a unit where it is about one.
+    pub async fn tell(&self, member: &str, unit: &str) {
+        let connection = self.connection();
+        let path = job_path(1_000_000);
+        match member {
+            "JobNew" => {
+                let body = (1_000_000_u32, path, unit);
+                signal(&self.shared, connection, PATH, MANAGER, member, &body).await;
+            }
+            "JobRemoved" => {
+                let body = (1_000_000_u32, path, unit, "done");
+                signal(&self.shared, connection, PATH, MANAGER, member, &body).await;
+            }
+            "Reloading" => {
+                signal(&self.shared, connection, PATH, MANAGER, member, &(true,)).await;
+            }
+            _ => signal(&self.shared, connection, PATH, MANAGER, member, &()).await,
+        }
+    }
+
     /// Leaves the bus, with all calls that it has not answered. What goes on is the units.
     pub async fn go(&mut self) {
         let (connection, task) = self.on_bus.take().expect("it is there");

@@ -47,9 +47,10 @@ fn exit_codes_are_those_of_the_design() {
 fn the_time_to_wait_is_told_and_never_too_short() {
     for (retry, told) in [
         (Duration::ZERO, "0.0 s"),
-        (Duration::from_nanos(1), "0.0 s"),
+        (Duration::from_nanos(1), "0.1 s"),
         (Duration::from_millis(1), "0.1 s"),
         (Duration::from_millis(100), "0.1 s"),
+        (Duration::from_nanos(100_000_001), "0.2 s"),
         (Duration::from_millis(101), "0.2 s"),
         (Duration::from_millis(59_999), "60.0 s"),
     ] {

@@ -76,7 +76,7 @@ impl Systemd {
         unit: &UnitName,
         time: Duration,
     ) -> Result<JobOutcome, SystemdError> {
-        let mut watch = Watch::new(self, rule(unit)?).await?;
+        let mut watch = Watch::new(self, [rule(unit)?]).await?;
         let before = async {
             self.subscribe().await?;
             self.checked(verb, unit).await

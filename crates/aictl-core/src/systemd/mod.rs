@@ -7,11 +7,15 @@ mod changes;
 mod error;
 mod job;
 mod path;
+mod recent;
 mod state;
 mod unit_files;
 mod watch;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use aictl_api::service::UnitName;
 use serde::Serialize;
@@ -29,6 +33,7 @@ pub use job::{JobOutcome, JobVerb};
 pub use state::UnitState;
 pub use unit_files::UnitFileVerb;
 
+use recent::Recent;
 use state::{Properties, SERVICE_PROPERTIES};
 
 /// systemd's name on the bus.
@@ -72,6 +77,8 @@ pub struct Systemd {
     interactive: bool,
     /// A turn for each question that may be asked now.
     turns: Arc<Semaphore>,
+    /// What systemd said a moment ago.
+    recent: Arc<Recent>,
 }
 
 impl Systemd {
@@ -93,7 +100,8 @@ impl Systemd {
     /// Uses a connection to a bus that there is already.
     #[must_use]
     pub fn on(connection: Connection) -> Self {
-        Self { connection, interactive: false, turns: Arc::new(Semaphore::new(MAX_QUESTIONS)) }
+        let turns = Arc::new(Semaphore::new(MAX_QUESTIONS));
+        Self { connection, interactive: false, turns, recent: Arc::default() }
     }
 
     /// Whether polkit may ask the user for a password on behalf of jobs and changes to unit files;
@@ -122,6 +130,27 @@ impl Systemd {
     /// [`SystemdError::NotFound`] if there is no such unit, [`SystemdError::Alias`] if the unit
     /// has another name; else if systemd cannot be asked.
     pub async fn unit_state(&self, unit: &UnitName) -> Result<UnitState, SystemdError> {
+        let ticket = self.recent.ask(unit, Instant::now());
+        let said = self.read_state(unit).await;
+        if let Some(ticket) = ticket {
+            self.recent.answer(unit, &ticket, &said);
+        }
+        said
+    }
+
+    /// The state of a unit as it was a moment ago, where [`Changes`] watches and has seen no change
+    /// since; else as [`Self::unit_state`]. To look, not to act by.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn recent_state(&self, unit: &UnitName) -> Result<UnitState, SystemdError> {
+        match self.recent.get(unit, Instant::now()) {
+            Some(said) => said,
+            None => self.unit_state(unit).await,
+        }
+    }
+
+    async fn read_state(&self, unit: &UnitName) -> Result<UnitState, SystemdError> {
         let path: OwnedObjectPath = self.manager("LoadUnit", &(unit.as_ref(),)).await?;
         let property = async |name: &str| -> Result<OwnedVariant, SystemdError> {
             self.plain(path.as_str(), PROPERTIES, "Get", &(SERVICE, name)).await

@@ -18,7 +18,7 @@ use super::{BUS, NAME, Systemd, SystemdError};
 /// What a [`Watch`] sees.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// A signal of systemd's that fits the rule.
+    /// A signal of systemd's that fits a rule.
     Signal(Message),
     /// systemd left the bus.
     Gone,
@@ -30,7 +30,8 @@ pub(super) enum Event {
 #[derive(Debug)]
 pub(super) struct Watch {
     owners: MessageStream,
-    signals: MessageStream,
+    /// For each rule what fits it.
+    signals: Vec<MessageStream>,
     /// The unique name of systemd's connection; empty while it has none.
     owner: String,
     /// What was seen and not yet asked for.
@@ -38,8 +39,12 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Watches from now on for signals that fit `rule`, which must not name a sender.
-    pub(super) async fn new(systemd: &Systemd, rule: MatchRule<'_>) -> Result<Self, SystemdError> {
+    /// Watches from now on for signals that fit one of `rules`, which must not name a sender. Those
+    /// of one rule come in their order.
+    pub(super) async fn new(
+        systemd: &Systemd,
+        rules: impl IntoIterator<Item = MatchRule<'static>>,
+    ) -> Result<Self, SystemdError> {
         let connection = &systemd.connection;
         let of_owners = MatchRule::builder()
             .msg_type(Type::Signal)
@@ -49,7 +54,10 @@ impl Watch {
             .add_arg(NAME)
             .build()?;
         let owners = MessageStream::for_match_rule(of_owners, connection, None).await?;
-        let signals = MessageStream::for_match_rule(rule.into_owned(), connection, None).await?;
+        let mut signals = Vec::new();
+        for rule in rules {
+            signals.push(MessageStream::for_match_rule(rule, connection, None).await?);
+        }
         // Asked last: whoever comes after is seen to come.
         let owner = systemd.owner().await?;
         Ok(Self { owners, signals, owner, seen: VecDeque::new() })
@@ -108,12 +116,13 @@ impl Watch {
                 });
             }
         }
-        while let Poll::Ready(message) = Pin::new(&mut self.signals).poll_next(context) {
-            let message = received(message)?;
-            let header = message.header();
-            let is_systemds = header.sender().is_some_and(|sender| sender.as_str() == self.owner);
-            if is_systemds {
-                self.seen.push_back(Event::Signal(message));
+        for signals in &mut self.signals {
+            while let Poll::Ready(message) = Pin::new(&mut *signals).poll_next(context) {
+                let message = received(message)?;
+                let header = message.header();
+                if header.sender().is_some_and(|sender| sender.as_str() == self.owner) {
+                    self.seen.push_back(Event::Signal(message));
+                }
             }
         }
         Ok(())
