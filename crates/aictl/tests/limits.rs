@@ -27,9 +27,9 @@ fn every_limit_has_its_outcome_and_keeps_what_was_printed() {
     let deaf = "import signal, time\nfor s in range(1, 65):\n    try: signal.signal(s, signal.SIG_IGN)\n    \
                 except (OSError, ValueError): pass\ntime.sleep(60)";
     let table: [(&str, &[&str], &str); 13] = [
-        ("timed-out", &["--timeout", "300ms"], "import time; time.sleep(60)"),
-        ("timed-out", &["--timeout", "300ms"], deaf),
-        ("timed-out", &["--timeout", "300ms"], "input()\nimport time; time.sleep(60)"),
+        ("timed-out", &["--timeout", "1s"], "import time; time.sleep(60)"),
+        ("timed-out", &["--timeout", "1s"], deaf),
+        ("timed-out", &["--timeout", "1s"], "input()\nimport time; time.sleep(60)"),
         ("timed-out", &["--cpu", "300ms"], burn),
         ("timed-out", &["--cpu", "300ms"], burn_children),
         ("timed-out", &["--cpu", "300ms"], hide_children),
