@@ -14,6 +14,7 @@ use crate::{
     caller::Seat,
     gate,
     helper::Helper,
+    polkit,
 };
 
 /// The bus itself: the sender of what it tells, which it lets nobody else use.
@@ -38,6 +39,10 @@ pub struct Line {
 pub enum News {
     /// The connection with this unique name has ended.
     Left(String),
+    /// polkit's name has this owner now; empty for nobody.
+    PolkitOwner(String),
+    /// The connection with this unique name says what polkit says when its rules change.
+    PolkitChanged(String),
 }
 
 impl Line {
@@ -92,24 +97,30 @@ impl Line {
     }
 }
 
-/// What a signal tells, if it comes from the bus itself and not from somebody who says so.
+/// What a signal tells. Of who has left and who owns a name, it tells only if it comes from the bus
+/// itself and not from somebody who says so.
 #[must_use]
 pub fn news(message: &Message) -> Option<News> {
     if message.message_type() != Type::Signal {
         return None;
     }
     let header = message.header();
-    if header.sender().map(|name| name.as_str()) != Some(BUS)
-        || header.interface().map(|name| name.as_str()) != Some(BUS)
-    {
-        return None;
+    let sender = header.sender()?.as_str();
+    match (header.interface()?.as_str(), header.member()?.as_str()) {
+        (polkit::INTERFACE, polkit::CHANGED) => Some(News::PolkitChanged(sender.to_owned())),
+        (BUS, "NameOwnerChanged") if sender == BUS => {
+            let body = message.body();
+            let (name, _, new): (&str, &str, &str) = body.deserialize().ok()?;
+            match name {
+                polkit::NAME => Some(News::PolkitOwner(new.to_owned())),
+                name if name.starts_with(':') && new.is_empty() => {
+                    Some(News::Left(name.to_owned()))
+                }
+                _ => None,
+            }
+        }
+        _ => None,
     }
-    if header.member()?.as_str() != "NameOwnerChanged" {
-        return None;
-    }
-    let body = message.body();
-    let (name, _, new): (&str, &str, &str) = body.deserialize().ok()?;
-    (name.starts_with(':') && new.is_empty()).then(|| News::Left(name.to_owned()))
 }
 
 /// The next message; `None` at the end of the connection.
@@ -150,6 +161,11 @@ mod tests {
         ] {
             assert_eq!(news(&message), None, "{message:?}");
         }
+        let owned = |new: &'static str| signal(BUS, BUS, changed, &(polkit::NAME, ":1.7", new));
+        for owner in ["", ":1.8"] {
+            assert_eq!(news(&owned(owner)), Some(News::PolkitOwner(owner.to_owned())));
+        }
+        assert_eq!(news(&signal(":1.66", BUS, changed, &(polkit::NAME, ":1.7", ""))), None);
         let call = Message::method_call("/", changed).sender(BUS).interface(BUS);
         assert_eq!(news(&call.build(&left).unwrap()), None);
     }

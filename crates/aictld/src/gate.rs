@@ -242,7 +242,7 @@ async fn work(
     act(helper, seat, caller, &policy, request, now, trail).await
 }
 
-/// Asks polkit.
+/// Whether polkit allows it.
 async fn authorise(
     helper: &Helper,
     caller: &Caller,
@@ -268,7 +268,7 @@ async fn authorise(
         interactive: flags.contains(Flags::ALLOW_INTERACTIVE_AUTH),
         id: &trail.request_id,
     };
-    helper.polkit.check(bus, question).await
+    helper.polkit.check(bus, question, &caller.yeses).await
 }
 
 /// Does what is asked for and allowed.

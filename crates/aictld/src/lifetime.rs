@@ -34,7 +34,7 @@ use crate::{
     logs::{Followers, STALL},
     peer::Peers,
     policy::{Load, Policies},
-    polkit::Patience,
+    polkit::{self, Patience},
 };
 
 /// The bus itself: its name, and its interface.
@@ -240,8 +240,13 @@ impl Life {
             let Some(sender) = sender else { return };
             let seat: Arc<Seat> = self.helper.callers.seat(&sender);
             line.receive(&self.helper, &seat, message);
-        } else if let Some(News::Left(name)) = dispatch::news(&message) {
-            self.helper.callers.left(&name);
+            return;
+        }
+        match dispatch::news(&message) {
+            Some(News::Left(name)) => self.helper.callers.left(&name),
+            Some(News::PolkitOwner(owner)) => self.helper.polkit.owned_by(&owner),
+            Some(News::PolkitChanged(sender)) => self.helper.polkit.changed(&sender),
+            None => {}
         }
     }
 
@@ -316,26 +321,25 @@ impl Life {
     }
 }
 
-/// The connection to the bus, with its word of who leaves; `None` if there is no bus.
+/// The connection to the bus, with its word of who leaves, and polkit's of what changes; `None` if
+/// there is no bus.
 async fn connect(bus: &Bus, unrecorded: Arc<AtomicU64>) -> Option<Connection> {
     let connect = async {
         let connection = crate::bus::connect(bus, unrecorded).await?;
-        let left = MatchRule::builder()
+        let owners = || {
+            let rule = MatchRule::builder().msg_type(Type::Signal).sender(BUS).interface(BUS);
+            rule.member("NameOwnerChanged")
+        };
+        let changes = MatchRule::builder()
             .msg_type(Type::Signal)
-            .sender(BUS)
-            .interface(BUS)
-            .member("NameOwnerChanged")
-            .arg(2, "")
-            .build()?;
-        connection
-            .call_method(
-                Some(BUS),
-                "/org/freedesktop/DBus",
-                Some(BUS),
-                "AddMatch",
-                &(left.to_string(),),
-            )
-            .await?;
+            .sender(polkit::NAME)
+            .interface(polkit::INTERFACE)
+            .member(polkit::CHANGED);
+        for rule in [owners().arg(2, ""), owners().arg(0, polkit::NAME), changes] {
+            let body = (rule.build()?.to_string(),);
+            let path = "/org/freedesktop/DBus";
+            connection.call_method(Some(BUS), path, Some(BUS), "AddMatch", &body).await?;
+        }
         zbus::Result::Ok(connection)
     };
     time::timeout(END_TIME, connect).await.ok()?.ok()

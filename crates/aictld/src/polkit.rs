@@ -4,7 +4,12 @@
 //! understood means no. A question that nobody waits for any more is taken back, so that no
 //! prompt stays open.
 
-use std::{collections::HashMap, time::Duration};
+mod yes;
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use aictl_api::{
     authorisation::{Action, Verb},
@@ -16,9 +21,17 @@ use zbus::{Connection, Message, OwnedFd, Variant, message::Flags, names::OwnedUn
 
 use crate::limits::WAIT_FOR_ANOTHER;
 
-const NAME: &str = "org.freedesktop.PolicyKit1";
+pub use yes::Yeses;
+
+use yes::Eras;
+
+/// polkit's name on the bus.
+pub const NAME: &str = "org.freedesktop.PolicyKit1";
 const PATH: &str = "/org/freedesktop/PolicyKit1/Authority";
-const INTERFACE: &str = "org.freedesktop.PolicyKit1.Authority";
+/// Its interface.
+pub const INTERFACE: &str = "org.freedesktop.PolicyKit1.Authority";
+/// Its signal that rules, actions or sessions have changed.
+pub const CHANGED: &str = "Changed";
 
 /// Flag of a question: the user may be asked for a password.
 const ALLOW_USER_INTERACTION: u32 = 1;
@@ -125,6 +138,7 @@ pub struct Polkit {
     patience: Patience,
     plain: Semaphore,
     prompts: Semaphore,
+    eras: Eras,
 }
 
 impl Polkit {
@@ -132,21 +146,30 @@ impl Polkit {
     #[must_use]
     pub fn new(patience: Patience) -> Self {
         let (plain, prompts) = (Semaphore::new(MAX_PLAIN), Semaphore::new(MAX_PROMPTS));
-        Self { patience, plain, prompts }
+        Self { patience, plain, prompts, eras: Eras::default() }
     }
 
-    /// Asks polkit. Dropped before the answer, the question is taken back.
+    /// Asks polkit, unless one of its yeses to this caller still counts. Dropped before the answer,
+    /// the question is taken back.
     ///
     /// # Errors
     /// [`CallError::InteractiveAuthorizationRequired`] if polkit would have to ask the user and
     /// must not, [`CallError::LimitExceeded`] if too many are being asked, and
     /// [`CallError::NotAuthorized`] for every other answer but yes.
-    pub async fn check(&self, bus: &Connection, question: Question<'_>) -> Result<(), CallError> {
+    pub async fn check(
+        &self,
+        bus: &Connection,
+        question: Question<'_>,
+        yeses: &Yeses,
+    ) -> Result<(), CallError> {
+        if yeses.has(&question, self.eras.now(), Instant::now()) {
+            return Ok(());
+        }
         if !question.interactive {
             let asked = async {
                 // Nobody closes the semaphore.
                 let _turn = self.plain.acquire().await;
-                check(bus, question).await
+                self.ask(bus, question, yeses).await
             };
             return in_time(self.patience.plain, asked).await;
         }
@@ -156,7 +179,36 @@ impl Polkit {
                 WAIT_FOR_ANOTHER,
             ));
         };
-        in_time(self.patience.prompt, check(bus, question)).await
+        in_time(self.patience.prompt, self.ask(bus, question, yeses)).await
+    }
+
+    /// Asks, and keeps the yeses that may be kept.
+    async fn ask(
+        &self,
+        bus: &Connection,
+        question: Question<'_>,
+        yeses: &Yeses,
+    ) -> Result<(), CallError> {
+        let (era, asked) = (self.eras.now(), Instant::now());
+        let answer = ask(bus, question).await?;
+        let header = answer.header();
+        let now = self.eras.answered(header.sender().map_or("", |sender| sender.as_str()));
+        let is_plain = verdict(&answer, question.interactive)?;
+        // Of a change during the question nobody can say whether it was before the answer.
+        if is_plain == Plain::Yes && era == now {
+            yeses.keep(&question, era, asked);
+        }
+        Ok(())
+    }
+
+    /// The name of polkit on the bus has this owner now; empty for nobody.
+    pub fn owned_by(&self, owner: &str) {
+        self.eras.owned_by(owner);
+    }
+
+    /// A connection says what polkit says when rules, actions or sessions change.
+    pub fn changed(&self, sender: &str) {
+        self.eras.changed(sender);
     }
 
     /// Whether polkit is on the bus, or can be started.
@@ -185,7 +237,7 @@ async fn in_time(
     })
 }
 
-async fn check(bus: &Connection, question: Question<'_>) -> Result<(), CallError> {
+async fn ask(bus: &Connection, question: Question<'_>) -> Result<Message, CallError> {
     let flags = if question.interactive { ALLOW_USER_INTERACTION } else { 0 };
     let body =
         (question.subject.argument(), question.action.id(), question.details(), flags, question.id);
@@ -193,15 +245,23 @@ async fn check(bus: &Connection, question: Question<'_>) -> Result<(), CallError
     let call = bus.call_method(Some(NAME), PATH, Some(INTERFACE), "CheckAuthorization", &body);
     let answer = call.await;
     open.id = None;
-    verdict(&answer.map_err(|_| no_answer())?, question.interactive)
+    answer.map_err(|_| no_answer())
 }
 
 fn no_answer() -> CallError {
     CallError::NotAuthorized("not authorised: polkit cannot be asked; is it running?".to_owned())
 }
 
+/// Whether a yes is just that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plain {
+    Yes,
+    /// polkit says more of it: that it is one for some time, after an authentication.
+    No,
+}
+
 /// What an answer means.
-fn verdict(answer: &Message, interactive: bool) -> Result<(), CallError> {
+fn verdict(answer: &Message, interactive: bool) -> Result<Plain, CallError> {
     let body = answer.body();
     if body.signature().to_string_no_parens() != "bba{ss}" {
         return Err(no_answer());
@@ -209,7 +269,8 @@ fn verdict(answer: &Message, interactive: bool) -> Result<(), CallError> {
     let answer: Result<(bool, bool, HashMap<String, String>), _> = body.deserialize();
     let (is_authorized, is_challenge, details) = answer.map_err(|_| no_answer())?;
     match (is_authorized, is_challenge) {
-        (true, false) => Ok(()),
+        (true, false) if details.is_empty() => Ok(Plain::Yes),
+        (true, false) => Ok(Plain::No),
         // Both at once is nothing that polkit says.
         (true, true) => Err(no_answer()),
         (false, true) if !interactive => Err(CallError::InteractiveAuthorizationRequired(
@@ -274,8 +335,11 @@ mod tests {
     #[test]
     fn only_a_plain_yes_is_a_yes() {
         let none = HashMap::<&str, &str>::new();
-        assert_eq!(verdict(&answer(&((true, false, &none),)), false), Ok(()));
-        assert_eq!(verdict(&answer(&((true, false, details("x")),)), true), Ok(()));
+        assert_eq!(verdict(&answer(&((true, false, &none),)), false), Ok(Plain::Yes));
+        for more in ["polkit.temporary_authorization_id", "x"] {
+            let yes = answer(&((true, false, details(more)),));
+            assert_eq!(verdict(&yes, true), Ok(Plain::No), "{more}");
+        }
         let not = "org.aictl1.Error.NotAuthorized";
         let interaction = "org.aictl1.Error.InteractiveAuthorizationRequired";
         let table = [

@@ -44,7 +44,8 @@ async fn each_method_asks_for_its_own_action() {
     }
     client.get("ollama").await.unwrap();
     client.call(SERVICES, "List", &()).await.unwrap();
-    client.call(crate::world::MANAGER, "Health", &()).await.unwrap();
+    // To see all services is the same question as this.
+    world.client().await.call(crate::world::MANAGER, "Health", &()).await.unwrap();
     let actions: Vec<_> = world.polkit.asked().into_iter().map(|asked| asked.action).collect();
     let enable = "org.aictl1.services.enable";
     assert_eq!(actions, [CONTROL, CONTROL, CONTROL, CONTROL, enable, enable, READ, READ, READ]);
@@ -234,4 +235,100 @@ async fn a_yes_does_what_was_asked_and_says_what_came_of_it() {
     assert_eq!(text(&record, "job_result"), "done");
     assert_eq!(text(&record, "active_state"), "active");
     assert_eq!(text(&record, "request_id"), world.journal.call()["AICTL_REQUEST_ID"]);
+}
+
+/// How often polkit was asked since this was last looked at.
+fn asked(world: &World) -> usize {
+    world.polkit.asked().len()
+}
+
+#[tokio::test]
+async fn a_yes_to_look_is_kept_for_the_connection_it_was_given_to() {
+    let world = World::new().await;
+    let (client, other) = (world.client().await, world.client().await);
+    for _ in 0..5 {
+        client.get("ollama").await.unwrap();
+    }
+    assert_eq!(asked(&world), 1);
+    // A rule may tell services apart.
+    client.get("vllm").await.unwrap();
+    client.call(SERVICES, "List", &()).await.unwrap();
+    assert_eq!(asked(&world), 2);
+    other.get("ollama").await.unwrap();
+    assert_eq!(asked(&world), 1);
+    world.polkit.say(READ, Say::No).await;
+    assert_eq!(error(world.client().await.get("ollama").await), "NotAuthorized");
+}
+
+#[tokio::test]
+async fn to_act_and_to_read_logs_is_asked_for_each_time() {
+    let world = World::new().await;
+    let client = world.client().await;
+    for _ in 0..3 {
+        client.act("Restart", "ollama").await.unwrap();
+        client.call(SERVICES, "Logs", &("ollama", 0u64, 1u32, 0u64)).await.unwrap();
+    }
+    assert_eq!(asked(&world), 6);
+}
+
+#[tokio::test]
+async fn no_yes_outlives_polkits_word_or_polkit() {
+    let world = World::new().await;
+    let client = world.client().await;
+    client.get("ollama").await.unwrap();
+    world.polkit.say(READ, Say::No).await;
+    client.get("ollama").await.expect("the yes is kept");
+    // Another's word for polkit's is nothing.
+    let bus = &world.client().await.connection;
+    let (path, interface) =
+        ("/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority");
+    bus.emit_signal(Some("org.aictl1"), path, interface, "Changed", &()).await.unwrap();
+    bus.call_method(Some("org.aictl1"), "/org/aictl1", Some(SERVICES), "Get", &("ollama",))
+        .await
+        .expect_err("a no for the one who said so, by when the signal was seen");
+    client.get("ollama").await.expect("the yes is still kept");
+    // What polkit says before a call counts for it.
+    world.polkit.change().await;
+    client.round_trip().await;
+    assert_eq!(error(client.get("ollama").await), "NotAuthorized");
+    // A no is not kept.
+    world.polkit.say(READ, Say::Yes).await;
+    client.get("ollama").await.unwrap();
+    world.polkit.go().await;
+    assert_eq!(error(client.get("ollama").await), "NotAuthorized");
+}
+
+/// polkit changes its mind while its answer is on its way.
+#[tokio::test]
+async fn a_yes_from_around_a_change_is_not_kept() {
+    let world = World::new().await;
+    let client = world.client().await;
+    // Who polkit is, is known.
+    client.get("ollama").await.unwrap();
+    world.polkit.say(READ, Say::Nothing).await;
+    let pending = client.send(SERVICES, "Get", &("vllm",), Flags::empty()).await;
+    world.polkit.held(1).await;
+    world.polkit.change().await;
+    world.polkit.say(READ, Say::Yes).await;
+    pending.answer().await.unwrap();
+    world.polkit.say(READ, Say::No).await;
+    assert_eq!(error(client.get("vllm").await), "NotAuthorized");
+}
+
+#[tokio::test]
+async fn a_yes_that_an_authentication_has_given_is_not_kept() {
+    let world = World::new().await;
+    let client = world.client().await;
+    world.polkit.say(READ, Say::Temporary).await;
+    for _ in 0..3 {
+        client.get("ollama").await.unwrap();
+    }
+    assert_eq!(asked(&world), 3);
+    // Nor one to a call that allows a prompt, which there may have been.
+    world.polkit.say(READ, Say::Yes).await;
+    for _ in 0..3 {
+        let flags = Flags::ALLOW_INTERACTIVE_AUTH;
+        client.send(SERVICES, "Get", &("ollama",), flags).await.answer().await.unwrap();
+    }
+    assert_eq!(asked(&world), 3);
 }

@@ -18,6 +18,8 @@ const NAME: &str = "org.freedesktop.PolicyKit1";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Say {
     Yes,
+    /// Yes, since the user has proved a moment ago who they are.
+    Temporary,
     No,
     /// The user must be asked, and where they may not be, that.
     Challenge,
@@ -75,6 +77,13 @@ impl FakePolkit {
     /// Leaves the bus's name.
     pub async fn go(&self) {
         self.connection.release_name(NAME).await.unwrap();
+    }
+
+    /// Says that rules, actions or sessions have changed.
+    pub async fn change(&self) {
+        let (path, interface) =
+            ("/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority");
+        self.connection.emit_signal(None::<&str>, path, interface, "Changed", &()).await.unwrap();
     }
 
     /// How to answer questions about an action from now on, and those that were not answered yet.
@@ -160,6 +169,10 @@ impl FakePolkit {
         let none = HashMap::<String, String>::new();
         match say {
             Say::Yes => self.reply(message, &((true, false, none),)).await,
+            Say::Temporary => {
+                let details = HashMap::from([("polkit.temporary_authorization_id", "tmpauthz1")]);
+                self.reply(message, &((true, false, details),)).await;
+            }
             Say::No => self.reply(message, &((false, false, none),)).await,
             Say::Challenge => self.reply(message, &((false, true, none),)).await,
             Say::Dismissed => {
