@@ -125,6 +125,13 @@ fn systemd_has_nothing_to_say_against_the_units() {
     assert!(said.contains("ProtectClok"), "{said}");
 }
 
+/// What journald leaves out above a rate is an audit record that the helper believes written.
+#[test]
+fn no_record_of_the_helper_is_too_many() {
+    let text = fs::read_to_string(repository().join("systemd/aictld.service")).unwrap();
+    assert!(text.lines().any(|line| line == "LogRateLimitIntervalSec=0"));
+}
+
 #[test]
 fn the_helper_is_exposed_by_0_4_at_most() {
     if !is_there() {
