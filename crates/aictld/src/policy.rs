@@ -15,6 +15,7 @@ use aictl_api::{
     record::CONFIG_OK,
     service::Catalogue,
 };
+use aictl_core::redact::redact;
 
 use crate::limits::Allowance;
 
@@ -54,6 +55,12 @@ impl Policy {
     }
 }
 
+/// A problem as everyone is told it: a file may be closed to most, and a value in the wrong place
+/// a secret.
+fn told(problem: &str) -> String {
+    redact(problem).into_owned()
+}
+
 /// Reads the configuration's files.
 pub type Load = Box<dyn Fn() -> Result<Config, String> + Send + Sync>;
 
@@ -82,7 +89,7 @@ impl Policies {
     pub fn start(load: Load) -> Self {
         let (policy, generation, problem) = match load() {
             Ok(config) => (Policy::from(config), 1, None),
-            Err(problem) => (Policy::closed(), 0, Some(problem)),
+            Err(problem) => (Policy::closed(), 0, Some(told(&problem))),
         };
         let state = State { policy: Arc::new(policy), generation, problem };
         Self { load, state: RwLock::new(state) }
@@ -105,6 +112,7 @@ impl Policies {
                 Ok(())
             }
             Err(problem) => {
+                let problem = told(&problem);
                 state.problem = Some(problem.clone());
                 Err(problem)
             }
@@ -176,6 +184,21 @@ mod tests {
         assert_eq!(policies.reload(), Ok(()));
         assert!(policies.now().catalogue.get("ollama").is_some());
         assert_eq!((policies.generation(), policies.words().as_str()), (2, "ok"));
+    }
+
+    /// systemd shows it to everyone, as the helper's status.
+    #[test]
+    fn no_secret_of_a_bad_file_is_told() {
+        let bad = "[helper]\nidle-timeout = 'password=hunter2hunter2'";
+        let (policies, file) = policies(bad);
+        let at_start = policies.problem().unwrap();
+        *file.lock().unwrap() = String::new();
+        policies.reload().unwrap();
+        *file.lock().unwrap() = bad.to_owned();
+        let reloaded = policies.reload().unwrap_err();
+        for told in [at_start, reloaded, policies.problem().unwrap()] {
+            assert!(told.starts_with("aictl.toml:2: ") && !told.contains("hunter2"), "{told}");
+        }
     }
 
     #[test]
