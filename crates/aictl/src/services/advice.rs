@@ -31,16 +31,23 @@ pub fn on_error(error: &CallError, about: Circumstances<'_>) -> Option<String> {
     let name = verb.map_or("logs", Verb::name);
     Some(match error {
         CallError::NoSuchService(_) => {
-            let catalogue = config?.services();
+            let Some(config) = config else {
+                return Some("the configuration is no good: `aictl config check` says why".into());
+            };
+            let catalogue = config.services();
             if let Some(known) = catalogue.get(service) {
                 let mut advice = format!(
                     "the catalogue has it, but there is no unit of the very name {}: install it, \
                      or set `unit` of [services.{service}] in {FILE}",
                     known.unit
                 );
-                // Its catalogue may be an older one than ours.
+                // Its catalogue may be an older one than ours, or, where it may not read the files,
+                // an empty one.
                 if helper {
-                    advice.push_str("; after a change there: `systemctl reload aictld`");
+                    advice.push_str(
+                        "; after a change there: `systemctl reload aictld`; `aictl doctor` says \
+                         whether aictld takes the configuration",
+                    );
                 }
                 return Some(advice);
             }
@@ -124,11 +131,14 @@ mod tests {
         let advice = on_error(&CallError::no_such_service(), about("ollama", Some(&config)));
         let advice = advice.unwrap();
         assert!(advice.contains("no unit of the very name ollama.service"), "{advice}");
-        assert!(advice.ends_with("`systemctl reload aictld`"), "{advice}");
+        assert!(advice.contains("; after a change there: `systemctl reload aictld`"), "{advice}");
+        // One that cannot read the files knows no service at all.
+        assert!(advice.contains("`aictl doctor` says whether aictld takes"), "{advice}");
         let alone = Circumstances { helper: false, ..about("ollama", Some(&config)) };
         let advice = on_error(&CallError::no_such_service(), alone).unwrap();
         assert!(advice.ends_with("aictl.toml"), "{advice}");
-        assert_eq!(on_error(&CallError::no_such_service(), about("olama", None)), None);
+        let advice = on_error(&CallError::no_such_service(), about("olama", None)).unwrap();
+        assert!(advice.contains("`aictl config check` says why"), "{advice}");
     }
 
     #[test]
