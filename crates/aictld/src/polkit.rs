@@ -193,7 +193,7 @@ impl Polkit {
         let answer = ask(bus, question).await?;
         let header = answer.header();
         let now = self.eras.answered(header.sender().map_or("", |sender| sender.as_str()));
-        let is_plain = verdict(&answer, question.interactive)?;
+        let is_plain = verdict(&answer, &question)?;
         // Of a change during the question nobody can say whether it was before the answer.
         if is_plain == Plain::Yes && era == now {
             yeses.keep(&question, era, asked);
@@ -261,7 +261,7 @@ enum Plain {
 }
 
 /// What an answer means.
-fn verdict(answer: &Message, interactive: bool) -> Result<Plain, CallError> {
+fn verdict(answer: &Message, question: &Question<'_>) -> Result<Plain, CallError> {
     let body = answer.body();
     if body.signature().to_string_no_parens() != "bba{ss}" {
         return Err(no_answer());
@@ -269,11 +269,17 @@ fn verdict(answer: &Message, interactive: bool) -> Result<Plain, CallError> {
     let answer: Result<(bool, bool, HashMap<String, String>), _> = body.deserialize();
     let (is_authorized, is_challenge, details) = answer.map_err(|_| no_answer())?;
     match (is_authorized, is_challenge) {
-        (true, false) if details.is_empty() => Ok(Plain::Yes),
-        (true, false) => Ok(Plain::No),
+        (true, false) => {
+            // polkit repeats what it was told.
+            let told = question.details();
+            let is_told = |(key, value): (&String, &String)| {
+                told.get(key.as_str()).is_some_and(|told| told == value)
+            };
+            Ok(if details.iter().all(is_told) { Plain::Yes } else { Plain::No })
+        }
         // Both at once is nothing that polkit says.
         (true, true) => Err(no_answer()),
-        (false, true) if !interactive => Err(CallError::InteractiveAuthorizationRequired(
+        (false, true) if !question.interactive => Err(CallError::InteractiveAuthorizationRequired(
             "authentication is needed, and your call did not allow to ask for it".to_owned(),
         )),
         (false, _) if details.contains_key(DISMISSED) => {
@@ -332,11 +338,24 @@ mod tests {
         HashMap::from([(key, "true")])
     }
 
+    /// What an answer means to a question about a service, or about none.
+    fn verdict(answer: &Message, interactive: bool) -> Result<Plain, CallError> {
+        let subject = Subject::bus_name(OwnedUniqueName::try_from(":1.42").unwrap());
+        let catalogue = aictl_api::service::Catalogue::builtin();
+        let (service, action) = (catalogue.get("ollama"), Action::ServicesRead);
+        let (subject, verb, id) = (&subject, None, "x");
+        let question = Question { subject, action, service, verb, interactive, id };
+        super::verdict(answer, &question)
+    }
+
     #[test]
     fn only_a_plain_yes_is_a_yes() {
         let none = HashMap::<&str, &str>::new();
         assert_eq!(verdict(&answer(&((true, false, &none),)), false), Ok(Plain::Yes));
-        for more in ["polkit.temporary_authorization_id", "x"] {
+        let told = HashMap::from([("service", "ollama"), ("unit", "ollama.service")]);
+        assert_eq!(verdict(&answer(&((true, false, &told),)), false), Ok(Plain::Yes));
+        // Other details than it was told, other names, and the same with other values.
+        for more in ["unit", "polkit.temporary_authorization_id", "x"] {
             let yes = answer(&((true, false, details(more)),));
             assert_eq!(verdict(&yes, true), Ok(Plain::No), "{more}");
         }

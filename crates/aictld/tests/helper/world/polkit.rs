@@ -12,6 +12,9 @@ use futures_core::Stream;
 use tokio::sync::Notify;
 use zbus::{Connection, Message, MessageStream, OwnedVariant, connection::Builder, message::Type};
 
+type Question =
+    ((String, HashMap<String, OwnedVariant>), String, HashMap<String, String>, u32, String);
+
 const NAME: &str = "org.freedesktop.PolicyKit1";
 
 /// How it answers a question.
@@ -142,12 +145,9 @@ impl FakePolkit {
     }
 
     async fn check(&self, message: &Message) {
-        type Question<'a> =
-            ((String, HashMap<String, OwnedVariant>), String, HashMap<String, String>, u32, String);
         let body = message.body();
         assert_eq!(body.signature().to_string_no_parens(), "(sa{sv})sa{ss}us");
-        let ((kind, subject), action, details, flags, id): Question<'_> =
-            body.deserialize().unwrap();
+        let ((kind, subject), action, details, flags, id): Question = body.deserialize().unwrap();
         let asked = Asked { kind, subject, action: action.clone(), details, flags, id };
         let say = {
             let mut state = self.state.lock().unwrap();
@@ -168,7 +168,12 @@ impl FakePolkit {
         let say = self.state.lock().unwrap().say.get(action).copied().unwrap_or(Say::Yes);
         let none = HashMap::<String, String>::new();
         match say {
-            Say::Yes => self.reply(message, &((true, false, none),)).await,
+            // As the real one: with the details that it was told.
+            Say::Yes => {
+                let body = message.body();
+                let (_, _, details, _, _): Question = body.deserialize().unwrap();
+                self.reply(message, &((true, false, details),)).await;
+            }
             Say::Temporary => {
                 let details = HashMap::from([("polkit.temporary_authorization_id", "tmpauthz1")]);
                 self.reply(message, &((true, false, details),)).await;
