@@ -17,6 +17,11 @@ fn the_rules_follow_the_configuration() {
             rules.contains("\"mine.service\"") == mine
                 && rules.contains("\"ollama.service\"") == ollama
         });
+        // Until it has ended, systemd watches nothing: a change in its last moments would wait for
+        // the next one.
+        machine.wait_for("the end of the run", || {
+            machine.property("aictl-polkit-rules.service", "ActiveState") == "inactive"
+        });
     };
     machine.write(CONFIG, "[services.mine]\nunit = \"mine.service\"\n");
     follows("a service of the main file", true, true);
