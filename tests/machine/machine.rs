@@ -329,8 +329,14 @@ impl Machine {
     /// of them.
     #[track_caller]
     pub fn audit(&self, count: usize) -> Vec<Value> {
+        self.audit_after(&self.cursor, count)
+    }
+
+    /// The same since `cursor`.
+    #[track_caller]
+    pub fn audit_after(&self, cursor: &str, count: usize) -> Vec<Value> {
         let id = format!("MESSAGE_ID={}", aictl_api::audit::CALL);
-        let cursor = format!("--after-cursor={}", self.cursor);
+        let cursor = format!("--after-cursor={cursor}");
         let mut records = Vec::new();
         self.wait_for(&format!("{count} records of calls"), || {
             // What has not come to the files yet is not found in them.
