@@ -192,10 +192,10 @@ impl Polkit {
         let (era, asked) = (self.eras.now(), Instant::now());
         let answer = ask(bus, question).await?;
         let header = answer.header();
-        let now = self.eras.answered(header.sender().map_or("", |sender| sender.as_str()));
-        let is_plain = verdict(&answer, &question)?;
-        // Of a change during the question nobody can say whether it was before the answer.
-        if is_plain == Plain::Yes && era == now {
+        self.eras.answered(header.sender().map_or("", |sender| sender.as_str()));
+        // Of a change during the question nobody can say whether it was before the answer: the yes
+        // is one of the era in which it was asked for.
+        if verdict(&answer, &question)? == Plain::Yes {
             yeses.keep(&question, era, asked);
         }
         Ok(())
