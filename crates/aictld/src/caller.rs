@@ -49,6 +49,12 @@ impl Caller {
         Self { uid, pid, subject, yeses: Yeses::default(), unit: OnceCell::new() }
     }
 
+    /// The unit that the caller's process runs in, if systemd has been asked already; else empty.
+    #[must_use]
+    pub fn known_unit(&self) -> &str {
+        self.unit.get().map_or("", String::as_str)
+    }
+
     /// The unit that the caller's process runs in, for the record only; empty if it is not known.
     /// systemd is asked once.
     pub async fn unit(&self, systemd: Option<&Systemd>) -> &str {

@@ -177,8 +177,8 @@ async fn caller(helper: &Helper, seat: &Seat, message: &Message) -> Result<Arc<C
 async fn limited(helper: &Helper, trail: &Trail, caller: &Caller, over: Over) -> Refusal {
     let refusal = Refusal::Call(CallError::limit_exceeded(over.what(), over.retry_after()));
     let refused = Err(refusal);
-    let unit = caller.unit(helper.systemd.as_ref()).await;
-    let record = trail.ended(&End::Answered(&refused), unit, Instant::now());
+    // Nobody is asked anything on behalf of one who asks too much.
+    let record = trail.ended(&End::Answered(&refused), caller.known_unit(), Instant::now());
     // It is refused in any case.
     let _lost = helper.record_limited(caller.uid, record);
     let Err(refusal) = refused else { return unavailable("").into() };
