@@ -79,9 +79,7 @@ impl CallError {
     /// of another unit is told from one of nothing by nobody.
     #[must_use]
     pub fn no_such_service() -> Self {
-        Self::NoSuchService(
-            "no such service in the catalogue; List names those that there are".to_owned(),
-        )
+        Self::NoSuchService("no such service in the catalogue".to_owned())
     }
 
     /// The answer to too many calls.

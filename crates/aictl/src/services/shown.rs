@@ -349,8 +349,8 @@ mod tests {
         let mut acted = acted(Verb::Stop, Err(CallError::no_such_service()));
         acted.advice = Some("did you mean ollama?".to_owned());
         acted.service = "olama\x1b]0;\u{202e}".to_owned();
-        let words = "olama]0; was not stopped: no such service in the catalogue; List names those \
-                     that there are\n  → did you mean ollama?";
+        let words = "olama]0; was not stopped: no such service in the catalogue\n  → did you \
+                     mean ollama?";
         assert_eq!(said(&acted), (words.to_owned(), 127));
     }
 
