@@ -7,8 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where the helper listens, where it is installed.
-pub const HELPER_SOCKET: &str = "/run/aictl/bus";
 /// Where the hierarchy of control groups is mounted on every current system.
 const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
 /// The controllers that a sandbox needs in its control group.
@@ -108,8 +106,6 @@ pub struct Facts {
     pub cgroup: Cgroup,
     /// Whether systemd manages this machine (sd_booted(3)).
     pub systemd: bool,
-    /// Whether the helper's socket exists.
-    pub helper_socket: bool,
 }
 
 /// A host, read from its file system.
@@ -153,7 +149,6 @@ impl Host {
             }),
             cgroup: self.cgroup(process_id(status)),
             systemd: self.path("/run/systemd/system").is_dir(),
-            helper_socket: self.path(HELPER_SOCKET).exists(),
         }
     }
 

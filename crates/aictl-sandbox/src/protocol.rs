@@ -9,7 +9,7 @@
 //! for output, JSON for all else. Nothing is trusted: sizes, counts, alphabets and versions are
 //! checked, and unknown fields are refused.
 
-use std::fmt;
+use std::{fmt, io};
 
 use aictl_api::{layer::Layer, limits::Limits, run::Outcome};
 use serde::{Deserialize, Serialize};
@@ -118,6 +118,16 @@ impl RequestId {
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// An id that nobody can guess, from the kernel's random bytes, such as /dev/urandom gives.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn from_random(mut source: impl io::Read) -> io::Result<Self> {
+        let mut bytes = [0; 16];
+        source.read_exact(&mut bytes)?;
+        Ok(Self::from_bytes(bytes))
     }
 
     /// The id as text.

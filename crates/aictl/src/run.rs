@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fmt,
     fs::File,
-    io::{self, Read},
+    io,
     os::fd::{AsFd, BorrowedFd},
     time::Duration,
 };
@@ -146,10 +146,9 @@ fn script_args(args: &[OsString]) -> Result<ScriptArgs, RunError> {
 /// # Errors
 /// If the kernel gives no random bytes.
 pub fn request_id() -> Result<RequestId, RunError> {
-    let mut bytes = [0; 16];
-    let random = |error| RunError::System("/dev/urandom", error);
-    File::open("/dev/urandom").map_err(random)?.read_exact(&mut bytes).map_err(random)?;
-    Ok(RequestId::from_bytes(bytes))
+    File::open("/dev/urandom")
+        .and_then(RequestId::from_random)
+        .map_err(|error| RunError::System("/dev/urandom", error))
 }
 
 /// Finds the interpreter as its user would expect.

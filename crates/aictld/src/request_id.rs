@@ -1,6 +1,6 @@
 //! Identifiers of calls.
 
-use std::{fs::File, io::Read};
+use std::fs::File;
 
 use aictl_sandbox::protocol::RequestId;
 
@@ -25,9 +25,7 @@ impl RequestIds {
     /// # Errors
     /// If the kernel has no random bytes, which it always has.
     pub fn next(&self) -> std::io::Result<String> {
-        let mut bytes = [0; 16];
-        (&self.0).read_exact(&mut bytes)?;
-        Ok(RequestId::from_bytes(bytes).as_str().to_owned())
+        RequestId::from_random(&self.0).map(String::from)
     }
 }
 

@@ -64,7 +64,6 @@ fn every_fact_is_read_from_its_file() {
         (&format!("{group}/cgroup.controllers"), "cpu memory pids\n"),
         (&format!("{group}/cgroup.procs"), "42\n7\n420\n"),
         ("run/systemd/system/x", ""),
-        ("run/aictl/bus", ""),
     ]);
     let owner = fs::metadata(tree.0.join(group)).expect("the group").uid();
     assert_eq!(
@@ -86,7 +85,6 @@ fn every_fact_is_read_from_its_file() {
                 others: Some(2),
             },
             systemd: true,
-            helper_socket: true,
         }
     );
 }
@@ -186,7 +184,6 @@ fn healthy() -> Facts {
             others: Some(0),
         },
         systemd: true,
-        helper_socket: false,
     }
 }
 
