@@ -1,6 +1,7 @@
 //! The command line: one table for parsing and help.
 
 pub mod services;
+pub mod status;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
@@ -9,6 +10,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind
 
 use crate::{color::When, message};
 use services::{ACT_HELP, AUDIT_HELP, Act, Audit, Config, LOGS_HELP, Logs, about};
+use status::{GPU_HELP, Gpu, SCHEMA_HELP, STATUS_HELP, Schema, Status};
 
 /// See, steer and safely use the AI services on your own Linux machine.
 #[derive(Debug, Parser)]
@@ -55,6 +57,12 @@ pub enum Command {
     /// Run an untrusted script in a sandbox
     #[command(after_help = RUN_HELP)]
     Run(Run),
+    /// Show services: their health, endpoints, models, and what they use
+    #[command(after_help = STATUS_HELP)]
+    Status(Status),
+    /// Show the GPUs, and who uses them
+    #[command(after_help = GPU_HELP)]
+    Gpu(Gpu),
     #[command(about = about(Verb::Start), after_help = ACT_HELP)]
     Start(Act),
     #[command(about = about(Verb::Stop), after_help = ACT_HELP)]
@@ -76,6 +84,9 @@ pub enum Command {
     /// Show or check the configuration
     #[command(subcommand)]
     Config(Config),
+    /// Print the JSON Schema of what a command prints with --json
+    #[command(after_help = SCHEMA_HELP)]
+    Schema(Schema),
     /// Check what this machine offers, and say what to do about what is missing
     Doctor,
 }
@@ -84,14 +95,20 @@ impl Command {
     /// Whether it is about services, which are the system's or a user's.
     const fn has_scope(&self) -> bool {
         match self {
-            Self::Start(_)
+            Self::Status(_)
+            | Self::Start(_)
             | Self::Stop(_)
             | Self::Restart(_)
             | Self::Reload(_)
             | Self::Enable(_)
             | Self::Disable(_)
             | Self::Logs(_) => true,
-            Self::Run(_) | Self::Audit(_) | Self::Config(_) | Self::Doctor => false,
+            Self::Run(_)
+            | Self::Gpu(_)
+            | Self::Audit(_)
+            | Self::Config(_)
+            | Self::Schema(_)
+            | Self::Doctor => false,
         }
     }
 }
@@ -180,7 +197,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Err
         None => Cli::try_parse_from(words)?,
     };
     if cli.global.user && !cli.command.has_scope() {
-        let words = "--user is for services: start, stop, restart, reload, enable, disable, logs";
+        let words =
+            "--user is for services: status, start, stop, restart, reload, enable, disable, logs";
         return Err(Cli::command().error(ErrorKind::ArgumentConflict, words));
     }
     Ok(cli)
@@ -340,6 +358,29 @@ mod tests {
     }
 
     #[test]
+    fn how_often_to_watch_is_said_or_left_to_the_configuration() {
+        let watch = |line: &str| match parse(line.split(' ').map(OsString::from)).unwrap().command {
+            Command::Status(status) => (status.watch, status.services),
+            Command::Gpu(gpu) => (gpu.watch, Vec::new()),
+            _ => panic!("another command"),
+        };
+        let seconds = |seconds| Some(Some(std::time::Duration::from_secs(seconds)));
+        for (line, expected, services) in [
+            ("aictl status", None, &[][..]),
+            ("aictl status --watch", Some(None), &[]),
+            ("aictl status --watch=2s", seconds(2), &[]),
+            ("aictl status --watch=60", seconds(60), &[]),
+            // A service is no time.
+            ("aictl status --watch ollama --user", Some(None), &["ollama"]),
+            ("aictl gpu --watch=1s -p", seconds(1), &[]),
+        ] {
+            let services = services.iter().map(ToString::to_string).collect::<Vec<_>>();
+            assert_eq!(watch(line), (expected, services), "{line}");
+        }
+        assert!(parse("aictl gpu --user".split(' ').map(OsString::from)).is_err());
+    }
+
+    #[test]
     fn a_run_is_read_alike_with_a_part_of_the_table_and_with_the_whole() {
         for line in [
             "aictl run a.py",
@@ -384,6 +425,10 @@ mod tests {
             "aictl logs -n -1 a",
             "aictl logs -n 10001 a",
             "aictl logs --since soon a",
+            "aictl status --watch=999ms",
+            "aictl status --watch=61s",
+            "aictl status --all ollama",
+            "aictl gpu ollama",
             "aictl audit -n 0",
             "aictl audit --outcome good",
             "aictl config",

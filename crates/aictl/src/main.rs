@@ -8,14 +8,17 @@ mod color;
 mod config;
 mod config_command;
 mod doctor;
+mod gpu;
 mod logs;
 mod message;
 mod output;
 mod progress;
 mod run;
 mod runtime;
+mod schema;
 mod script;
 mod services;
+mod status;
 mod stdin;
 mod time;
 mod users;
@@ -38,6 +41,9 @@ fn main() -> ExitCode {
     }
     let code = match &cli.command {
         args::Command::Run(run) => run::main(&cli.global, run),
+        args::Command::Status(status) => status::main(&cli.global, status),
+        args::Command::Gpu(gpu) => gpu::main(&cli.global, gpu),
+        args::Command::Schema(schema) => schema::main(&cli.global, schema),
         args::Command::Doctor => doctor::main(&cli.global),
         args::Command::Config(command) => config_command::main(&cli.global, command),
         args::Command::Logs(logs) => logs::main(&cli.global, logs),

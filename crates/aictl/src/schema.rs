@@ -1,0 +1,13 @@
+//! `aictl schema`.
+
+use aictl_api::exit;
+
+use crate::{
+    args::{Global, status::Schema},
+    message,
+};
+
+/// Runs the command; returns the exit code.
+pub fn main(global: &Global, _args: &Schema) -> u8 {
+    message::fail(global, exit::INTERNAL, "this command is not there yet")
+}
