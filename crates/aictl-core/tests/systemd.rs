@@ -5,7 +5,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use aictl_api::{record::JobResult, service::UnitName};
-use aictl_core::systemd::{Bus, JobVerb, Systemd, SystemdError, UnitFileVerb};
+use aictl_core::systemd::{Bus, JobVerb, Systemd, SystemdError, UnitFacts, UnitFileVerb};
 use aictl_fakes::{Act, FakeSystemd, FakeUnit, PrivateBus};
 use zbus::{Connection, OwnedObjectPath, OwnedVariant, connection::Builder};
 
@@ -399,6 +399,75 @@ async fn changes_are_told_also_by_a_systemd_that_was_restarted() {
     }
     world.systemd.change("ollama.service", "active").await;
     assert_eq!(told.await.unwrap(), Ok("ollama.service".to_owned()));
+}
+
+#[tokio::test]
+async fn the_facts_of_many_units_are_asked_for_by_one_list() {
+    let failed = FakeUnit {
+        active_state: "failed".to_owned(),
+        result: "signal".to_owned(),
+        exec_main_code: 2,
+        exec_main_status: 9,
+        need_daemon_reload: true,
+        ..FakeUnit::stopped("vllm.service")
+    };
+    let vanishing = FakeUnit { vanishes: true, ..FakeUnit::running("litellm.service") };
+    let world = World::new([
+        FakeUnit::running("ollama.service"),
+        failed,
+        vanishing,
+        FakeUnit::alias("tgi.service", "secret.service"),
+        FakeUnit::running("secret.service"),
+    ])
+    .await;
+    let names = ["tgi.service", "vllm.service", "x.service", "litellm.service", "ollama.service"];
+    let facts = world.client.unit_facts(&names.map(unit)).await;
+    let [alias, failed, missing, vanished, running] = facts.try_into().unwrap();
+    assert_eq!(alias, Err(SystemdError::Alias { id: "secret.service".to_owned() }));
+    assert_eq!(missing, Err(SystemdError::NotFound));
+    assert_eq!(vanished, Err(SystemdError::NotFound));
+    let (failed, running): (UnitFacts, UnitFacts) = (failed.unwrap(), running.unwrap());
+    assert_eq!(running.state, world.client.unit_state(&unit("ollama.service")).await.unwrap());
+    assert_eq!(running.control_group.as_deref(), Some("/system.slice/ollama.service"));
+    assert_eq!((running.exec_main_code, running.exec_main_status), (None, None));
+    assert_eq!(running.oom_policy.as_deref(), Some("stop"));
+    assert_eq!(running.needs_daemon_reload, Some(false));
+    assert!(running.active_since_monotonic_usec.is_some());
+    assert_eq!((failed.state.active_state.as_str(), &*failed.state.result), ("failed", "signal"));
+    assert_eq!((failed.exec_main_code, failed.exec_main_status), (Some(2), Some(9)));
+    assert_eq!((failed.control_group, failed.active_since_monotonic_usec), (None, None));
+    assert_eq!(failed.needs_daemon_reload, Some(true));
+    assert_eq!(world.systemd.listed(), [names.map(str::to_owned).to_vec()]);
+    assert_eq!(world.client.unit_facts(&[]).await, []);
+    assert_eq!(world.systemd.listed().len(), 1);
+}
+
+#[tokio::test]
+async fn where_systemd_cannot_be_asked_each_unit_says_so() {
+    let mut world = World::of(Act::Done).await;
+    world.systemd.go().await;
+    let facts = world.client.unit_facts(&["a.service", "b.service"].map(unit)).await;
+    assert_eq!(facts, [Err(SystemdError::Unavailable), Err(SystemdError::Unavailable)]);
+}
+
+#[tokio::test]
+async fn of_many_recent_states_only_the_unknown_are_asked_for() {
+    let units = [FakeUnit::running("ollama.service"), FakeUnit::stopped("vllm.service")];
+    let world = World::new(units).await;
+    let names = ["ollama.service", "x.service", "vllm.service"].map(unit);
+    let _changes = world.client.changes().await.unwrap();
+    let words = async || {
+        let states = world.client.recent_states(&names).await;
+        states.into_iter().map(|state| state.map(|state| state.active_state)).collect::<Vec<_>>()
+    };
+    let (active, inactive) = (|| Ok("active".to_owned()), || Ok("inactive".to_owned()));
+    assert_eq!(words().await, [active(), Err(SystemdError::NotFound), inactive()]);
+    assert_eq!(words().await, [active(), Err(SystemdError::NotFound), inactive()]);
+    assert_eq!(world.systemd.listed().len(), 1, "all are remembered");
+    change_in_silence(&world, "failed");
+    assert_eq!(world.client.unit_state(&names[0]).await.unwrap().active_state, "failed");
+    assert_eq!(words().await[0], Ok("failed".to_owned()));
+    assert_eq!(world.systemd.listed().len(), 1, "it was read a moment ago");
 }
 
 /// The state as it is remembered, where it is.

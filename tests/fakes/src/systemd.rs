@@ -24,6 +24,10 @@ const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const ONE_SHOT: &str = "aictl-unit-file@";
 
+/// A unit in the answer of `ListUnitsByNames`.
+type Row =
+    (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+
 /// What becomes of a job on a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
@@ -63,6 +67,13 @@ pub struct FakeUnit {
     pub since_usec: u64,
     pub changed_usec: u64,
     pub can_reload: bool,
+    pub control_group: String,
+    pub exec_main_code: i32,
+    pub exec_main_status: i32,
+    pub oom_policy: String,
+    pub need_daemon_reload: bool,
+    /// Whether it is listed, and gone when its properties are asked for.
+    pub vanishes: bool,
     /// How often it ran, as the last byte of `InvocationID`.
     pub runs: u8,
     /// What becomes of jobs on it.
@@ -87,6 +98,7 @@ impl FakeUnit {
             main_pid: 4242,
             since_usec: 1_700_000_000_000_000,
             changed_usec: 1_700_000_000_000_000,
+            control_group: format!("/system.slice/{name}"),
             runs: 1,
             ..Self::stopped(name)
         }
@@ -107,6 +119,12 @@ impl FakeUnit {
             since_usec: 0,
             changed_usec: 0,
             can_reload: true,
+            control_group: String::new(),
+            exec_main_code: 0,
+            exec_main_status: 0,
+            oom_policy: "stop".to_owned(),
+            need_daemon_reload: false,
+            vanishes: false,
             runs: 0,
             act: Act::Done,
             alias_of: None,
@@ -126,6 +144,24 @@ impl FakeUnit {
     #[must_use]
     pub fn act(self, act: Act) -> Self {
         Self { act, ..self }
+    }
+
+    /// As `ListUnitsByNames` tells it.
+    fn row(&self) -> Row {
+        let job =
+            self.job.map_or_else(|| OwnedObjectPath::try_from("/").expect("a path"), job_path);
+        (
+            self.name.clone(),
+            String::new(),
+            self.load_state.clone(),
+            self.active_state.clone(),
+            self.sub_state.clone(),
+            String::new(),
+            unit_path(&self.name),
+            self.job.unwrap_or_default(),
+            String::new(),
+            job,
+        )
     }
 
     fn unit_properties(&self) -> HashMap<&'static str, OwnedVariant> {
@@ -150,7 +186,9 @@ impl FakeUnit {
             ("SubState", text(&self.sub_state)),
             ("UnitFileState", text(&self.unit_file_state)),
             ("ActiveEnterTimestamp", OwnedVariant::from(self.since_usec)),
+            ("ActiveEnterTimestampMonotonic", OwnedVariant::from(self.since_usec % 1_000_000_007)),
             ("StateChangeTimestamp", OwnedVariant::from(self.changed_usec)),
+            ("NeedDaemonReload", OwnedVariant::from(self.need_daemon_reload)),
             ("CanReload", OwnedVariant::from(self.can_reload)),
             ("InvocationID", owned(Variant::from(invocation))),
             ("Job", owned(Variant::from((job, job_path)))),
@@ -162,6 +200,10 @@ impl FakeUnit {
             "MainPID" => Some(OwnedVariant::from(self.main_pid)),
             "NRestarts" => Some(OwnedVariant::from(self.restarts)),
             "Result" => Some(text(&self.result)),
+            "ControlGroup" => Some(text(&self.control_group)),
+            "ExecMainCode" => Some(OwnedVariant::from(self.exec_main_code)),
+            "ExecMainStatus" => Some(OwnedVariant::from(self.exec_main_status)),
+            "OOMPolicy" => Some(text(&self.oom_policy)),
             _ => None,
         }
     }
@@ -224,6 +266,7 @@ struct State {
     calls: Vec<String>,
     subscribers: BTreeSet<String>,
     callers: Vec<String>,
+    listed: Vec<Vec<String>>,
     last_job: u32,
     silent: bool,
 }
@@ -238,7 +281,8 @@ impl State {
     }
 
     fn at(&self, path: &str) -> Option<&FakeUnit> {
-        self.units.values().find(|unit| unit_path(&unit.name).as_str() == path)
+        let mut units = self.units.values();
+        units.find(|unit| unit_path(&unit.name).as_str() == path && !unit.vanishes)
     }
 }
 
@@ -289,6 +333,12 @@ impl FakeSystemd {
     #[must_use]
     pub fn callers(&self) -> Vec<String> {
         self.shared.state().callers.clone()
+    }
+
+    /// The names of the units that it was asked to list, one list for each such call.
+    #[must_use]
+    pub fn listed(&self) -> Vec<Vec<String>> {
+        self.shared.state().listed.clone()
     }
 
     /// Waits until it was asked to do `count` things since its start.
@@ -432,6 +482,16 @@ async fn answer(shared: &Shared, connection: &Connection, message: &Message) -> 
             }
             connection.reply(&header, &unit_path(&name)).await
         }
+        "ListUnitsByNames" => {
+            let names: Vec<String> = body.deserialize()?;
+            shared.state().listed.push(names.clone());
+            let names: Vec<String> = names.iter().map(|name| load(shared, name)).collect();
+            let rows: Vec<Row> = {
+                let state = shared.state();
+                names.iter().filter_map(|name| state.units.get(name)).map(FakeUnit::row).collect()
+            };
+            connection.reply(&header, &rows).await
+        }
         "GetAll" => {
             let properties = shared.state().at(path).map(FakeUnit::unit_properties);
             match properties {
@@ -443,11 +503,14 @@ async fn answer(shared: &Shared, connection: &Connection, message: &Message) -> 
         }
         "Get" => {
             let (_interface, name): (&str, &str) = body.deserialize()?;
-            let property = shared.state().at(path).and_then(|unit| unit.service_property(name));
+            let property = shared.state().at(path).map(|unit| unit.service_property(name));
             match property {
-                Some(property) => connection.reply(&header, &property).await,
-                None => {
+                Some(Some(property)) => connection.reply(&header, &property).await,
+                Some(None) => {
                     refuse(connection, &header, "org.freedesktop.DBus.Error.UnknownProperty").await
+                }
+                None => {
+                    refuse(connection, &header, "org.freedesktop.DBus.Error.UnknownObject").await
                 }
             }
         }

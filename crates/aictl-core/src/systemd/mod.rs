@@ -5,7 +5,9 @@
 
 mod changes;
 mod error;
+mod facts;
 mod job;
+mod many;
 mod path;
 mod recent;
 mod state;
@@ -29,6 +31,7 @@ use zbus::{
 
 pub use changes::Changes;
 pub use error::SystemdError;
+pub use facts::UnitFacts;
 pub use job::{JobOutcome, JobVerb};
 pub use state::UnitState;
 pub use unit_files::UnitFileVerb;
@@ -43,6 +46,8 @@ const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+/// The load state of a unit that there is not.
+const NOT_FOUND: &str = "not-found";
 /// The bus itself, and its name.
 const BUS: &str = "org.freedesktop.DBus";
 
@@ -152,33 +157,44 @@ impl Systemd {
 
     async fn read_state(&self, unit: &UnitName) -> Result<UnitState, SystemdError> {
         let path: OwnedObjectPath = self.manager("LoadUnit", &(unit.as_ref(),)).await?;
-        let property = async |name: &str| -> Result<OwnedVariant, SystemdError> {
-            self.plain(path.as_str(), PROPERTIES, "Get", &(SERVICE, name)).await
-        };
+        self.state_at(path.as_str(), unit).await.map(|(state, _rest)| state)
+    }
+
+    /// The state of the unit at this path, which must be that of `unit`, and what else systemd
+    /// says of it as a unit.
+    async fn state_at(
+        &self,
+        path: &str,
+        unit: &UnitName,
+    ) -> Result<(UnitState, Properties), SystemdError> {
         let [main_pid, restarts, result] = SERVICE_PROPERTIES;
         let all = async {
             tokio::try_join!(
-                self.plain::<_, Properties>(path.as_str(), PROPERTIES, "GetAll", &(UNIT,)),
-                property(main_pid),
-                property(restarts),
-                property(result),
+                self.plain::<_, Properties>(path, PROPERTIES, "GetAll", &(UNIT,)),
+                self.service_property(path, main_pid),
+                self.service_property(path, restarts),
+                self.service_property(path, result),
             )
         };
-        let (unit_properties, main_pid, restarts, result) = match all.await {
+        let (mut unit_properties, main_pid, restarts, result) = match all.await {
             // systemd forgets a unit that nothing refers to, even between two calls.
             Err(SystemdError::Failed { name, .. }) if name.ends_with(".UnknownObject") => {
                 return Err(SystemdError::NotFound);
             }
             other => other?,
         };
-        let (id, state) = UnitState::read(unit_properties, [main_pid, restarts, result])?;
-        if state.load_state == "not-found" {
+        let (id, state) = UnitState::take(&mut unit_properties, [main_pid, restarts, result])?;
+        if state.load_state == NOT_FOUND {
             Err(SystemdError::NotFound)
         } else if id != unit.as_ref() {
             Err(SystemdError::Alias { id })
         } else {
-            Ok(state)
+            Ok((state, unit_properties))
         }
+    }
+
+    async fn service_property(&self, path: &str, name: &str) -> Result<OwnedVariant, SystemdError> {
+        self.plain(path, PROPERTIES, "Get", &(SERVICE, name)).await
     }
 
     /// The name of the unit that a process belongs to; `None` if it belongs to none, or is gone.

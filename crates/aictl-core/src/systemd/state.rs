@@ -46,13 +46,12 @@ pub struct UnitState {
 pub(super) const SERVICE_PROPERTIES: [&str; 3] = ["MainPID", "NRestarts", "Result"];
 
 impl UnitState {
-    /// From the properties of interface `Unit`, and [`SERVICE_PROPERTIES`] in their order; the
-    /// unit's own name comes along.
-    pub(super) fn read(
-        unit: Properties,
+    /// Takes it out of the properties of interface `Unit`, and [`SERVICE_PROPERTIES`] in their
+    /// order; the unit's own name comes along.
+    pub(super) fn take(
+        unit: &mut Properties,
         service: [OwnedVariant; 3],
     ) -> Result<(String, Self), SystemdError> {
-        let mut unit = unit;
         let mut take = |name: &'static str| unit.remove(name).ok_or_else(|| bad(name));
         let [main_pid, restarts, result] = service;
         let (job, _): (u32, OwnedObjectPath) = value("Job", take("Job")?)?;
