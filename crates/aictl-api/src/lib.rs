@@ -7,10 +7,14 @@
 pub mod audit;
 pub mod authorisation;
 pub mod config;
+pub mod endpoint;
 pub mod error;
 pub mod exit;
+pub mod gpu;
 pub mod layer;
 pub mod limits;
+pub mod provider;
 pub mod record;
 pub mod run;
 pub mod service;
+pub mod status;

@@ -5,7 +5,9 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::authorisation::Verb;
+use serde::{Deserialize, Serialize};
+
+use crate::{authorisation::Verb, endpoint::Endpoint, provider::Provider};
 
 mod builtin;
 
@@ -198,7 +200,10 @@ is_a_text!(ServiceName);
 is_a_text!(UnitName);
 
 /// Whose units: those of the machine, or those of the user who asks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum Scope {
     /// Units of the machine's service manager.
     #[default]
@@ -296,6 +301,11 @@ pub struct Service {
     pub verbs: Verbs,
     /// Whether something is wrong while it is not active.
     pub required: bool,
+    /// The kind of its server; `None` if that is found out by asking, or if there is none.
+    pub provider: Option<Provider>,
+    /// Where its server is asked; `None`: on the ports that its unit listens on, else on the usual
+    /// ports of its provider.
+    pub endpoint: Option<Endpoint>,
 }
 
 /// The services that aictl knows, in the order in which they are shown: the built-in ones, then

@@ -171,6 +171,8 @@ mod tests {
             unit: unit(of),
             verbs: Verbs::of(verbs),
             required: false,
+            provider: None,
+            endpoint: None,
         };
         let catalogue = Catalogue::new(vec![
             service("a", "a.service", &Verb::ALL),

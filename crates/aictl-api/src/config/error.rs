@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::reader::plain;
 use crate::{
+    endpoint::EndpointError,
     limits::LimitError,
     service::{MAX_DISPLAY, MAX_SERVICES, NameError, ServiceName},
 };
@@ -77,6 +78,8 @@ pub enum Problem {
     },
     /// The text is no name of a service or a unit.
     Name(NameError),
+    /// The text is no endpoint.
+    Endpoint(EndpointError),
     /// The unit is one of aictl's own, which no service may have.
     OwnUnit,
     /// The name for people is empty, too long, or holds what is no visible character.
@@ -137,6 +140,7 @@ impl fmt::Display for Problem {
                 "below the default, {default}: set sandbox.limits.{name} to no more than this"
             ),
             Self::Name(error) => error.fmt(f),
+            Self::Endpoint(error) => error.fmt(f),
             Self::OwnUnit => f.write_str("a unit of aictl itself, which is no service"),
             Self::Display => {
                 write!(f, "not 1 to {MAX_DISPLAY} visible characters on one line")

@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 use super::{helper, sandbox::show};
 use crate::{
     authorisation::Verb,
+    endpoint::MAX_ENDPOINT,
     limits::{self, LimitSpec, Unit},
+    provider::Provider,
     service::{MAX_DISPLAY, MAX_SERVICE_NAME, MAX_UNIT_NAME},
 };
 
@@ -127,6 +129,23 @@ fn services() -> Value {
                     "type": "boolean",
                     "description": "Whether something is wrong while it is not active",
                     "default": false,
+                }),
+            ),
+            (
+                "provider",
+                json!({
+                    "description": "The kind of its server; else found out by asking, or as built in",
+                    "enum": Provider::NAMES,
+                }),
+            ),
+            (
+                "endpoint",
+                json!({
+                    "type": "string",
+                    "description": "Where its server is asked: this machine only, or a unix socket; \
+                                    else where its unit listens, or on the provider's usual ports",
+                    "pattern": "^(https?://(127(\\.[0-9]{1,3}){3}|\\[[0:]*:0*1\\]|localhost):[1-9][0-9]{0,4}(/.*)?|unix:/.+)$",
+                    "maxLength": MAX_ENDPOINT,
                 }),
             ),
             (

@@ -10,13 +10,16 @@ use super::{
 };
 use crate::{
     authorisation::Verb,
+    endpoint::Endpoint,
+    provider::Provider,
     service::{
         Catalogue, CatalogueError, MAX_DISPLAY, MAX_SERVICES, Service, ServiceName, UnitName, Verbs,
     },
 };
 
 /// The keys of a service.
-pub(super) const KEYS: [&str; 5] = ["unit", "display", "verbs", "required", "enabled"];
+pub(super) const KEYS: [&str; 7] =
+    ["unit", "display", "verbs", "required", "provider", "endpoint", "enabled"];
 
 /// What [`super::Settings`] hold of the tables, by the services' names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +34,8 @@ struct ServiceSettings {
     display: Option<Setting<String>>,
     verbs: Option<Setting<Verbs>>,
     required: Option<Setting<bool>>,
+    provider: Option<Setting<Provider>>,
+    endpoint: Option<Setting<Endpoint>>,
     enabled: Option<Setting<bool>>,
 }
 
@@ -45,6 +50,8 @@ impl ServicesSettings {
                 display: None,
                 verbs: None,
                 required: None,
+                provider: None,
+                endpoint: None,
                 enabled: None,
             };
             service.read(reader, entry)?;
@@ -101,6 +108,8 @@ impl ServicesSettings {
                     unit: unit.value,
                     verbs: Verbs::ALL,
                     required: false,
+                    provider: None,
+                    endpoint: None,
                 }));
             }
         }
@@ -148,6 +157,8 @@ impl ServiceSettings {
                 "display" => self.display = Some(read_display(reader, entry)?),
                 "verbs" => self.verbs = Some(read_verbs(reader, entry)?),
                 "required" => self.required = Some(reader.boolean(entry)?),
+                "provider" => self.provider = Some(read_provider(reader, entry)?),
+                "endpoint" => self.endpoint = Some(read_endpoint(reader, entry)?),
                 "enabled" => self.enabled = Some(reader.boolean(entry)?),
                 _ => return Err(reader.unknown(entry, KEYS.to_vec())),
             }
@@ -162,6 +173,8 @@ impl ServiceSettings {
             display: self.display.or(earlier.display),
             verbs: self.verbs.or(earlier.verbs),
             required: self.required.or(earlier.required),
+            provider: self.provider.or(earlier.provider),
+            endpoint: self.endpoint.or(earlier.endpoint),
             enabled: self.enabled.or(earlier.enabled),
         }
     }
@@ -175,6 +188,8 @@ impl ServiceSettings {
         places.extend(self.display.as_ref().map(place));
         places.extend(self.verbs.as_ref().map(place));
         places.extend(self.required.as_ref().map(place));
+        places.extend(self.provider.as_ref().map(place));
+        places.extend(self.endpoint.as_ref().map(place));
         places.extend(self.enabled.as_ref().map(place));
         places
     }
@@ -192,6 +207,8 @@ impl ServiceSettings {
             display: self.display.map_or(service.display, |set| set.value),
             verbs: self.verbs.map_or(service.verbs, |set| set.value),
             required: self.required.map_or(service.required, |set| set.value),
+            provider: self.provider.map(|set| set.value).or(service.provider),
+            endpoint: self.endpoint.map(|set| set.value).or(service.endpoint),
         };
         (service, self.unit)
     }
@@ -214,6 +231,22 @@ fn read_display(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<Setting<String
         return Err(reader.error(entry, Problem::Display));
     }
     Ok(reader.setting(entry, text))
+}
+
+fn read_provider(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<Setting<Provider>, ConfigError> {
+    let word = reader.text(entry, "a provider's name in quotes such as \"ollama\"")?;
+    let Some(provider) = Provider::from_name(word) else {
+        let (found, known) = (format!("\"{}\"", visible(word)), Provider::NAMES.to_vec());
+        return Err(reader.error(entry, Problem::Word { found, known }));
+    };
+    Ok(reader.setting(entry, provider))
+}
+
+fn read_endpoint(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<Setting<Endpoint>, ConfigError> {
+    let text = reader.text(entry, "an endpoint in quotes such as \"http://127.0.0.1:8000\"")?;
+    let endpoint = Endpoint::parse(text);
+    let endpoint = endpoint.map_err(|error| reader.error(entry, Problem::Endpoint(error)))?;
+    Ok(reader.setting(entry, endpoint))
 }
 
 fn read_verbs(reader: &Reader<'_>, entry: &Entry<'_>) -> Result<Setting<Verbs>, ConfigError> {
@@ -239,17 +272,19 @@ pub(super) fn shown(
     taken_out: &[ServiceName],
 ) -> Vec<(String, Option<String>)> {
     let mut rows = Vec::new();
-    for Service { name, display, unit, verbs, required } in catalogue {
+    for Service { name, display, unit, verbs, required, provider, endpoint } in catalogue {
         let verbs: Vec<_> = verbs.iter().map(|verb| quoted(verb.name())).collect();
         let values = [
-            quoted(unit.as_ref()),
-            quoted(display),
-            format!("[{}]", verbs.join(", ")),
-            required.to_string(),
-            true.to_string(),
+            Some(quoted(unit.as_ref())),
+            Some(quoted(display)),
+            Some(format!("[{}]", verbs.join(", "))),
+            Some(required.to_string()),
+            provider.map(|provider| quoted(provider.name())),
+            endpoint.as_ref().map(|endpoint| quoted(&endpoint.to_string())),
+            Some(true.to_string()),
         ];
         for (key, value) in KEYS.into_iter().zip(values) {
-            rows.push((format!("services.{name}.{key}"), Some(value)));
+            rows.push((format!("services.{name}.{key}"), value));
         }
     }
     for name in taken_out {

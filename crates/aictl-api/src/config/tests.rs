@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     authorisation::RateClass,
+    endpoint::Endpoint,
     limits::{self, LimitSpec},
+    provider::Provider,
     service::{MAX_SERVICES, Service, Verbs},
 };
 
@@ -98,7 +100,12 @@ fn the_example_shows_every_key_with_its_default_and_range() {
     assert_eq!((config.helper, config.audit), (helper, audit));
     assert!(config.shown().iter().any(|row| row.key == "audit.required" && row.place.is_some()));
     let builtin = Catalogue::builtin();
-    assert_eq!(config.services().get("ollama"), builtin.get("ollama"));
+    // The example sets an endpoint where none is built in.
+    let ollama = Service {
+        endpoint: Some(Endpoint::parse("http://127.0.0.1:11434").unwrap()),
+        ..builtin.get("ollama").unwrap().clone()
+    };
+    assert_eq!(config.services().get("ollama"), Some(&ollama));
     for key in services::KEYS {
         let key = format!("services.ollama.{key}");
         assert!(config.shown().iter().any(|row| row.key == key && row.place.is_some()), "{key}");
@@ -109,9 +116,16 @@ fn the_example_shows_every_key_with_its_default_and_range() {
         ("my-model.service", Verbs::ALL, false)
     );
     assert_eq!(own.display, "my-model");
+    assert_eq!((own.provider, own.endpoint.as_ref()), (Some(Provider::LlamaServer), None));
     assert_eq!(config.services().len(), builtin.len() + 1);
     let words = EXAMPLE.replace(['\n', '#', ','], " ");
     let words: Vec<&str> = words.split_whitespace().collect();
+    assert!(
+        Provider::NAMES
+            .iter()
+            .all(|name| words.iter().any(|word| { word.trim_end_matches([';', '.']) == *name })),
+        "the example names every provider"
+    );
     let named = builtin.iter().all(|service| {
         words.iter().any(|word| word.trim_end_matches(';') == service.name.as_ref())
     });
@@ -439,9 +453,10 @@ fn services_are_the_built_in_ones_and_what_the_files_change() {
     assert_eq!(Config::default().services(), &Catalogue::builtin());
     let config = config(&[
         "[services.zeta]\nunit = \"z@1.service\"\ndisplay = \"Zeta größe\"\nverbs = [\"stop\", \"start\"]\n\
-         required = true\n[services.alpha]\nunit = \"alpha.service\"\n[services.gone]\n\
+         required = true\nprovider = \"tgi\"\nendpoint = \"unix:/run/zeta.sock\"\n[services.alpha]\nunit = \"alpha.service\"\n[services.gone]\n\
          unit = \"gone.service\"\nenabled = false",
         "[services.vllm]\nenabled = false\n[services.ollama]\nunit = \"my-ollama.service\"\n\
+         endpoint = \"https://[::1]:1/\"\n[services.litellm]\nprovider = \"vllm\"\n\
          [services.zeta]\nverbs = []\n[services.tgi]\nunit = \"vllm.service\"",
     ])
     .unwrap();
@@ -453,7 +468,13 @@ fn services_are_the_built_in_ones_and_what_the_files_change() {
     assert_eq!(names(&config)[..builtin.len()], builtin);
     assert_eq!(names(&config)[builtin.len()..], ["alpha", "zeta"]);
     let get = |name: &str| config.services().get(name).unwrap();
-    let Service { display, unit, verbs, required, .. } = get("zeta");
+    let Service { display, unit, verbs, required, provider, endpoint, .. } = get("zeta");
+    let endpoint_of = |text: &str| Some(Endpoint::parse(text).unwrap());
+    assert_eq!((*provider, endpoint), (Some(Provider::Tgi), &endpoint_of("unix:/run/zeta.sock")));
+    assert_eq!((get("alpha").provider, &get("alpha").endpoint), (None, &None));
+    assert_eq!(get("ollama").provider, Some(Provider::Ollama));
+    assert_eq!(get("ollama").endpoint, endpoint_of("https://[::1]:1"));
+    assert_eq!(get("litellm").provider, Some(Provider::Vllm));
     assert_eq!((display.as_str(), unit.as_ref()), ("Zeta größe", "z@1.service"));
     assert_eq!((*verbs, *required), (Verbs::NONE, true));
     assert_eq!((get("alpha").verbs, get("alpha").required), (Verbs::ALL, false));
@@ -511,7 +532,7 @@ fn every_error_of_a_service_says_where_and_what_is_accepted() {
         (
             "[services.a]\nport = 1",
             "0.toml:2: services.a.port = 1: unknown key; known here: unit, display, verbs, \
-             required, enabled"
+             required, provider, endpoint, enabled"
                 .to_owned(),
         ),
         (
@@ -587,6 +608,45 @@ fn every_error_of_a_service_says_where_and_what_is_accepted() {
         (
             "[services.tgi]\nrequired = \"yes\"",
             "0.toml:2: services.tgi.required = \"yes\": a text, where true or false is needed"
+                .to_owned(),
+        ),
+        (
+            "[services.tgi]\nprovider = \"OpenAI\"",
+            format!(
+                "0.toml:2: services.tgi.provider = \"OpenAI\": \"OpenAI\" is none of {}",
+                Provider::NAMES.join(", ")
+            ),
+        ),
+        (
+            "[services.tgi]\nprovider = true",
+            "0.toml:2: services.tgi.provider = true: a boolean, where a provider's name in quotes \
+             such as \"ollama\" is needed"
+                .to_owned(),
+        ),
+        (
+            "[services.tgi]\nendpoint = 8000",
+            "0.toml:2: services.tgi.endpoint = 8000: an integer, where an endpoint in quotes such \
+             as \"http://127.0.0.1:8000\" is needed"
+                .to_owned(),
+        ),
+        (
+            "[services.vllm]\nendpoint = \"http://10.1.2.3:8000\"",
+            "0.toml:2: services.vllm.endpoint = \"http://10.1.2.3:8000\": the host is an address \
+             of a private network; only this machine is asked: 127.0.0.1 or another of \
+             127.0.0.0/8, [::1], localhost, or a unix socket"
+                .to_owned(),
+        ),
+        (
+            "[services.vllm]\nendpoint = \"http://169.254.169.254:80/latest\"",
+            "0.toml:2: services.vllm.endpoint = \"http://169.254.169.254:80/latest\": the host is \
+             a cloud's metadata address; only this machine is asked: 127.0.0.1 or another of \
+             127.0.0.0/8, [::1], localhost, or a unix socket"
+                .to_owned(),
+        ),
+        (
+            "[services.vllm]\nendpoint = \"file:///etc/passwd\"",
+            "0.toml:2: services.vllm.endpoint = \"file:///etc/passwd\": an endpoint begins with \
+             \"http://\", \"https://\" or \"unix:\", in small letters"
                 .to_owned(),
         ),
         (
@@ -778,8 +838,10 @@ fn nothing_set_is_shown_as_built_in() {
     let rows = Config::default().shown();
     assert!(rows.iter().all(|row| row.place.is_none()));
     let unset: Vec<_> = rows.iter().filter(|row| row.value.is_none()).collect();
-    assert_eq!(unset.len(), 1, "{unset:?}");
-    assert_eq!(unset[0].key, "sandbox.python");
+    let unset: Vec<_> = unset.iter().map(|row| row.key.as_str()).collect();
+    let (python, endpoints) = unset.split_first().unwrap();
+    assert_eq!((*python, endpoints.len()), ("sandbox.python", Catalogue::builtin().len()));
+    assert!(endpoints.iter().all(|key| key.ends_with(".endpoint")), "{endpoints:?}");
 }
 
 /// The keys below a schema with their own schemas; a service's stand under the name `tgi`.

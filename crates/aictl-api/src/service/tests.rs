@@ -212,6 +212,8 @@ fn a_catalogue_has_no_name_and_no_unit_twice_and_a_bound() {
         unit: UnitName::parse(unit).unwrap(),
         verbs: Verbs::NONE,
         required: false,
+        provider: None,
+        endpoint: None,
     };
     let (a, b) = (service("a", "a.service"), service("b", "a.service"));
     let unit = CatalogueError::Unit { first: a.name.clone(), second: b.name.clone() };

@@ -62,6 +62,8 @@ fn service(name: &str, unit: &str, verbs: Verbs) -> Service {
         unit: UnitName::parse(unit).unwrap(),
         verbs,
         required: false,
+        provider: None,
+        endpoint: None,
     }
 }
 
