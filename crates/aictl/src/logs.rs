@@ -1,12 +1,17 @@
 //! `aictl logs`: the log of a service, from the helper or from the journal itself.
 
 use std::{
+    collections::VecDeque,
     fmt,
     io::{self, stdout},
     os::fd::OwnedFd,
 };
 
-use aictl_api::{error::CallError, exit, service::Scope};
+use aictl_api::{
+    error::CallError,
+    exit,
+    service::{Scope, UnitName},
+};
 use aictl_core::{
     helper::{Helper, LogOptions},
     journal::read::{JournalReader, LogLine, LogQuery, LogStream, ReadError},
@@ -66,17 +71,35 @@ pub fn main(global: &Global, args: &Logs) -> u8 {
         Err(stopped @ Stopped::Signal(_)) => return stopped.exit_code(),
         Err(stopped) => return message::fail(global, stopped.exit_code(), &stopped.to_string()),
     };
-    let (code, text) = match &error {
+    if let LogsError::Output(error) = &error {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return exit::OK;
+        }
+        message::error(format_args!("the output cannot be written: {error}"));
+        return exit::INTERNAL;
+    }
+    let (code, text) = explain(global, &args.service, &error, no_agent.as_deref());
+    message::fail(global, code, &text)
+}
+
+/// The exit code and the words for the user where there is no log to show.
+fn explain(
+    global: &Global,
+    service: &str,
+    error: &LogsError,
+    no_agent: Option<&str>,
+) -> (u8, String) {
+    match error {
         LogsError::Backend(error) => no_backend(global, error),
         LogsError::Call(error) => {
             let config = config::load(global.config.as_deref()).ok();
             let about = Circumstances {
-                service: &args.service,
+                service,
                 verb: None,
                 config: config.as_ref(),
                 scope: scope(global),
                 helper: !global.embedded && !global.user,
-                no_agent: no_agent.as_deref(),
+                no_agent,
             };
             let advice = on_error(error, about).map(|advice| format!("; {advice}"));
             (error.exit_code(), format!("{error}{}", advice.unwrap_or_default()))
@@ -95,28 +118,46 @@ pub fn main(global: &Global, args: &Logs) -> u8 {
         LogsError::Ended => {
             (exit::INTERNAL, "the helper ended, and the log with it: run it again".to_owned())
         }
-        LogsError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return exit::OK,
         LogsError::Output(error) => {
-            message::error(format_args!("the output cannot be written: {error}"));
-            return exit::INTERNAL;
+            (exit::INTERNAL, format!("the output cannot be written: {error}"))
         }
-    };
-    message::fail(global, code, &text)
+    }
 }
 
 fn scope(global: &Global) -> Scope {
     if global.user { Scope::User } else { Scope::System }
 }
 
+/// Which lines are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wanted {
+    /// The last so many.
+    lines: u32,
+    /// Go on with new ones as they come.
+    follow: bool,
+    /// Only from then on.
+    since: Option<Moment>,
+    /// Only these and more important ones.
+    priority: Option<u8>,
+}
+
+impl Wanted {
+    fn is_important(&self, line: &LogLine) -> bool {
+        self.priority.is_none_or(|priority| line.priority <= priority)
+    }
+}
+
 async fn show(global: &Global, args: &Logs, asking: &mut Option<Asking>) -> Result<(), LogsError> {
     let lines = args.lines.unwrap_or(if args.since.is_some() { MAX_LINES } else { LINES });
-    let options =
-        LogOptions { lines, follow: args.follow, since_usec: args.since.map(Moment::micros) };
+    let wanted = Wanted { lines, follow: args.follow, since: args.since, priority: args.priority };
     let interactive = asking.as_ref().is_some_and(|asking| asking.interactive);
-    let mut lines = open(global, &args.service, options, interactive).await?;
+    let mut lines = open(global, &args.service, wanted, interactive).await?;
     // The question is answered, and the terminal is the log's.
     if let Some(asking) = asking {
         asking.end();
+    }
+    if wanted.follow && matches!(lines.why_empty().await, Err(ReadError::NotAllowed)) {
+        message::note(global, "you see what your own journal has: the system's you may not read");
     }
     let shown = async {
         match (global.json, args.follow) {
@@ -133,19 +174,40 @@ async fn show(global: &Global, args: &Logs, asking: &mut Option<Asking>) -> Resu
             }
         }
     };
-    tokio::select! {
+    let count = tokio::select! {
         biased;
-        shown = shown => shown,
+        shown = shown => shown?,
         // Whoever waits for the next line would not notice that nobody reads it.
-        () = async_output::closed() => Ok(()),
+        () = async_output::closed() => return Ok(()),
+    };
+    if count == 0 && wanted.lines > 0 && !global.json {
+        message::note(global, format_args!("the journal has no such line of {}", args.service));
     }
+    Ok(())
+}
+
+/// The last lines of a service's log, as `aictl logs` prints them; nobody is asked for a password.
+///
+/// # Errors
+/// Why there are none, in words for the user.
+pub async fn last_lines(
+    global: &Global,
+    service: &str,
+    lines: u32,
+) -> Result<Vec<LogLine>, String> {
+    let wanted = Wanted { lines, follow: false, since: None, priority: None };
+    let all = async {
+        let mut lines = open(global, service, wanted, false).await?;
+        all(&mut lines).await
+    };
+    all.await.map_err(|error| explain(global, service, &error, None).1)
 }
 
 /// Finds the log of a service.
 async fn open(
     global: &Global,
     service: &str,
-    options: LogOptions,
+    wanted: Wanted,
     interactive: bool,
 ) -> Result<Lines, LogsError> {
     let config = if global.user || global.embedded {
@@ -154,55 +216,108 @@ async fn open(
             .map_err(|error| LogsError::Backend(NoBackend::Config(error)))?
     } else {
         match Backend::find(global, interactive).await.map_err(LogsError::Backend)? {
-            Backend::Helper(helper) => {
-                let pipe = helper.logs(service, options).await.map_err(LogsError::Call)?;
-                return Lines::from_helper(helper, pipe, options.follow).map_err(LogsError::Pipe);
-            }
+            Backend::Helper(helper) => return Lines::of_helper(helper, service, wanted).await,
             Backend::Direct(direct) => direct.config,
         }
     };
     let no_such = || CallError::NoSuchService("no such service in the catalogue".to_owned());
     let found = config.services().get(service).ok_or_else(no_such).map_err(LogsError::Call)?;
-    let query = LogQuery {
-        unit: found.unit.clone(),
-        scope: scope(global),
-        lines: options.lines,
-        since_usec: options.since_usec,
-        follow: options.follow,
-    };
-    let stream = JournalReader::default().logs(&query).map_err(LogsError::Journal)?;
-    Ok(Lines::Journal(Box::new(stream)))
+    Lines::of_journal(JournalReader::default(), found.unit.clone(), scope(global), wanted)
 }
 
 /// Where lines come from.
 enum Lines {
     /// From the helper, to which the connection must stay.
-    Helper { pipe: BufReader<Receiver>, follow: bool, _helper: Helper },
+    Helper { pipe: BufReader<Receiver>, wanted: Wanted, _helper: Helper },
+    /// They are there already.
+    Kept(VecDeque<LogLine>),
     /// From the journal.
-    Journal(Box<LogStream>),
+    Journal { stream: Box<LogStream>, reader: JournalReader, scope: Scope },
 }
 
 impl Lines {
-    fn from_helper(helper: Helper, pipe: OwnedFd, follow: bool) -> io::Result<Self> {
+    /// Asks the helper, which knows no priorities: what is not wanted is left out here.
+    async fn of_helper(helper: Helper, service: &str, wanted: Wanted) -> Result<Self, LogsError> {
+        let choose = wanted.priority.is_some() && !wanted.follow;
+        let options = LogOptions {
+            lines: if choose { MAX_LINES } else { wanted.lines },
+            follow: wanted.follow,
+            since_usec: wanted.since.map(Moment::micros),
+        };
+        let pipe = helper.logs(service, options).await.map_err(LogsError::Call)?;
+        let mut lines = Self::from_helper(helper, pipe, wanted).map_err(LogsError::Pipe)?;
+        if !choose {
+            return Ok(lines);
+        }
+        let most = usize::try_from(wanted.lines).unwrap_or(usize::MAX);
+        let mut kept = VecDeque::new();
+        while let Some(line) = lines.next().await? {
+            kept.push_back(line);
+            if kept.len() > most {
+                kept.pop_front();
+            }
+        }
+        Ok(Self::Kept(kept))
+    }
+
+    fn from_helper(helper: Helper, pipe: OwnedFd, wanted: Wanted) -> io::Result<Self> {
         let pipe = BufReader::new(Receiver::from_owned_fd(pipe)?);
-        Ok(Self::Helper { pipe, follow, _helper: helper })
+        Ok(Self::Helper { pipe, wanted, _helper: helper })
+    }
+
+    fn of_journal(
+        reader: JournalReader,
+        unit: UnitName,
+        scope: Scope,
+        wanted: Wanted,
+    ) -> Result<Self, LogsError> {
+        let query = LogQuery {
+            unit,
+            scope,
+            lines: wanted.lines,
+            since_usec: wanted.since.map(Moment::micros),
+            follow: wanted.follow,
+            priority: wanted.priority,
+        };
+        let stream = Box::new(reader.logs(&query).map_err(LogsError::Journal)?);
+        Ok(Self::Journal { stream, reader, scope })
     }
 
     /// The next line; `None` after the last.
     async fn next(&mut self) -> Result<Option<LogLine>, LogsError> {
-        let (pipe, follow) = match self {
-            Self::Journal(stream) => return stream.next().await.map_err(LogsError::Journal),
-            Self::Helper { pipe, follow, .. } => (pipe, follow),
-        };
-        let mut line = Vec::new();
-        pipe.take(MAX_LINE).read_until(b'\n', &mut line).await.map_err(LogsError::Pipe)?;
-        if line.is_empty() {
-            return if *follow { Err(LogsError::Ended) } else { Ok(None) };
+        match self {
+            Self::Journal { stream, .. } => stream.next().await.map_err(LogsError::Journal),
+            Self::Kept(lines) => Ok(lines.pop_front()),
+            Self::Helper { pipe, wanted, .. } => loop {
+                match sent(pipe).await? {
+                    None if wanted.follow => return Err(LogsError::Ended),
+                    Some(line) if !wanted.is_important(&line) => {}
+                    line => return Ok(line),
+                }
+            },
         }
-        let sent: Sent = serde_json::from_slice(&line)
-            .map_err(|error| LogsError::Pipe(io::Error::other(error)))?;
-        Ok(Some(sent.into()))
     }
+
+    /// Whether there can be lines that are not shown: journalctl leaves out what the user may not
+    /// see, and calls that a success.
+    async fn why_empty(&self) -> Result<(), ReadError> {
+        match self {
+            Self::Journal { reader, scope: Scope::System, .. } => reader.may_read_system().await,
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The next line that the helper sends; `None` after the last.
+async fn sent(pipe: &mut BufReader<Receiver>) -> Result<Option<LogLine>, LogsError> {
+    let mut line = Vec::new();
+    pipe.take(MAX_LINE).read_until(b'\n', &mut line).await.map_err(LogsError::Pipe)?;
+    if line.is_empty() {
+        return Ok(None);
+    }
+    let sent: Sent =
+        serde_json::from_slice(&line).map_err(|error| LogsError::Pipe(io::Error::other(error)))?;
+    Ok(Some(sent.into()))
 }
 
 /// A line as the helper sends it; it may gain keys.
@@ -252,28 +367,40 @@ struct Document<'a> {
     lines: Vec<Entry<'a>>,
 }
 
-/// All lines as one document.
-async fn document(service: &str, lines: &mut Lines) -> Result<(), LogsError> {
+/// All lines.
+async fn all(lines: &mut Lines) -> Result<Vec<LogLine>, LogsError> {
     let mut all = Vec::new();
     while let Some(line) = lines.next().await? {
         all.push(line);
     }
+    if all.is_empty() {
+        lines.why_empty().await.map_err(LogsError::Journal)?;
+    }
+    Ok(all)
+}
+
+/// All lines as one document; returns how many there are.
+async fn document(service: &str, lines: &mut Lines) -> Result<usize, LogsError> {
+    let all = all(lines).await?;
     let document = Document { service, lines: all.iter().map(Entry::from).collect() };
     let text =
         serde_json::to_string_pretty(&document).map_err(|error| LogsError::Output(error.into()))?;
-    async_output::write_all((text + "\n").into_bytes()).await.map_err(LogsError::Output)
+    async_output::write_all((text + "\n").into_bytes()).await.map_err(LogsError::Output)?;
+    Ok(all.len())
 }
 
-/// Each line as `text` shows it; at once if somebody waits for it.
+/// Each line as `text` shows it, at once if somebody waits for it; returns how many there were.
 async fn each(
     lines: &mut Lines,
     at_once: bool,
     text: impl Fn(&LogLine) -> String,
-) -> Result<(), LogsError> {
+) -> Result<usize, LogsError> {
+    let mut count = 0;
     let mut batch = String::new();
     loop {
         let line = lines.next().await;
         if let Ok(Some(line)) = &line {
+            count += 1;
             batch += &text(line);
             batch.push('\n');
             if !at_once && batch.len() < BATCH {
@@ -283,7 +410,10 @@ async fn each(
         let bytes = std::mem::take(&mut batch).into_bytes();
         async_output::write_all(bytes).await.map_err(LogsError::Output)?;
         if line?.is_none() {
-            return Ok(());
+            if count == 0 {
+                lines.why_empty().await.map_err(LogsError::Journal)?;
+            }
+            return Ok(count);
         }
     }
 }
@@ -310,7 +440,8 @@ impl fmt::Debug for Lines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Helper { .. } => "Helper",
-            Self::Journal(_) => "Journal",
+            Self::Kept(_) => "Kept",
+            Self::Journal { .. } => "Journal",
         })
     }
 }
@@ -343,6 +474,44 @@ mod tests {
             assert!(text.ends_with(&format!("\x1b[{code}mab\x1b[0m")), "{text:?}");
         }
         assert!(human(&line(5), colour).ends_with(": ab"));
+    }
+
+    /// A log whose journalctl is this script.
+    fn journal(script: &str, scope: Scope) -> (Lines, std::path::PathBuf) {
+        use std::os::unix::fs::PermissionsExt;
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!("aictl-logs-{}-{count}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let wanted = Wanted { lines: 9, follow: false, since: None, priority: None };
+        let unit = UnitName::parse("ollama.service").unwrap();
+        let reader = JournalReader::with_program(&path);
+        (Lines::of_journal(reader, unit, scope, wanted).unwrap(), path)
+    }
+
+    /// journalctl of someone with a journal of their own: it shows that, and says nothing of the
+    /// system's unless it is asked for that alone.
+    const OWN_JOURNAL: &str = "case \"$*\" in *--system*) \
+        echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1;; esac";
+
+    #[tokio::test]
+    async fn who_is_shown_nothing_is_told_why() {
+        let line = r#"echo '{"MESSAGE":"x"}'"#;
+        for (script, scope, expected) in [
+            (OWN_JOURNAL.to_owned(), Scope::System, "Err(Journal(NotAllowed))"),
+            // One's own services write to one's own journal.
+            (OWN_JOURNAL.to_owned(), Scope::User, "Ok(0)"),
+            ("exit 0".to_owned(), Scope::System, "Ok(0)"),
+            // A system's service that runs as the user writes there too.
+            (format!("{OWN_JOURNAL}; {line}"), Scope::System, "Ok(1)"),
+        ] {
+            let (mut lines, path) = journal(&script, scope);
+            let all = all(&mut lines).await.map(|lines| lines.len());
+            assert_eq!(format!("{all:?}"), expected, "{script}");
+            std::fs::remove_file(path).unwrap();
+        }
     }
 
     #[test]

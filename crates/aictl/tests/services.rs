@@ -373,6 +373,26 @@ fn a_log_is_lines_or_a_document() {
 }
 
 #[test]
+fn the_helpers_lines_are_chosen_by_their_priority_here() {
+    let text = |priority: u8| format!("{{\"priority\":{priority},\"message\":\"m{priority}\"}}\n");
+    let all: String = [3, 4, 7, 2, 6].map(text).concat();
+    let helper = log(Box::leak(all.into_boxed_str()), false);
+    let messages = |line: &str| {
+        let document = document(&run(&helper, line));
+        let lines = document["lines"].as_array().unwrap().clone();
+        lines.iter().map(|line| line["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(messages("logs --json ollama -p warning"), ["m3", "m4", "m2"]);
+    // The last two of those, not those of the last two.
+    assert_eq!(messages("logs --json ollama --priority 4 -n 2"), ["m4", "m2"]);
+    let output = run(&helper, "logs ollama -p emerg");
+    assert_eq!((output.status.code(), stdout(&output)), (Some(0), String::new()));
+    assert!(stderr(&output).contains("no such line of ollama"), "{}", stderr(&output));
+    let seen: Vec<_> = helper.calls().into_iter().map(|(_, words, _)| words).collect();
+    assert_eq!(seen, ["ollama 0 10000 0"; 3]);
+}
+
+#[test]
 fn a_log_that_is_followed_comes_line_by_line_until_a_signal_or_the_reader_ends_it() {
     let helper = log(LINES, true);
     for end in [Some(Signal::SIGINT), Some(Signal::SIGTERM), None] {

@@ -91,6 +91,7 @@ impl Followers {
             lines: LAST_LINES,
             since_usec: None,
             follow: false,
+            priority: None,
         };
         let lines = time::timeout(LAST_LINES_TIME, self.journal.log_lines(&query)).await;
         let lines = lines.ok().and_then(Result::ok).unwrap_or_default();
@@ -127,6 +128,7 @@ pub async fn open(
         lines: wanted.lines,
         since_usec: wanted.since_usec,
         follow: wanted.follow,
+        priority: None,
     };
     let mut lines = place.followers.journal.logs(&query).map_err(|error| unreadable(&error))?;
     // Whether the journal can be read at all shows with the first line; but who follows may have

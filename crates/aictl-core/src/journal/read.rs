@@ -66,6 +66,8 @@ pub struct LogQuery {
     pub since_usec: Option<u64>,
     /// Also those that are still to come.
     pub follow: bool,
+    /// Only those of this priority and more important ones: 0 to 7 (syslog(3)); `None` for all.
+    pub priority: Option<u8>,
 }
 
 /// Which audit records are wanted.
@@ -187,6 +189,18 @@ impl JournalReader {
         Ok(lines)
     }
 
+    /// Whether the user may read the system's journal. journalctl shows what the user may see, and
+    /// says nothing of the rest where there is a journal of the user's own: who was shown nothing
+    /// asks here for the reason.
+    ///
+    /// # Errors
+    /// [`ReadError::NotAllowed`] if the user may not; else if journalctl cannot say.
+    pub async fn may_read_system(&self) -> Result<(), ReadError> {
+        let mut arguments = common_arguments(None);
+        arguments.extend(["--system", "--lines=0"].map(Into::into));
+        self.start(&arguments, false)?.next().await.map(drop)
+    }
+
     /// Begins to read audit records, from the oldest on.
     ///
     /// # Errors
@@ -229,6 +243,9 @@ fn log_arguments(query: &LogQuery) -> Vec<String> {
     });
     arguments.push(format!("--lines={}", query.lines));
     arguments.push("--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_COMM,_PID".to_owned());
+    if let Some(priority) = query.priority {
+        arguments.push(format!("--priority=0..{priority}"));
+    }
     if query.follow {
         arguments.push("--follow".to_owned());
     }

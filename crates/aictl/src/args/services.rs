@@ -53,10 +53,13 @@ With --json it is one document, {\"service\":…, \"lines\":[…]}; with --json 
 there is no end to wait for, one object on a line for each line of the log. Secrets, such as tokens
 and passwords, are left out as far as they can be told.
 
+--follow goes on when the service is restarted. Where the helper reads the log for you, --follow
+with --priority takes the last N lines first, and of those the important ones.
+
 Examples:
   aictl logs ollama
   aictl logs -f -n 0 vllm
-  aictl logs --since 10m ollama";
+  aictl logs --since 10m --priority warning ollama";
 
 /// `aictl logs`
 #[derive(Debug, Args)]
@@ -73,6 +76,24 @@ pub struct Logs {
     /// Only from then on: 10m or 2h (ago), today, 2026-11-22, "2026-11-22 12:00", @SECONDS
     #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
     pub since: Option<Moment>,
+    /// Only lines of this priority and more important ones: emerg, alert, crit, err, warning,
+    /// notice, info, debug, or 0 to 7
+    #[arg(short, long, value_name = "PRIORITY", value_parser = priority)]
+    pub priority: Option<u8>,
+}
+
+/// The names of the priorities, each at its number (syslog(3)).
+const PRIORITIES: [&str; 8] =
+    ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
+
+/// Reads a priority by its name or number.
+fn priority(word: &str) -> Result<u8, String> {
+    let number = |word: &str| word.parse().ok().filter(|_| word.len() == 1);
+    let found = PRIORITIES.iter().position(|name| *name == word).or_else(|| number(word));
+    found
+        .and_then(|found| u8::try_from(found).ok())
+        .filter(|found| usize::from(*found) < PRIORITIES.len())
+        .ok_or_else(|| format!("none of {}, and not 0 to 7", PRIORITIES.join(", ")))
 }
 
 /// What follows the help of `aictl audit`.
@@ -165,5 +186,31 @@ pub const fn about(verb: Verb) -> &'static str {
         Verb::Reload => "Have services read their configuration again",
         Verb::Enable => "Have services start at boot",
         Verb::Disable => "Have services no longer start at boot",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_priority_has_a_name_and_a_number() {
+        for (word, expected) in [
+            ("emerg", Some(0)),
+            ("err", Some(3)),
+            ("warning", Some(4)),
+            ("debug", Some(7)),
+            ("0", Some(0)),
+            ("7", Some(7)),
+            ("8", None),
+            ("07", None),
+            ("+7", None),
+            ("-1", None),
+            ("", None),
+            ("Err", None),
+            ("0..3", None),
+        ] {
+            assert_eq!(priority(word).ok(), expected, "{word}");
+        }
     }
 }

@@ -16,6 +16,7 @@ fn query() -> LogQuery {
         lines: 100,
         since_usec: None,
         follow: false,
+        priority: None,
     }
 }
 
@@ -31,6 +32,7 @@ fn the_arguments_are_fixed() {
         lines: 0,
         since_usec: Some(1_700_000_000_000_042),
         follow: true,
+        priority: Some(4),
         ..query()
     };
     assert_eq!(
@@ -43,6 +45,7 @@ fn the_arguments_are_fixed() {
             "--user-unit=ollama.service",
             "--lines=0",
             fields,
+            "--priority=0..4",
             "--follow",
         ]
     );
@@ -261,5 +264,23 @@ async fn a_follower_gets_lines_as_they_come_and_is_gone_when_dropped() {
     // Killed, and reaped by and by.
     while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
         tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_may_not_read_the_systems_journal_can_ask_why_nothing_came() {
+    for (script, expected) in [
+        ("echo '-- No entries --'", "Ok(())"),
+        ("echo 'No journal files were found.' >&2", "Ok(())"),
+        (
+            "echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1",
+            "Err(NotAllowed)",
+        ),
+        // Nothing but that is asked, and of the system's journal.
+        (r#"[ "$*" = "--output=json --no-pager --all --system --lines=0" ]"#, "Ok(())"),
+    ] {
+        let journalctl = Journalctl::new(script);
+        let said = journalctl.reader().may_read_system().await;
+        assert_eq!(format!("{said:?}"), expected, "{script}");
     }
 }
