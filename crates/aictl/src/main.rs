@@ -20,7 +20,9 @@ mod script;
 mod services;
 mod status;
 mod stdin;
+mod table;
 mod time;
+mod units;
 mod users;
 
 use std::process::ExitCode;

@@ -3,8 +3,6 @@
 mod calls;
 mod table;
 
-use std::io::{self, IsTerminal};
-
 use aictl_api::{
     audit::{BEGUN, CALL, Decision, Outcome},
     authorisation::AuditField,
@@ -15,9 +13,9 @@ use serde::Serialize;
 
 use crate::{
     args::{Global, services::Audit},
-    color::Paint,
     message,
     runtime::{self, Stopped},
+    table::Look,
     time::Moment,
     users::Users,
 };
@@ -59,8 +57,7 @@ pub fn main(global: &Global, args: &Audit) -> u8 {
         message::note(global, "there is no such call in the journal");
         Ok(())
     } else {
-        let paint = Paint::new(global.color, &io::stdout());
-        message::print(&table::table(&calls, &users, width(), paint))
+        message::print(&table::table(&calls, &users, Look::of_stdout(global)))
     };
     match printed {
         Ok(()) => exit::OK,
@@ -77,15 +74,6 @@ fn exit_code(error: &ReadError) -> u8 {
         ReadError::TimedOut(_) => exit::TIMED_OUT,
         _ => exit::INTERNAL,
     }
-}
-
-/// The width of the terminal; `None` where the output goes elsewhere.
-fn width() -> Option<u16> {
-    let stdout = io::stdout();
-    if !stdout.is_terminal() {
-        return None;
-    }
-    rustix::termios::tcgetwinsize(&stdout).ok().map(|size| size.ws_col).filter(|width| *width > 0)
 }
 
 async fn read(

@@ -1,121 +1,68 @@
-//! Calls as a table, as wide as the terminal is.
+//! Calls as a table.
 
 use aictl_api::{
     audit::{Decision, Outcome},
     error::PREFIX,
 };
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 
 use super::calls::Call;
 use crate::{
     args::services::UNFINISHED,
-    color::{Paint, Style},
+    color::Style,
     message::plain,
+    table::{Cell, Column, KEPT, Look, Table, UNKNOWN},
+    units,
     users::Users,
 };
 
-/// What stands for what is not known, or not the case.
-const NONE: &str = "-";
-/// The narrowest table that is laid out.
-const NARROWEST: u16 = 40;
-/// From this width on, everything is told.
-const WIDE: u16 = 90;
-/// From this width on, the caller is told, and the time in full.
-const MEDIUM: u16 = 64;
-
-/// What a column tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Column {
-    Time,
-    ShortTime,
-    Caller,
-    CallerWithPid,
-    Call,
-    Service,
-    Result,
-    Took,
-}
-
-impl Column {
-    /// The columns for a width.
-    const fn of(width: Option<u16>) -> &'static [Self] {
-        use Column::{Call, Caller, CallerWithPid, Result, Service, ShortTime, Time, Took};
-        match width {
-            Some(width) if width < MEDIUM => &[ShortTime, Call, Service, Result],
-            Some(width) if width < WIDE => &[Time, Caller, Call, Service, Result],
-            _ => &[Time, CallerWithPid, Call, Service, Result, Took],
-        }
-    }
-
-    const fn header(self) -> &'static str {
-        match self {
-            Self::Time | Self::ShortTime => "TIME",
-            Self::Caller | Self::CallerWithPid => "CALLER",
-            Self::Call => "CALL",
-            Self::Service => "SERVICE",
-            Self::Result => "RESULT",
-            Self::Took => "TOOK",
-        }
-    }
-
-    fn cell(self, call: &Call, users: &Users) -> String {
-        let caller = || call.caller_uid.map_or(NONE.to_owned(), |uid| plain(&users.name(uid)));
-        match self {
-            Self::Time => call.time.local(),
-            Self::ShortTime => call.time.local_short(),
-            Self::Caller => caller(),
-            Self::CallerWithPid => match call.caller_pid {
-                Some(pid) => format!("{}[{pid}]", caller()),
-                None => caller(),
-            },
-            Self::Call => {
-                let member = |method: &String| plain(method.rsplit('.').next().unwrap_or(method));
-                let verb = call.verb.as_deref().map(plain);
-                verb.or_else(|| call.method.as_ref().map(member)).unwrap_or(NONE.to_owned())
-            }
-            Self::Service => call.service.as_deref().map_or(NONE.to_owned(), plain),
-            Self::Result => result(call),
-            Self::Took => call.duration_usec.map_or(NONE.to_owned(), duration),
-        }
-    }
-}
-
-/// The table, `width` characters wide at most; of any width for `None`.
+/// The table: who asked for what, and what came of it. On a narrow terminal the call's duration
+/// and then its time are left out.
 #[must_use]
-pub fn table(calls: &[Call], users: &Users, width: Option<u16>, paint: Paint) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    if let Some(width) = width {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.max(NARROWEST));
-    }
-    let columns = Column::of(width);
-    table.set_header(columns.iter().map(|column| column.header()));
+pub fn table(calls: &[Call], users: &Users, look: Look) -> String {
+    let mut table = Table::new([
+        Column::left("TIME", 2),
+        Column::left("CALLER", KEPT).cut(6),
+        Column::left("CALL", KEPT),
+        Column::left("SERVICE", KEPT).cut(8),
+        Column::left("RESULT", KEPT).wrap(10),
+        Column::right("TOOK", 1),
+    ]);
     for call in calls {
-        table.add_row(columns.iter().map(|column| column.cell(call, users)));
+        table.row([
+            Cell::new(call.time.local()).short(call.time.local_short()),
+            caller(call, users),
+            Cell::known(verb(call)),
+            Cell::known(call.service.as_deref()),
+            Cell::new(result(call)).style(style(call)),
+            Cell::known(call.duration_usec.map(units::micros)),
+        ]);
     }
-    for (column, laid_out) in columns.iter().zip(table.column_iter_mut()) {
-        laid_out.set_padding((0, 2));
-        match column {
-            Column::Took => {
-                laid_out.set_cell_alignment(CellAlignment::Right);
-            }
-            // A time on two lines is read by nobody.
-            Column::Time | Column::ShortTime => {
-                laid_out.set_constraint(ColumnConstraint::ContentWidth);
-            }
-            _ => {}
-        }
+    table.render(look)
+}
+
+fn caller(call: &Call, users: &Users) -> Cell {
+    let name = call.caller_uid.map(|uid| users.name(uid));
+    match (name, call.caller_pid) {
+        (Some(name), Some(pid)) => Cell::new(format!("{name}[{pid}]")).short(name),
+        (Some(name), None) => Cell::new(name),
+        (None, Some(pid)) => Cell::new(format!("[{pid}]")),
+        (None, None) => Cell::unknown(),
     }
-    let mut text = String::new();
-    for (index, line) in table.lines().enumerate() {
-        let line = line.trim_end();
-        text += &match index {
-            0 => paint.text(Style::Faint, line),
-            _ => line.to_owned(),
-        };
-        text.push('\n');
+}
+
+/// What was to be done: the verb, or the member of the interface that has none.
+fn verb(call: &Call) -> Option<&str> {
+    let member = |method| str::rsplit(method, '.').next();
+    call.verb.as_deref().or_else(|| call.method.as_deref().and_then(member))
+}
+
+fn style(call: &Call) -> Style {
+    match (call.finished, call.decision, call.outcome) {
+        (false, ..) => Style::Warning,
+        (true, Some(decision), _) if decision != Decision::Allowed => Style::Bad,
+        (true, _, Some(outcome)) if outcome != Outcome::Done => Style::Bad,
+        _ => Style::Plain,
     }
-    text
 }
 
 /// What came of a call, in a word or two.
@@ -126,7 +73,7 @@ fn result(call: &Call) -> String {
         (false, ..) => UNFINISHED,
         (true, Some(decision), _) if decision != Decision::Allowed => decision.name(),
         (true, _, Some(outcome)) => outcome.name(),
-        (true, decision, None) => decision.map_or(NONE, Decision::name),
+        (true, decision, None) => decision.map_or(UNKNOWN, Decision::name),
     };
     let times = match call.count {
         Some(count @ 2..) => format!(" ×{count}"),
@@ -138,19 +85,18 @@ fn result(call: &Call) -> String {
     }
 }
 
-/// As people say it: `1.2 ms`, `3.4 s`.
-fn duration(micros: u64) -> String {
-    match micros {
-        0..1_000 => format!("{micros} µs"),
-        1_000..1_000_000 => format!("{}.{} ms", micros / 1000, micros % 1000 / 100),
-        _ => format!("{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::color::When;
+    use crate::{
+        color::{Paint, When},
+        table::{Alphabet, width},
+    };
+
+    fn look(width: Option<u16>, color: When) -> Look {
+        let paint = Paint::new(color, &std::io::stdout());
+        Look { width, paint, alphabet: Alphabet::Unicode }
+    }
 
     fn call() -> Call {
         Call {
@@ -169,15 +115,16 @@ mod tests {
 
     #[test]
     fn a_row_says_who_did_what_and_what_came_of_it() {
-        let row = |call: &Call| {
-            let columns = Column::of(None)[1..].iter();
-            columns.map(|column| column.cell(call, &Users::default())).collect::<Vec<_>>()
+        let row = |call: Call| {
+            let text = table(&[call], &Users::default(), look(None, When::Never));
+            let row = text.lines().nth(1).unwrap().split("  ").map(str::trim);
+            row.filter(|cell| !cell.is_empty()).skip(1).collect::<Vec<_>>().join("|")
         };
-        assert_eq!(row(&call()), ["4000000000[4242]", "restart", "ollama", "done", "1.2 s"]);
+        assert_eq!(row(call()), "4000000000[4242]|restart|ollama|done|1.2 s");
         let read = Call { verb: None, caller_pid: None, service: None, ..call() };
-        assert_eq!(row(&read)[..3], ["4000000000", "Restart", "-"]);
-        let unknown = Call { finished: true, ..Call::default() };
-        assert_eq!(row(&unknown), ["-"; 5]);
+        assert_eq!(row(read), "4000000000|Restart|-|done|1.2 s");
+        assert_eq!(row(Call { caller_uid: None, ..call() }), "[4242]|restart|ollama|done|1.2 s");
+        assert_eq!(row(Call { finished: true, ..Call::default() }), "-|-|-|-|-");
     }
 
     #[test]
@@ -206,21 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_short() {
-        for (micros, expected) in [
-            (0, "0 µs"),
-            (999, "999 µs"),
-            (1_250, "1.2 ms"),
-            (999_999, "999.9 ms"),
-            (61_000_000, "61.0 s"),
-        ] {
-            assert_eq!(duration(micros), expected);
-        }
-    }
-
-    #[test]
-    fn a_narrow_terminal_gets_a_table_that_fits() {
-        let paint = Paint::new(When::Never, &std::io::stdout());
+    fn a_narrow_terminal_gets_a_table_that_fits_and_says_who() {
         let denied = Call {
             decision: Some(Decision::Denied),
             error: Some("org.aictl1.Error.ActionNotAllowed".to_owned()),
@@ -228,13 +161,15 @@ mod tests {
             ..call()
         };
         let calls = [call(), denied];
-        for width in [40, 56, 66, 80, 90, 200] {
-            let text = table(&calls, &Users::default(), Some(width), paint);
-            let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
-            assert!(widest <= usize::from(width), "{widest} > {width}\n{text}");
-            assert!(text.contains("ollama") && text.contains("restart"), "{text}");
+        for columns in [40, 56, 66, 80, 90, 200] {
+            let text = table(&calls, &Users::default(), look(Some(columns), When::Never));
+            let widest = text.lines().map(width).max().unwrap();
+            assert!(widest <= usize::from(columns), "{widest} > {columns}\n{text}");
+            for word in ["CALLER", "4000", "ollama", "restart", "done", "denied"] {
+                assert!(text.contains(word), "{columns}: {word}\n{text}");
+            }
         }
-        let text = table(&calls, &Users::default(), None, paint);
+        let text = table(&calls, &Users::default(), look(None, When::Never));
         assert_eq!(text.lines().count(), 3, "{text}");
     }
 }

@@ -1,0 +1,123 @@
+//! Text by the columns that it takes on a terminal: how wide it is, cut short, and on several lines.
+//!
+//! A character of Chinese takes two columns, an accent of its own none; none is torn from what it
+//! belongs to.
+
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+/// How many columns a text takes.
+#[must_use]
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// The text, or as much of its beginning as leaves room for `ellipsis` in `max` columns.
+#[must_use]
+pub fn cut(text: &str, max: usize, ellipsis: &str) -> String {
+    if width(text) <= max {
+        return text.to_owned();
+    }
+    match max.checked_sub(width(ellipsis)) {
+        Some(room) => split(text, room).0.trim_end().to_owned() + ellipsis,
+        None => split(text, max).0.trim_end().to_owned(),
+    }
+}
+
+/// The text on lines of at most `max` columns, at least one line. Lines end between words, and
+/// within a word that is longer than a line.
+#[must_use]
+pub fn wrap(text: &str, max: usize) -> Vec<String> {
+    fill(text, max, max)
+}
+
+/// The same, with another width for the first line.
+#[must_use]
+pub fn fill(text: &str, first: usize, others: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = String::new();
+    for mut word in text.split_whitespace() {
+        let max = |lines: &Vec<String>| if lines.is_empty() { first } else { others };
+        if !line.is_empty() {
+            if width(&line) + 1 + width(word) <= max(&lines) {
+                line.push(' ');
+                line.push_str(word);
+                continue;
+            }
+            lines.push(std::mem::take(&mut line));
+        }
+        while width(word) > max(&lines) {
+            let (head, tail) = split(word, max(&lines));
+            if head.is_empty() {
+                break;
+            }
+            lines.push(head.to_owned());
+            word = tail;
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}
+
+/// Splits a text where its beginning takes as many columns as it can, and no more than `max`.
+fn split(text: &str, max: usize) -> (&str, &str) {
+    let mut end = 0;
+    for (start, cluster) in text.grapheme_indices(true) {
+        let next = start + cluster.len();
+        // As a whole: what stands together can take less room than its parts.
+        if text.get(..next).is_none_or(|head| width(head) > max) {
+            break;
+        }
+        end = next;
+    }
+    text.split_at(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_fits_and_says_so() {
+        for (text, max, expected) in [
+            ("ollama", 6, "ollama"),
+            ("ollama", 5, "olla…"),
+            ("ollama", 1, "…"),
+            ("ollama", 0, ""),
+            ("a b c", 4, "a b…"),
+            ("a bcd", 3, "a…"),
+            ("通义千问", 8, "通义千问"),
+            ("通义千问", 7, "通义千…"),
+            ("通义千问", 6, "通义…"),
+            // An accent of its own, and a family: none is torn apart.
+            ("e\u{301}e\u{301}e\u{301}", 2, "e\u{301}…"),
+            ("👩‍👩‍👧x👩‍👩‍👧", 4, "👩‍👩‍👧x…"),
+            ("", 3, ""),
+        ] {
+            let text = cut(text, max, "…");
+            assert_eq!(text, expected);
+            assert!(width(&text) <= max, "{text}");
+        }
+        assert_eq!(cut("ollama", 4, ".."), "ol..");
+        assert_eq!(cut("ollama", 1, ".."), "o");
+    }
+
+    #[test]
+    fn lines_end_between_words() {
+        for (text, max, expected) in [
+            ("", 5, &[""][..]),
+            ("  ", 5, &[""]),
+            ("one two three", 7, &["one two", "three"]),
+            ("one two three", 13, &["one two three"]),
+            ("onetwothree x", 4, &["onet", "woth", "ree", "x"]),
+            ("a onetwothree", 4, &["a", "onet", "woth", "ree"]),
+            ("通义千问 x", 5, &["通义", "千问", "x"]),
+            // No room for even one: better too wide than for ever.
+            ("通义", 1, &["通义"]),
+        ] {
+            assert_eq!(wrap(text, max), expected, "{text} {max}");
+        }
+        assert_eq!(fill("one two three fourfive", 9, 5), ["one two", "three", "fourf", "ive"]);
+    }
+}
