@@ -10,6 +10,7 @@ mod reader;
 mod sandbox;
 mod schema;
 mod services;
+pub mod status;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,8 @@ pub const DROP_INS: &str = "/etc/aictl/aictl.toml.d";
 /// The largest file that is read, in bytes.
 pub const MAX_BYTES: u64 = 1 << 20;
 
+/// The tables of a file, in the order of the documentation.
+const TABLES: [&str; 5] = ["sandbox", "services", "status", "helper", "audit"];
 /// The most characters of a key or a value that a message repeats.
 const SHOWN: usize = 60;
 /// The most errors of one file that are told.
@@ -67,6 +70,7 @@ pub struct Settings {
     sandbox: sandbox::SandboxSettings,
     services: services::ServicesSettings,
     helper: helper::HelperSettings,
+    status: status::StatusSettings,
     audit: helper::AuditSettings,
 }
 
@@ -93,8 +97,9 @@ impl Settings {
             "sandbox" => settings.sandbox.read(&reader, entry),
             "services" => settings.services.read(&reader, entry),
             "helper" => settings.helper.read(&reader, entry),
+            "status" => settings.status.read(&reader, entry),
             "audit" => settings.audit.read(&reader, entry),
-            _ => Err(reader.unknown(entry, vec!["sandbox", "services", "helper", "audit"])),
+            _ => Err(reader.unknown(entry, TABLES.to_vec())),
         });
         match reader.into_errors() {
             errors if errors.is_empty() => Ok(settings),
@@ -109,6 +114,7 @@ impl Settings {
             sandbox: self.sandbox.over(earlier.sandbox),
             services: self.services.over(earlier.services),
             helper: self.helper.over(earlier.helper),
+            status: self.status.over(earlier.status),
             audit: self.audit.over(earlier.audit),
         }
     }
@@ -133,6 +139,8 @@ fn first(mut errors: Vec<ConfigError>) -> ConfigError {
 pub struct Config {
     /// `[sandbox]`
     pub sandbox: Sandbox,
+    /// `[status]`
+    pub status: status::Status,
     /// `[helper]`
     pub helper: Helper,
     /// `[audit]`
@@ -148,6 +156,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             sandbox: Sandbox::default(),
+            status: status::Status::default(),
             helper: Helper::default(),
             audit: Audit::default(),
             services: Catalogue::builtin(),
@@ -192,6 +201,7 @@ impl Config {
         let (sandbox, helper) = (&settings.sandbox, &settings.helper);
         places.extend(sandbox.places().chain(helper.places()));
         places.extend(settings.audit.places().chain(settings.services.places()));
+        places.extend(settings.status.places());
         let sandbox = settings.sandbox.build(&mut errors);
         let (services, taken_out) = settings.services.build(&mut errors);
         if !errors.is_empty() {
@@ -199,6 +209,7 @@ impl Config {
         }
         Ok(Self {
             sandbox,
+            status: settings.status.build(),
             helper: settings.helper.build(),
             audit: settings.audit.build(),
             services,
@@ -217,6 +228,7 @@ impl Config {
     #[must_use]
     pub fn shown(&self) -> Vec<Shown> {
         let mut rows = self.sandbox.shown();
+        rows.extend(self.status.shown());
         rows.extend(self.helper.shown());
         rows.extend(self.audit.shown());
         rows.extend(services::shown(&self.services, &self.taken_out));

@@ -78,8 +78,8 @@ pub enum LimitError {
     Syntax {
         /// What was given.
         text: String,
-        /// What the limit counts.
-        unit: Unit,
+        /// The limit.
+        spec: LimitSpec,
     },
     /// The number lies outside the accepted range.
     Range {
@@ -93,20 +93,17 @@ pub enum LimitError {
 impl fmt::Display for LimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Syntax { text, unit } => {
-                let hint = match unit {
+            Self::Syntax { text, spec } => {
+                let hint = match spec.unit {
                     Unit::Time => "a time such as 500ms, 5s, 2m or 1h",
                     Unit::Bytes => "a size such as 4096, 64K, 256M or 1G",
                     Unit::Count => "a whole number",
                 };
-                write!(f, "{text:?} is not {hint}")
+                write!(f, "{text:?} is not {hint} ({})", spec.range_text())
             }
-            Self::Range { text, spec } => write!(
-                f,
-                "{text} is out of range: {} to {}",
-                Show(spec.min, spec.unit),
-                Show(spec.max, spec.unit)
-            ),
+            Self::Range { text, spec } => {
+                write!(f, "{text} is out of range: {}", spec.range_text())
+            }
         }
     }
 }
@@ -137,7 +134,7 @@ impl LimitSpec {
     /// # Errors
     /// If the text is no number with a fitting unit, or lies out of range.
     pub fn parse(&self, text: &str) -> Result<u64, LimitError> {
-        let syntax = || LimitError::Syntax { text: text.to_owned(), unit: self.unit };
+        let syntax = || LimitError::Syntax { text: text.to_owned(), spec: *self };
         let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (number, suffix) = text.split_at(digits);
         let factor = match (self.unit, suffix) {
@@ -170,6 +167,12 @@ impl LimitSpec {
     #[must_use]
     pub fn default_text(&self) -> String {
         Show(self.default, self.unit).to_string()
+    }
+
+    /// The accepted range in the way people write it, such as `16M to 64G`.
+    #[must_use]
+    pub fn range_text(&self) -> String {
+        format!("{} to {}", Show(self.min, self.unit), Show(self.max, self.unit))
     }
 }
 
@@ -387,6 +390,7 @@ mod tests {
             (MEMORY, "1M", "1M is out of range: 16M to 64G"),
             (MEMORY, "65G", "65G is out of range: 16M to 64G"),
             (PROCESSES, "0", "0 is out of range: 1 to 4096"),
+            (PROCESSES, "abc", "\"abc\" is not a whole number (1 to 4096)"),
             (
                 OUTPUT,
                 "99999999999999999999999G",

@@ -234,9 +234,9 @@ fn integer(number: &DeInteger<'_>, spec: &LimitSpec) -> Result<u64, LimitError> 
 }
 
 /// The same error without a text of any length in it.
-fn shorten(error: LimitError) -> LimitError {
+pub(super) fn shorten(error: LimitError) -> LimitError {
     match error {
-        LimitError::Syntax { text, unit } => LimitError::Syntax { text: cut(&text), unit },
+        LimitError::Syntax { text, spec } => LimitError::Syntax { text: cut(&text), spec },
         LimitError::Range { text, spec } => LimitError::Range { text: cut(&text), spec },
     }
 }

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{helper, sandbox::show};
+use super::{helper, sandbox::show, status};
 use crate::{
     authorisation::Verb,
     endpoint::MAX_ENDPOINT,
@@ -31,6 +31,7 @@ pub fn schema() -> Value {
     let properties = [
         ("sandbox", sandbox()),
         ("services", services()),
+        ("status", status()),
         ("helper", helper()),
         ("audit", audit()),
     ];
@@ -54,7 +55,7 @@ fn table<K: Into<String>>(about: &str, properties: impl IntoIterator<Item = (K, 
 
 /// A value of `spec` that is `default` where none is set.
 fn number(about: &str, spec: &LimitSpec, default: u64) -> Value {
-    let range = format!("{} to {}", show(spec, spec.min), show(spec, spec.max));
+    let range = spec.range_text();
     let whole = json!({ "type": "integer", "minimum": spec.min, "maximum": spec.max });
     let text = |units: &str| json!({ "type": "string", "pattern": format!("^[0-9]+(\\.[0-9]+)?({units})?$") });
     let kinds = match spec.unit {
@@ -167,6 +168,14 @@ fn services() -> Value {
         },
         "additionalProperties": service,
     })
+}
+
+fn status() -> Value {
+    let keys = status::KEYS.iter().map(|key| {
+        let about = format!("{}; the variable {} goes over it", key.about, key.variable);
+        (key.spec.name, number(&about, &key.spec, key.spec.default))
+    });
+    table("What aictl status and its like do", keys)
 }
 
 fn helper() -> Value {

@@ -95,9 +95,18 @@ fn the_example_shows_every_key_with_its_default_and_range() {
     }
     assert_eq!(set.len(), helper::KEYS.len());
 
+    for (key, (_, place)) in status::KEYS.iter().zip(settings.status.places()) {
+        let about = comment(&place);
+        let range = format!("({}", key.spec.range_text());
+        assert!(about.starts_with(key.about) && about.contains(&range), "{about}");
+        assert!(about.contains(key.variable), "{about}");
+    }
+    assert_eq!(settings.status.places().count(), status::KEYS.len());
+
     let config = Config::try_from(settings).unwrap();
     let (helper, audit) = (Config::default().helper, Config::default().audit);
     assert_eq!((config.helper, config.audit), (helper, audit));
+    assert_eq!(config.status, Config::default().status);
     assert!(config.shown().iter().any(|row| row.key == "audit.required" && row.place.is_some()));
     let builtin = Catalogue::builtin();
     // The example sets an endpoint where none is built in.
@@ -196,7 +205,8 @@ fn every_error_says_where_and_what_is_accepted() {
         ),
         (
             "[sandbox.limits]\nmax-processes = \"abc\"",
-            "0.toml:2: sandbox.limits.max-processes = \"abc\": \"abc\" is not a whole number",
+            "0.toml:2: sandbox.limits.max-processes = \"abc\": \"abc\" is not a whole \
+             number (1 to 4096)",
         ),
         (
             "[sandbox.limits]\nmax-processes = 1.5",
@@ -206,7 +216,7 @@ fn every_error_says_where_and_what_is_accepted() {
         (
             "[sandbox.limits]\ntimeout = \"5 s\"",
             "0.toml:2: sandbox.limits.timeout = \"5 s\": \"5 s\" is not a time such as 500ms, \
-             5s, 2m or 1h",
+             5s, 2m or 1h (10ms to 1h)",
         ),
         (
             "[sandbox.limits]\ntimeout = 30",
@@ -249,7 +259,8 @@ fn every_error_says_where_and_what_is_accepted() {
         ("Sandbox.max = 1", "0.toml:1: Sandbox: unknown key; did you mean sandbox?"),
         (
             "[network]\n",
-            "0.toml:1: network: unknown key; known here: sandbox, services, helper, audit",
+            "0.toml:1: network: unknown key; known here: sandbox, services, status, \
+             helper, audit",
         ),
         ("sandbox = 1", "0.toml:1: sandbox = 1: an integer, where a table is needed"),
         ("[[sandbox]]\n", "0.toml:1: sandbox = [[sandbox]]: an array, where a table is needed"),
@@ -778,6 +789,115 @@ fn every_error_of_the_helper_says_where_and_what_is_accepted() {
     }
 }
 
+// What the commands that look do.
+
+use status::{Status, VARIABLES};
+
+#[test]
+fn what_the_commands_that_look_do_has_the_documented_defaults() {
+    let expected = Status {
+        http_timeout: Duration::from_secs(3),
+        unit_timeout: Duration::from_secs(8),
+        refresh_interval: Duration::from_secs(5),
+        log_height: 12,
+    };
+    assert_eq!((Status::default(), Config::default().status), (expected, expected));
+}
+
+#[test]
+fn each_key_of_status_is_set_alone_and_the_environment_goes_over_it() {
+    let texts = [
+        "[status]\nhttp-timeout = \"500ms\"\nlog-height = 50",
+        "[status]\nhttp-timeout = \"30s\"\nunit-timeout = \"1s\"\nrefresh-interval = \"1m\"",
+    ];
+    let of_files = Status {
+        http_timeout: Duration::from_secs(30),
+        unit_timeout: Duration::from_secs(1),
+        refresh_interval: Duration::from_secs(60),
+        log_height: 50,
+    };
+    let status = config(&texts).unwrap().status;
+    assert_eq!(status, of_files);
+    assert_eq!(status.with_environment(|_| None), Ok(of_files));
+    // A variable alone, and all of them.
+    let http = |variable| (variable == "AICTL_HTTP_TIMEOUT").then(|| "0.5".into());
+    assert_eq!(
+        status.with_environment(http),
+        Ok(Status { http_timeout: Duration::from_millis(500), ..of_files })
+    );
+    let values = ["10", "2.5s", "2", "5"];
+    let all = |variable| {
+        let index = VARIABLES.iter().position(|known| *known == variable)?;
+        Some(values[index].into())
+    };
+    assert_eq!(
+        status.with_environment(all),
+        Ok(Status {
+            http_timeout: Duration::from_secs(10),
+            unit_timeout: Duration::from_millis(2500),
+            refresh_interval: Duration::from_secs(2),
+            log_height: 5,
+        })
+    );
+}
+
+#[test]
+fn a_value_of_the_environment_that_does_not_fit_is_told_with_its_variable_and_range() {
+    let long = "9".repeat(1 << 20);
+    for (variable, value, message) in [
+        ("AICTL_HTTP_TIMEOUT", "0.4", "0.4 is out of range: 500ms to 30s"),
+        ("AICTL_HTTP_TIMEOUT", "31s", "31s is out of range: 500ms to 30s"),
+        (
+            "AICTL_HTTP_TIMEOUT",
+            "abc",
+            "\"abc\" is not a time such as 500ms, 5s, 2m or 1h (500ms to 30s)",
+        ),
+        ("AICTL_HTTP_TIMEOUT", "", "\"\" is not a time such as 500ms, 5s, 2m or 1h (500ms to 30s)"),
+        ("AICTL_REFRESH_INTERVAL", "999ms", "999ms is out of range: 1s to 1m"),
+        ("AICTL_UNIT_TIMEOUT", "0", "0 is out of range: 1s to 30s"),
+        ("AICTL_LOG_HEIGHT", "4", "4 is out of range: 5 to 50"),
+        ("AICTL_LOG_HEIGHT", "51", "51 is out of range: 5 to 50"),
+        ("AICTL_LOG_HEIGHT", "-1", "\"-1\" is not a whole number (5 to 50)"),
+        ("AICTL_LOG_HEIGHT", "5\u{1b}[2J", "\"5\\u{1b}[2J\" is not a whole number (5 to 50)"),
+        ("AICTL_LOG_HEIGHT", &long, &format!("{}… is out of range: 5 to 50", "9".repeat(SHOWN))),
+    ] {
+        let read = |name| (name == variable).then(|| value.into());
+        let error = Status::default().with_environment(read).unwrap_err();
+        assert_eq!(error.to_string(), format!("{variable}: {message}"));
+    }
+    let not_utf8 = |name| {
+        use std::os::unix::ffi::OsStringExt;
+        (name == "AICTL_LOG_HEIGHT").then(|| std::ffi::OsString::from_vec(vec![b'5', 0xff]))
+    };
+    assert!(Status::default().with_environment(not_utf8).is_err());
+}
+
+#[test]
+fn every_error_of_status_says_where_and_what_is_accepted() {
+    for (text, message) in [
+        (
+            "status.http-timeout = \"100ms\"",
+            "0.toml:1: status.http-timeout = \"100ms\": 100ms is out of range: 500ms to 30s",
+        ),
+        (
+            "status.refresh-interval = 5",
+            "0.toml:1: status.refresh-interval = 5: an integer, where a time in quotes such as \
+             \"30s\" is needed",
+        ),
+        (
+            "status.log-height = 100",
+            "0.toml:1: status.log-height = 100: 100 is out of range: 5 to 50",
+        ),
+        (
+            "status.timeout = \"1s\"",
+            "0.toml:1: status.timeout = \"1s\": unknown key; known here: http-timeout, \
+             unit-timeout, refresh-interval, log-height",
+        ),
+    ] {
+        assert_eq!(config(&[text]).unwrap_err().to_string(), message, "{text}");
+    }
+}
+
 // All errors, all values, and the schema.
 
 #[test]
@@ -802,7 +922,9 @@ fn all_errors_of_a_file_are_told_in_its_order() {
 fn what_is_shown_can_be_read_back_as_the_same_configuration() {
     let text = "[sandbox]\npython = \"/opt/\\\"py\\\"\"\n[sandbox.limits]\ncpu = \"1s\"\n[services.vllm]\n\
                 enabled = false\n[services.a]\nunit = \"a\\\\x2d.service\"\nverbs = [\"stop\"]\n\
-                [helper]\nread-rate = { burst = 5 }\n[audit]\nrequired = false";
+                endpoint = \"unix:/run/a\"\nprovider = \"tgi\"\n\
+                [helper]\nread-rate = { burst = 5 }\n[audit]\nrequired = false\n\
+                [status]\nlog-height = 5";
     let config = config(&[text]).unwrap();
     let rows = config.shown();
     let again: String = rows
@@ -814,6 +936,7 @@ fn what_is_shown_can_be_read_back_as_the_same_configuration() {
     assert_eq!(sandbox, other);
     assert_eq!(config.sandbox.python().unwrap().0, again.sandbox.python().unwrap().0);
     assert_eq!((config.helper, config.audit), (again.helper, again.audit));
+    assert_eq!(config.status, again.status);
     assert_eq!((config.services(), &config.taken_out), (again.services(), &again.taken_out));
     let set: Vec<_> = rows
         .iter()
@@ -824,10 +947,13 @@ fn what_is_shown_can_be_read_back_as_the_same_configuration() {
         [
             ("sandbox.python", 2),
             ("sandbox.limits.cpu", 4),
-            ("helper.read-rate.burst", 11),
-            ("audit.required", 13),
+            ("status.log-height", 17),
+            ("helper.read-rate.burst", 13),
+            ("audit.required", 15),
             ("services.a.unit", 8),
             ("services.a.verbs", 9),
+            ("services.a.provider", 11),
+            ("services.a.endpoint", 10),
             ("services.vllm.enabled", 6),
         ]
     );
@@ -876,9 +1002,10 @@ fn the_schema_has_every_key_that_is_read_and_no_other() {
         assert!(schema["description"].is_string(), "{key}");
         let Some(default) = schema.get("default") else { continue };
         let same = config(&[&format!("{key} = {default}")]).unwrap();
-        let Config { sandbox, helper, audit, services, .. } = Config::default();
+        let Config { sandbox, status, helper, audit, services, .. } = Config::default();
         let built_in = (sandbox.defaults, sandbox.max.map(|(value, _)| value));
         assert_eq!(values(&same), built_in, "{key}");
         assert_eq!((same.helper, same.audit, same.services()), (helper, audit, &services), "{key}");
+        assert_eq!(same.status, status, "{key}");
     }
 }
