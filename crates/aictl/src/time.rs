@@ -56,6 +56,13 @@ impl Moment {
         self.0
     }
 
+    /// Reads a moment as programs write it: ISO 8601 with a zone.
+    #[must_use]
+    pub fn from_iso(text: &str) -> Option<Self> {
+        let timestamp: Timestamp = text.parse().ok()?;
+        u64::try_from(timestamp.as_microsecond()).ok().map(Self)
+    }
+
     /// Reads a moment in the past, seen from now and from here.
     ///
     /// # Errors
@@ -284,6 +291,16 @@ mod tests {
         let noon = Moment(1_795_345_200_123_456);
         assert_eq!(noon.shown(zone.clone(), "%Y-%m-%d %H:%M:%S"), "2026-11-22 12:00:00");
         assert_eq!(noon.iso().as_deref(), Some("2026-11-22T11:00:00.123456Z"));
+        for (text, expected) in [
+            ("2026-11-22T11:00:00.123456Z", Some(noon)),
+            ("2026-11-22T11:00:00.123456999Z", Some(noon)),
+            ("2026-11-22T12:00:00.123456+01:00", Some(noon)),
+            ("2026-11-22 11:00", None),
+            ("1969-12-31T23:59:59Z", None),
+            ("soon", None),
+        ] {
+            assert_eq!(Moment::from_iso(text), expected, "{text}");
+        }
         let never = Moment(u64::MAX);
         assert_eq!((never.shown(zone, "%H").as_str(), never.iso()), ("unknown", None));
     }

@@ -1,5 +1,7 @@
 //! `aictl gpu`.
 
+pub mod table;
+
 use aictl_api::exit;
 
 use crate::{

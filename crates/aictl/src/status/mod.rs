@@ -1,5 +1,7 @@
 //! `aictl status`.
 
+mod shown;
+
 use aictl_api::exit;
 
 use crate::{

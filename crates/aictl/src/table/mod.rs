@@ -1,5 +1,7 @@
 //! Tables for people: as wide as the terminal at most, and in full where there is none.
 
+mod fields;
+mod flow;
 mod layout;
 mod look;
 mod paragraph;
@@ -7,13 +9,16 @@ mod text;
 
 use comfy_table::{CellAlignment, presets};
 
+pub use fields::Fields;
+pub use flow::{Part, flow};
 pub use layout::KEPT;
 pub use look::{Alphabet, Look};
 pub use paragraph::paragraph;
-pub use text::{cut, width, wrap};
+pub use text::{cut, width};
 
 use crate::color::Style;
 use layout::{Need, Room, layout};
+use text::wrap;
 
 /// What stands for what is not known.
 pub const UNKNOWN: &str = "-";
@@ -278,4 +283,4 @@ fn paint(line: &str, cells: &[(String, Style)], look: Look) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

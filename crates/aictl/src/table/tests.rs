@@ -8,8 +8,19 @@ fn look(width: Option<u16>, color: When) -> Look {
     Look { width, paint, alphabet: Alphabet::Unicode }
 }
 
-fn plain(width: Option<u16>) -> Look {
+/// Without colour.
+pub fn plain(width: Option<u16>) -> Look {
     look(width, When::Never)
+}
+
+/// With colour.
+pub fn coloured(width: Option<u16>) -> Look {
+    look(width, When::Always)
+}
+
+/// Without colour, and without any character but those of ASCII.
+pub fn ascii(width: Option<u16>) -> Look {
+    Look { alphabet: Alphabet::Ascii, ..plain(width) }
 }
 
 /// A table with a column of each kind.
@@ -148,7 +159,6 @@ fn a_table_without_rows_says_what_it_would_hold() {
 
 #[test]
 fn those_without_utf_8_get_ascii() {
-    let look = Look { alphabet: Alphabet::Ascii, ..plain(Some(40)) };
-    let text = table().render(look);
+    let text = table().render(ascii(Some(40)));
     assert!(text.is_ascii() && text.contains("* ollama") && text.contains(".."), "{text}");
 }
