@@ -149,16 +149,25 @@ impl Drop for Taken {
 /// Takes the machine for one test, with every stand-in stopped and disabled and no configuration.
 #[track_caller]
 pub fn machine() -> Taken {
+    let mut machine = take();
+    machine.reset();
+    machine.0.cursor = machine.now();
+    machine
+}
+
+/// Takes the machine for one test, without the files of another, and with its units as they are.
+#[track_caller]
+pub fn take() -> Taken {
     static MACHINE: Mutex<Machine> =
         Mutex::new(Machine { leader: String::new(), cursor: String::new() });
     // A test that failed says so itself.
     let mut machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
     if machine.leader.is_empty() {
-        machine.leader = std::env::var(LEADER_VARIABLE)
-            .expect("there is no machine: these tests are run by `cargo xtask test machine`");
+        machine.leader = std::env::var(LEADER_VARIABLE).expect(
+            "there is no machine: these tests are run by `cargo xtask test machine` or `providers`",
+        );
     }
-    machine.reset();
-    machine.cursor = machine.now();
+    machine.forget_files();
     Taken(machine)
 }
 
@@ -188,7 +197,6 @@ impl Machine {
     }
 
     fn reset(&self) {
-        self.forget_files();
         // A helper that was not asked anything yet has counted nothing against anybody.
         let stop = ["systemctl", "--quiet", "stop", "aictld.service"];
         self.root(&[&stop[..], &STAND_INS[..]].concat());
@@ -263,11 +271,13 @@ impl Machine {
             Who::Bob => Some("bob"),
             Who::Helper => Some("aictl"),
         };
+        let mut home = None;
         if let Some(name) = id {
             let (uid, gid) = self.ids(name);
             command.args(["--setuid", &uid, "--setgid", &gid]);
+            home = (who != Who::Helper).then(|| format!("HOME=/home/{name}"));
         }
-        command.args(["--", "env", "-i"]).args(ENVIRONMENT);
+        command.args(["--", "env", "-i"]).args(ENVIRONMENT).args(home);
         if who == Who::AnnaAtTheDesk {
             command.args([
                 "systemd-run",
@@ -379,8 +389,14 @@ impl Machine {
 
     /// Waits until `is_so`; `what` says for what.
     #[track_caller]
-    pub fn wait_for(&self, what: &str, mut is_so: impl FnMut() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+    pub fn wait_for(&self, what: &str, is_so: impl FnMut() -> bool) {
+        self.wait_long_for(PATIENCE, what, is_so);
+    }
+
+    /// The same for what needs more patience.
+    #[track_caller]
+    pub fn wait_long_for(&self, patience: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+        let deadline = Instant::now() + patience;
         while !is_so() {
             assert!(Instant::now() < deadline, "it never came: {what}");
             thread::sleep(LOOK);

@@ -5,7 +5,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use crate::test::TIERS;
+use crate::test::{TIERS, Tier};
 
 /// The environment variable that stands for `--strict`; the tests read it too.
 pub const STRICT_VARIABLE: &str = "AICTL_TEST_STRICT";
@@ -169,8 +169,11 @@ fn parse_test(args: &[OsString], strict: bool) -> Result<TestOptions, UsageError
             return Err(UsageError::UnknownTier(arg.into_owned()));
         }
     }
-    let tiers = TIERS.iter().map(|tier| tier.name);
-    let tiers = tiers.filter(|name| asked.is_empty() || asked.iter().any(|a| a == name)).collect();
+    let is_meant = |tier: &&Tier| match asked.is_empty() {
+        true => !tier.on_demand,
+        false => asked.iter().any(|name| name == tier.name),
+    };
+    let tiers = TIERS.iter().filter(is_meant).map(|tier| tier.name).collect();
     Ok(TestOptions { strict, shipped, tiers, only })
 }
 
@@ -255,7 +258,7 @@ mod tests {
     }
 
     fn all_tiers() -> Vec<&'static str> {
-        TIERS.iter().map(|tier| tier.name).collect()
+        vec!["hermetic", "machine"]
     }
 
     #[test]
@@ -278,6 +281,7 @@ mod tests {
             ("build --help", Command::Help),
             ("test", test(false, &all_tiers())),
             ("test --strict", test(true, &all_tiers())),
+            ("test providers", test(false, &["providers"])),
             ("test hermetic --strict hermetic", test(true, &["hermetic"])),
             ("test machine --shipped --only a", Command::Test(shipped)),
             ("check", Command::Check),

@@ -3,6 +3,7 @@
 
 mod boot;
 mod image;
+mod servers;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +17,8 @@ use crate::failure::Failure;
 use crate::install::{self, Host};
 use crate::workspace::{self, Workspace};
 
-use boot::Machine;
+use boot::{Bind, Machine};
+use image::Image;
 
 /// Programs without which there is no machine.
 pub const NEEDS: &[Need] = &[
@@ -31,23 +33,80 @@ const LEADER_VARIABLE: &str = "AICTL_MACHINE_LEADER";
 
 /// What belongs to the machine rather than to what was installed on it: these differ after an
 /// uninstall for reasons of their own.
-const PASSING: [&str; 8] = ["/dev", "/home", "/proc", "/root", "/run", "/sys", "/tmp", "/var"];
+const PASSING: [&str; 9] =
+    ["/dev", "/home", "/opt", "/proc", "/root", "/run", "/sys", "/tmp", "/var"];
 
-/// What stands in for a user's machine: people, services, and what a test needs beside them. Laid
-/// over the machine's root before anything else.
-const STAND_INS: &str = "tests/machine/root";
-/// Makes the machine know it.
-const MAKE_KNOWN: [&[&str]; 3] = [
+/// A machine, and what it is for.
+#[derive(Debug)]
+struct Purpose {
+    image: Image,
+    /// What is laid over the machine's root before anything else: people, services, and what a
+    /// test needs beside them. The later go over the earlier.
+    over: &'static [&'static str],
+    /// Makes the machine know it.
+    make_known: &'static [&'static [&'static str]],
+    /// The tests.
+    test: &'static str,
+}
+
+/// All that aictl does, with stand-ins for the services.
+const STAND_INS: Purpose = Purpose {
+    image: Image { suite: "trixie", packages: &[], apt: &[] },
+    over: &["tests/machine/people", "tests/machine/root"],
+    make_known: MAKE_PEOPLE_KNOWN,
+    test: "machine",
+};
+const MAKE_PEOPLE_KNOWN: &[&[&str]] = &[
     &["systemd-sysusers", "people.conf"],
     &["systemd-tmpfiles", "--create", "people.conf"],
     &["systemctl", "daemon-reload"],
 ];
 
-/// Runs the tier; returns what could not be run.
+/// What aictl sees of real servers. Debian has them from forky on.
+const PROVIDERS: Purpose = Purpose {
+    image: Image {
+        suite: "forky",
+        packages: &["llama.cpp-tools", "python3-gguf", "python3-numpy", "whisper.cpp-tools"],
+        // A mirror that is some days behind does for a machine that is thrown away.
+        apt: &["Acquire::Check-Valid-Until \"false\""],
+    },
+    over: &["tests/machine/people", "tests/providers/root"],
+    make_known: &[
+        MAKE_PEOPLE_KNOWN[0],
+        MAKE_PEOPLE_KNOWN[1],
+        MAKE_PEOPLE_KNOWN[2],
+        &["python3", "-I", "/usr/local/lib/models/tiny-llama.py", "/var/lib/tiny.gguf"],
+        &["python3", "-I", "/usr/local/lib/models/tiny-whisper.py", "/var/lib/tiny-whisper.bin"],
+    ],
+    test: "providers",
+};
+
+/// Runs the tier of stand-ins; returns what could not be run.
 ///
 /// # Errors
 /// A failure if the machine does not come up, or if a test fails.
 pub fn run(workspace: &Workspace, options: &TestOptions) -> Result<Vec<String>, Failure> {
+    run_for(workspace, options, &STAND_INS, |_| Ok((Vec::new(), Vec::new())))
+}
+
+/// Runs the tier of real servers; returns what could not be run.
+///
+/// # Errors
+/// As [`run`], and a failure if there are no servers to be had.
+pub fn run_providers(workspace: &Workspace, options: &TestOptions) -> Result<Vec<String>, Failure> {
+    run_for(workspace, options, &PROVIDERS, |image| {
+        servers::provide(workspace, &workspace.target.join("machine"), image)
+    })
+}
+
+/// Boots a machine and runs its tests. `provide` makes what the machine gets beside its image, and
+/// says what is missing of it.
+fn run_for(
+    workspace: &Workspace,
+    options: &TestOptions,
+    purpose: &Purpose,
+    provide: impl FnOnce(&Path) -> Result<(Vec<Bind>, Vec<String>), Failure>,
+) -> Result<Vec<String>, Failure> {
     if !debian::is_root() {
         return Ok(vec!["all of it: only root can boot a machine".to_owned()]);
     }
@@ -60,33 +119,35 @@ pub fn run(workspace: &Workspace, options: &TestOptions) -> Result<Vec<String>, 
         workspace.build_debug()?;
     }
     let directory = workspace.target.join("machine");
-    let image = image::provide(&directory)?;
-    let machine = Machine::boot(&image, &directory.join("console.log"))?;
-    let result = use_machine(workspace, options, &machine);
+    let image = image::provide(&purpose.image, &directory)?;
+    let (binds, missing) = provide(&image)?;
+    let machine = Machine::boot(&image, &binds, &directory.join("console.log"))?;
+    let result = use_machine(workspace, options, purpose, &machine);
     if result.is_err() {
         let journal = directory.join("journal.log");
         machine.save_journal(&journal);
         eprintln!("what the machine said: {}", journal.display());
     }
     machine.shut_down();
-    result.map(|()| Vec::new())
+    result.map(|()| missing)
 }
 
 fn use_machine(
     workspace: &Workspace,
     options: &TestOptions,
+    purpose: &Purpose,
     machine: &Machine,
 ) -> Result<(), Failure> {
     let root = machine.root();
-    lay_over(&workspace.root.join(STAND_INS), &root)?;
-    MAKE_KNOWN.iter().try_for_each(|argv| machine.run(argv))?;
+    purpose.over.iter().try_for_each(|over| lay_over(&workspace.root.join(over), &root))?;
+    purpose.make_known.iter().try_for_each(|argv| machine.run(argv))?;
     let before = files(machine)?;
     let program = |name: &str| {
         if options.shipped { workspace.shipped(name) } else { workspace.debug(name) }
     };
     install::place(workspace, program, &root)?;
     install::activate(machine)?;
-    let tested = test(workspace, options, machine);
+    let tested = test(workspace, options, purpose.test, machine);
     install::deactivate(machine, || install::remove(&root))?;
     let after = files(machine)?;
     tested?;
@@ -117,10 +178,15 @@ fn lay_over(from: &Path, to: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The tests in tests/machine.
-fn test(workspace: &Workspace, options: &TestOptions, machine: &Machine) -> Result<(), Failure> {
+/// The tests in tests/`name`.
+fn test(
+    workspace: &Workspace,
+    options: &TestOptions,
+    name: &str,
+    machine: &Machine,
+) -> Result<(), Failure> {
     let strict = options.strict;
-    let mut args = vec!["test", "--package", "aictl-tests", "--test", "machine"];
+    let mut args = vec!["test", "--package", "aictl-tests", "--test", name];
     if strict {
         args.push("--locked");
     }
@@ -135,7 +201,7 @@ fn test(workspace: &Workspace, options: &TestOptions, machine: &Machine) -> Resu
     } else {
         command.env_remove(STRICT_VARIABLE);
     }
-    workspace::run(command, "cargo test --test machine")
+    workspace::run(command, &format!("cargo test --test {name}"))
 }
 
 /// Every file of the machine that does not come and go by itself, one a line: kind, mode, owner,

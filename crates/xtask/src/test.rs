@@ -16,6 +16,8 @@ pub struct Tier {
     pub name: &'static str,
     /// What it needs and covers, in a few words.
     pub about: &'static str,
+    /// Whether it runs only if it is named: it takes minutes, or what others may change.
+    pub on_demand: bool,
     /// Programs without which a part of the tier cannot run.
     needs: &'static [Need],
     /// Runs it; returns the parts that could not be run.
@@ -27,6 +29,7 @@ pub const TIERS: &[Tier] = &[
     Tier {
         name: "hermetic",
         about: "no root, no systemd: units, tables, the real sandbox",
+        on_demand: false,
         needs: &[
             Need { program: "bash", package: "bash" },
             Need { program: "dbus-daemon", package: "dbus-daemon" },
@@ -39,8 +42,23 @@ pub const TIERS: &[Tier] = &[
     Tier {
         name: "machine",
         about: "root: all of it installed on a Debian booted for it",
+        on_demand: false,
         needs: machine::NEEDS,
         run: machine::run,
+    },
+    Tier {
+        name: "providers",
+        about: "root: the same beside real AI servers; only if named",
+        on_demand: true,
+        needs: &[
+            machine::NEEDS[0],
+            machine::NEEDS[1],
+            machine::NEEDS[2],
+            machine::NEEDS[3],
+            Need { program: "python3", package: "python3" },
+            Need { program: "c++", package: "g++" },
+        ],
+        run: machine::run_providers,
     },
 ];
 

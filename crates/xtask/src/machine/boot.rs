@@ -1,5 +1,6 @@
 //! A machine from its boot to its end.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::net::UnixDatagram;
@@ -27,12 +28,32 @@ pub struct Machine {
     leader: u32,
 }
 
+/// A directory of ours that a machine sees.
+#[derive(Debug)]
+pub struct Bind {
+    /// Here.
+    pub from: PathBuf,
+    /// In the machine.
+    pub to: &'static str,
+}
+
+impl Bind {
+    fn option(&self) -> OsString {
+        let mut option = OsString::from("--bind-ro=");
+        option.push(&self.from);
+        option.push(":");
+        option.push(self.to);
+        option
+    }
+}
+
 impl Machine {
-    /// Boots a machine from `image`, and waits until it is up; its console goes to `console`.
+    /// Boots a machine from `image`, with the directories `binds` of ours at their places in it, for
+    /// reading only, and waits until it is up; its console goes to `console`.
     ///
     /// # Errors
     /// A failure if it does not come up.
-    pub fn boot(image: &Path, console: &Path) -> Result<Self, Failure> {
+    pub fn boot(image: &Path, binds: &[Bind], console: &Path) -> Result<Self, Failure> {
         let notify = Notify::new()?;
         let output = File::create(console).map_err(|e| file("cannot write", console, e))?;
         let errors = output.try_clone().map_err(|e| file("cannot write", console, e))?;
@@ -43,6 +64,7 @@ impl Machine {
             .args(["--volatile=overlay", "--link-journal=no", "--console=read-only"])
             .args(["--notify-ready=yes", "--hostname=machine", "--resolv-conf=off"])
             .arg(format!("--system-call-filter={SYSTEM_CALLS}"))
+            .args(binds.iter().map(Bind::option))
             .arg("--directory")
             .arg(image)
             // The host may still have the first version of control groups.

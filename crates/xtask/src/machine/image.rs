@@ -10,8 +10,18 @@ use super::{file, plain_command};
 use crate::failure::Failure;
 use crate::workspace;
 
-/// The Debian release, and what belongs to a small machine of it.
-const SUITE: &str = "trixie";
+/// What an image is made of.
+#[derive(Debug)]
+pub struct Image {
+    /// The Debian release.
+    pub suite: &'static str,
+    /// The packages beside [`PACKAGES`].
+    pub packages: &'static [&'static str],
+    /// Options of apt while it is made, as in apt.conf(5).
+    pub apt: &'static [&'static str],
+}
+
+/// What belongs to a small machine.
 const PACKAGES: &[&str] = &[
     "systemd",
     "systemd-sysv",
@@ -30,17 +40,31 @@ const PACKAGES: &[&str] = &[
     "procps",
 ];
 
+impl Image {
+    fn packages(&self) -> Vec<&'static str> {
+        [PACKAGES, self.packages].concat()
+    }
+
+    /// Its name: another one for other contents.
+    fn name(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        (self.suite, self.packages()).hash(&mut hasher);
+        format!("{}-{:016x}", self.suite, hasher.finish())
+    }
+}
+
 /// The directory of the image below `directory`, made now if it is not there.
 ///
 /// # Errors
 /// A failure if it is not there and cannot be made.
-pub fn provide(directory: &Path) -> Result<PathBuf, Failure> {
+pub fn provide(what: &Image, directory: &Path) -> Result<PathBuf, Failure> {
     make_private(directory)?;
-    let image = directory.join(name());
+    let image = directory.join(what.name());
     if image.is_dir() {
         return Ok(image);
     }
-    eprintln!("making the image of Debian {SUITE} for the machine (once)");
+    let suite = what.suite;
+    eprintln!("making the image of Debian {suite} for the machine (once)");
     let unfinished = directory.join("unfinished");
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished).map_err(|e| file("cannot remove", &unfinished, e))?;
@@ -48,10 +72,11 @@ pub fn provide(directory: &Path) -> Result<PathBuf, Failure> {
     let mut command = plain_command("mmdebstrap");
     command
         .args(["--variant=apt", "--quiet", "--format=directory"])
-        .arg(format!("--include={}", PACKAGES.join(",")))
+        .arg(format!("--include={}", what.packages().join(",")))
         // No machine has the identity of another: the first boot makes one up.
         .arg("--customize-hook=: > \"$1/etc/machine-id\"")
-        .arg(SUITE)
+        .args(what.apt.iter().map(|option| format!("--aptopt={option}")))
+        .arg(suite)
         .arg(&unfinished)
         .stdin(Stdio::null())
         .stdout(Stdio::null());
@@ -63,13 +88,6 @@ pub fn provide(directory: &Path) -> Result<PathBuf, Failure> {
     workspace::run(command, "mmdebstrap")?;
     fs::rename(&unfinished, &image).map_err(|e| file("cannot make", &image, e))?;
     Ok(image)
-}
-
-/// The image's name: another one for other contents.
-fn name() -> String {
-    let mut hasher = DefaultHasher::new();
-    (SUITE, PACKAGES).hash(&mut hasher);
-    format!("{SUITE}-{:016x}", hasher.finish())
 }
 
 /// Makes the directory, or makes it sure: another system's setuid programs are in there, which are
