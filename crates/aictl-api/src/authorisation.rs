@@ -500,6 +500,31 @@ pub const TABLE: &[Member] = &[
         kind: Kind::Signal,
     },
     Member {
+        interface: Interface::Gpu,
+        name: "List",
+        about: "Tells what every GPU does, and what runs on it, of whichever user.",
+        inputs: &[],
+        outputs: &[
+            Arg {
+                name: "gpus",
+                signature: "aa{sv}",
+                about: "A record for each, in a fixed order; they may gain keys. What is unknown is \
+                        left out.",
+            },
+            Arg {
+                name: "notes",
+                signature: "as",
+                about: "What could not be found out, each in one sentence.",
+            },
+        ],
+        kind: Kind::Method(Rule {
+            action: Action::GpuRead,
+            verb: None,
+            rate: RateClass::Read,
+            audit: &[],
+        }),
+    },
+    Member {
         interface: Interface::Manager,
         name: "Health",
         about: "Tells how the helper is, and whether it reaches what it needs.",

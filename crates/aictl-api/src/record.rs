@@ -84,6 +84,65 @@ keys! {
 }
 
 keys! {
+    /// The keys of a GPU's record, in the order of the fields of [`crate::gpu::Gpu`]; those of
+    /// which nothing is known are left out.
+    gpu_key {
+        INDEX = "index", "u", "Its place in the list, from 0.";
+        VENDOR = "vendor", "s", "Who made it: nvidia, amd, or intel.";
+        STATE = "state", "s",
+            "Whether it can be asked: awake; sleeping, and not woken for this; or lost, which does \
+            not answer any more.";
+        NAME = "name", "s", "Its name, for people.";
+        UUID = "uuid", "s", "What identifies it, the same after each boot.";
+        PCI_ADDRESS = "pci_address", "s", "Where it sits, such as 0000:01:00.0.";
+        DRIVER = "driver", "s", "The kernel driver's name: nvidia, amdgpu, i915, xe, and more.";
+        DRIVER_VERSION = "driver_version", "s", "The driver's version.";
+        MEMORY_TOTAL_BYTES = "memory_total_bytes", "t", "Memory that it can use.";
+        MEMORY_USED_BYTES = "memory_used_bytes", "t", "Memory in use.";
+        MEMORY_SHARED = "memory_shared", "b", "Whether its memory is the host's own memory.";
+        UTILISATION_PERCENT = "utilisation_percent", "d", "How much of the time it computes.";
+        MEMORY_UTILISATION_PERCENT = "memory_utilisation_percent", "d",
+            "How much of the time its memory is read or written.";
+        TEMPERATURE_CELSIUS = "temperature_celsius", "d", "Its temperature.";
+        POWER_WATTS = "power_watts", "d", "The power that it draws.";
+        POWER_LIMIT_WATTS = "power_limit_watts", "d", "The most that it may draw.";
+        CLOCK_GRAPHICS_MHZ = "clock_graphics_mhz", "u", "Clock of its cores.";
+        CLOCK_MEMORY_MHZ = "clock_memory_mhz", "u", "Clock of its memory.";
+        FAN_PERCENT = "fan_percent", "u", "Speed of its fan, of the highest.";
+        FAN_RPM = "fan_rpm", "u", "Speed of its fan, in turns a minute.";
+        PCIE_GENERATION = "pcie_generation", "u", "PCI Express generation of its link now.";
+        PCIE_GENERATION_MAX = "pcie_generation_max", "u",
+            "The highest generation that the link can have.";
+        PCIE_WIDTH = "pcie_width", "u", "Lanes of its PCI Express link now.";
+        PCIE_WIDTH_MAX = "pcie_width_max", "u", "The most lanes that the link can have.";
+        THROTTLING = "throttling", "as",
+            "Why it is slowed down, each reason in plain words; empty if it is not.";
+        ECC_ENABLED = "ecc_enabled", "b", "Whether its memory corrects errors.";
+        ECC_CORRECTED = "ecc_corrected", "t",
+            "Memory errors that were corrected since the driver was loaded.";
+        ECC_UNCORRECTED = "ecc_uncorrected", "t",
+            "Memory errors that could not be corrected since the driver was loaded.";
+        MIG_ENABLED = "mig_enabled", "b",
+            "Whether it is divided into instances (Multi-Instance GPU).";
+        PROCESSES = "processes", "aa{sv}",
+            "What runs on it, a record for each process; left out if that cannot be listed.";
+        NOTES = "notes", "as", "What else there is to know, each in one sentence.";
+    }
+}
+
+keys! {
+    /// The keys of the record of a process on a GPU, in the order of the fields of
+    /// [`crate::gpu::GpuProcess`]; those of which nothing is known are left out.
+    gpu_process_key {
+        PID = "pid", "u", "The process.";
+        NAME = "name", "s", "Its name.";
+        UNIT = "unit", "s", "The systemd unit that it belongs to.";
+        SERVICE = "service", "s", "The service of the catalogue that has that unit.";
+        MEMORY_BYTES = "memory_bytes", "t", "Memory of this GPU that it uses.";
+    }
+}
+
+keys! {
     /// The keys of a [`HealthRecord`], in the order of its fields.
     health_key {
         VERSION = "version", "s", "The helper's version.";

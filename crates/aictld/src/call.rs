@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use aictl_api::{
-    authorisation::{FOLLOW, Kind, MAX_LOG_LINES, Member, NO_BLOCK, OBJECT_PATH, TABLE, Verb},
+    authorisation::{
+        FOLLOW, Interface, Kind, MAX_LOG_LINES, Member, NO_BLOCK, OBJECT_PATH, TABLE, Verb,
+    },
     error::CallError,
 };
 use zbus::{Message, message::Body, wire::DynamicDeserialize};
@@ -126,7 +128,9 @@ pub fn read(member: &Member, message: &Message, most: Duration) -> Result<Reques
     let body = message.body();
     let verb = member.rule().and_then(|rule| rule.verb);
     match (member.name, verb) {
-        ("List", _) => arguments(member, &body).map(|()| Request::List),
+        ("List", _) if member.interface == Interface::Services => {
+            arguments(member, &body).map(|()| Request::List)
+        }
         ("Health", _) => arguments(member, &body).map(|()| Request::Health),
         ("Get", _) => {
             let (service,) = arguments::<(&str,)>(member, &body)?;
@@ -237,7 +241,6 @@ fn logs((service, flags, lines, since_usec): (&str, u64, u32, u64)) -> Result<Lo
 
 #[cfg(test)]
 mod tests {
-    use aictl_api::authorisation::Interface;
     use serde::Serialize;
     use zbus::DynamicType;
 
@@ -294,8 +297,9 @@ mod tests {
         let health = message(OBJECT_PATH, Some("org.aictl1.Manager"), "Health", &());
         let Ok(Target::Method(row)) = target(&health) else { panic!("no Health") };
         assert_eq!(read(row, &health, MOST), Ok(Request::Health));
-        // None is without its place in `read`.
-        for row in TABLE.iter().filter(|row| row.rule().is_some()) {
+        // None is without its place in `read`, but the GPUs', which is not written yet.
+        let written = |row: &&Member| row.rule().is_some() && row.interface != Interface::Gpu;
+        for row in TABLE.iter().filter(written) {
             let call = message(OBJECT_PATH, Some(row.interface.name()), row.name, &());
             let answer = read(row, &call, MOST);
             assert!(!matches!(answer, Err(CallError::Unavailable(_))), "{}", row.name);

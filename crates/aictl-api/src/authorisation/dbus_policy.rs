@@ -53,12 +53,13 @@ const PEERS: [Peer; 3] = [
 /// What the helper may ask of systemd; for the first four, systemd then asks polkit about the
 /// unit and the verb. Above all StartTransientUnit is not here: with it, whoever may start a unit
 /// by its name may run any program as root under that name.
-const OF_SYSTEMD: [Allowed; 9] = [
+const OF_SYSTEMD: [Allowed; 10] = [
     Allowed { interface: MANAGER, member: "StartUnit", reason: "the verb start" },
     Allowed { interface: MANAGER, member: "StopUnit", reason: "the verb stop" },
     Allowed { interface: MANAGER, member: "RestartUnit", reason: "the verb restart" },
     Allowed { interface: MANAGER, member: "ReloadUnit", reason: "the verb reload" },
     Allowed { interface: MANAGER, member: "LoadUnit", reason: "finds a unit, running or not" },
+    Allowed { interface: MANAGER, member: "ListUnitsByNames", reason: "finds many units at once" },
     Allowed { interface: MANAGER, member: "GetUnitByPID", reason: "the unit of a process" },
     Allowed { interface: MANAGER, member: "Subscribe", reason: "JobRemoved is sent on request" },
     Allowed { interface: PROPERTIES, member: "Get", reason: "a unit's state" },

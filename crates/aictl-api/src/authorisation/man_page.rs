@@ -8,7 +8,7 @@ use super::{
 use crate::{
     audit::{Decision, KINDS, MESSAGE_IDS, Outcome},
     error::{MEANINGS, NAMES, PREFIX},
-    record::{Field, action_key, health_key, service_key},
+    record::{Field, action_key, gpu_key, gpu_process_key, health_key, service_key},
 };
 
 /// The page, to be installed as /usr/share/man/man5/org.aictl1.5.
@@ -43,8 +43,10 @@ pub fn page() -> String {
     page.section("RECORDS");
     page.text("Keys of the records that come out; a client ignores those that it does not know.");
     for (title, fields) in [
-        ("A service, of List and Get", &service_key::FIELDS[..]),
+        ("A service, of Services.List and Get", &service_key::FIELDS[..]),
         ("An action, of Start and its like", &action_key::FIELDS),
+        ("A GPU, of Gpu.List", &gpu_key::FIELDS),
+        ("A process on a GPU", &gpu_process_key::FIELDS),
         ("The helper, of Health", &health_key::FIELDS),
     ] {
         page.subsection(title);

@@ -3,10 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::gpu::{Gpu, GpuProcess, GpuState, Vendor};
 
 #[test]
 fn keys_are_unique_and_of_their_form() {
-    for fields in [&service_key::FIELDS[..], &action_key::FIELDS, &health_key::FIELDS] {
+    let of_gpus = [&gpu_key::FIELDS[..], &gpu_process_key::FIELDS];
+    for fields in [&service_key::FIELDS[..], &action_key::FIELDS, &health_key::FIELDS]
+        .into_iter()
+        .chain(of_gpus)
+    {
         let keys: Vec<&str> = fields.iter().map(|field| field.key).collect();
         assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "{keys:?}");
         let good = |key: &&str| key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
@@ -21,6 +26,9 @@ fn what_is_said_of_words_is_so() {
     assert!(JobResult::ALL.iter().all(|result| about.contains(result.name())), "{about}");
     assert!(health_key::FIELDS[3].about.contains(CONFIG_OK));
     assert!(Scope::ALL.iter().all(|scope| service_key::FIELDS[3].about.contains(scope.name())));
+    let (vendor, state) = (gpu_key::FIELDS[1].about, gpu_key::FIELDS[2].about);
+    assert!(Vendor::ALL.iter().all(|word| vendor.contains(word.name())), "{vendor}");
+    assert!(GpuState::ALL.iter().all(|word| state.contains(word.name())), "{state}");
 }
 
 /// The contract, written out a second time: keys may become more, and never fewer.
@@ -32,6 +40,11 @@ fn the_keys_are_those_of_the_interface() {
     assert_eq!(signatures(&service_key::FIELDS), "s s s s b as s s s s u t u s");
     assert_eq!(signatures(&action_key::FIELDS), "s s s s s as s");
     assert_eq!(signatures(&health_key::FIELDS), "s u t s u b b b u");
+    assert_eq!(
+        signatures(&gpu_key::FIELDS),
+        "u s s s s s s s t t b d d d d d u u u u u u u u as b t t b aa{sv} as"
+    );
+    assert_eq!(signatures(&gpu_process_key::FIELDS), "u s s s t");
     assert_eq!(
         service_key::ALL.join(" "),
         "name display unit scope required verbs load_state active_state sub_state enabled main_pid \
@@ -45,6 +58,20 @@ fn the_keys_are_those_of_the_interface() {
         health_key::ALL.join(" "),
         "version pid uptime_usec config config_generation journal polkit systemd calls_in_flight"
     );
+}
+
+/// The keys of a JSON object, in its order.
+fn keys_of(document: &impl serde::Serialize) -> Vec<String> {
+    let text = serde_json::to_string(document).unwrap();
+    // Not by way of a map, which has an order of its own.
+    let keys = text.split(['{', ',']).filter_map(|part| part.strip_prefix('"')?.split_once("\":"));
+    keys.map(|(key, _)| key.to_owned()).collect()
+}
+
+#[test]
+fn a_record_of_a_gpu_has_a_key_for_each_field_of_the_document() {
+    assert_eq!(keys_of(&Gpu::new(0, Vendor::Nvidia, GpuState::Awake)), gpu_key::ALL);
+    assert_eq!(keys_of(&GpuProcess::new(1)), gpu_process_key::ALL);
 }
 
 #[test]
