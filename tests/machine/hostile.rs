@@ -29,10 +29,15 @@ fn units(machine: &Machine) -> String {
 
 /// The helper's process and its memory in KiB.
 fn helper(machine: &Machine) -> (String, u64) {
-    machine.call(Who::Bob, "Manager.Health", "", &[]).ok();
+    helper_by(machine, "VmRSS:")
+}
+
+/// The same by another line of proc_pid_status(5).
+fn helper_by(machine: &Machine, key: &str) -> (String, u64) {
+    machine.call(Who::Root, "Manager.Health", "", &[]).ok();
     let pid = machine.property("aictld.service", "MainPID");
     let status = machine.root(&["cat", &format!("/proc/{pid}/status")]);
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
     let memory = line.split_whitespace().next().unwrap().parse().unwrap();
     (pid, memory)
 }
@@ -111,5 +116,29 @@ fn the_honest_are_answered_in_a_crowd() {
         let seen: Value = serde_json::from_str(&text).unwrap();
         eprintln!("the crowd's median: {} ms", seen["median_ms"]);
         assert_eq!(seen["answers"], json!({ "ollama": 900 }), "{seen}");
+    });
+}
+
+/// The most memory that the helper may ever have had under a flood, in KiB: less than one body of it
+/// and what the helper has at rest.
+const PEAK: u64 = 32 * 1024;
+
+#[test]
+fn a_flood_of_large_bodies_does_not_fill_the_helper() {
+    let machine = machine();
+    unlimited(&machine);
+    survives(&machine, || {
+        let (_, before) = helper_by(&machine, "VmHWM:");
+        // As much as the bus lets through in one message is 32 MiB.
+        let argv = ["python3", "-I", &stand_in("flood.py"), "8", "3", "30"];
+        let text = machine.run(Who::Bob, &argv).ok();
+        let seen: Value = serde_json::from_str(&text).unwrap();
+        let (_, peak) = helper_by(&machine, "VmHWM:");
+        println!("at most {peak} KiB, and {before} KiB before: {seen}");
+        assert_eq!(seen.get("answered"), None, "{seen}");
+        // The bus has let them through: the helper itself has said no.
+        let ours = |name: &String| name.starts_with("org.aictl1.Error.");
+        assert!(seen.as_object().unwrap().keys().any(ours), "{seen}");
+        assert!(peak < PEAK, "{peak} KiB");
     });
 }
