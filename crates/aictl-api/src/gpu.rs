@@ -10,6 +10,7 @@ mod tests;
 
 /// Who made a GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Vendor {
     /// NVIDIA.
@@ -53,6 +54,7 @@ impl Vendor {
 
 /// Whether a GPU can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum GpuState {
     /// It is on.
@@ -86,6 +88,7 @@ impl GpuState {
 
 /// One GPU, as far as its driver tells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Gpu {
     /// Its place in the list, from 0.
     pub index: u32,
@@ -145,7 +148,7 @@ pub struct Gpu {
     pub ecc_uncorrected: Option<u64>,
     /// Whether it is divided into instances (Multi-Instance GPU).
     pub mig_enabled: Option<bool>,
-    /// What runs on it; `None` if that cannot be listed.
+    /// What runs on it; unknown if that cannot be listed.
     pub processes: Option<Vec<GpuProcess>>,
     /// What else there is to know, each in one sentence with the next step.
     pub notes: Vec<String>,
@@ -193,6 +196,7 @@ impl Gpu {
 
 /// A process that uses a GPU.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GpuProcess {
     /// The process.
     pub pid: u32,
@@ -216,6 +220,7 @@ impl GpuProcess {
 
 /// All GPUs of the machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GpuReport {
     /// The GPUs: NVIDIA's, AMD's, then Intel's, each by PCI address; `index` runs over all.
     pub gpus: Vec<Gpu>,

@@ -116,6 +116,25 @@ impl<'de> Deserialize<'de> for Layer {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Layer {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Layer".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let words = Self::ALL.map(|layer| match layer {
+            Self::Landlock(_) => "landlock(-[0-9]+)?",
+            layer => layer.name(),
+        });
+        schemars::json_schema!({
+            "description": "A layer of isolation around a run.",
+            "type": "string",
+            "pattern": format!("^({})$", words.join("|")),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

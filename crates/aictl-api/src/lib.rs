@@ -16,5 +16,7 @@ pub mod limits;
 pub mod provider;
 pub mod record;
 pub mod run;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod service;
 pub mod status;

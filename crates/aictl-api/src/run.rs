@@ -6,6 +6,7 @@ use crate::{exit, layer::Layer};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The program ended by itself; `exit_code` says how.
@@ -46,6 +47,7 @@ impl Outcome {
 
 /// One reason why a script was refused before it ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Refusal {
     /// Line in the script, from 1.
@@ -62,6 +64,7 @@ pub struct Refusal {
 ///
 /// Unknown is `null`, never 0. Fields are only ever added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunReport {
     /// The request's id, the same in the helper's journal: 32 hexadecimal digits.
     pub request_id: String,

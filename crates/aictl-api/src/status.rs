@@ -14,6 +14,7 @@ mod tests;
 
 /// How a service is, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {
     /// Its unit runs, and its server, if it has one, does what it is for.
@@ -48,6 +49,7 @@ impl Health {
 
 /// A model that a server holds in memory, ready to answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoadedModel {
     /// Its name, as the server knows it.
     pub name: String,
@@ -61,6 +63,7 @@ pub struct LoadedModel {
 
 /// One service: what systemd, its server and the kernel say of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceStatus {
     /// Its name in the catalogue.
     pub name: String,
@@ -157,6 +160,7 @@ impl ServiceStatus {
 
 /// Whether there is a helper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum HelperState {
     /// It runs.
@@ -181,6 +185,7 @@ impl HelperState {
 
 /// The machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HostStatus {
     /// Its name.
     pub hostname: Option<String>,
@@ -219,6 +224,7 @@ impl HostStatus {
 
 /// Sums over all services.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Totals {
     /// Services that are active.
     pub active: u32,
@@ -266,6 +272,7 @@ fn add(sum: &mut Option<u64>, value: Option<u64>) {
 
 /// The whole document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Status {
     /// The services, in the catalogue's order.
     pub services: Vec<ServiceStatus>,
