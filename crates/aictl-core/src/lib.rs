@@ -2,10 +2,13 @@
 //! that do not.
 
 pub mod config_files;
+pub mod control_group;
 pub mod dbus_records;
+pub mod gpu;
 pub mod helper;
 pub mod host;
 pub mod journal;
+mod kernel_file;
 pub mod plain_file;
 pub mod plain_text;
 pub mod redact;
