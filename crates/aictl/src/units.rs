@@ -35,7 +35,7 @@ pub fn bytes_of(part: u64, whole: u64) -> String {
     }
 }
 
-/// `24.0 GiB` as `24 GiB`, where nothing stands below it to be compared with.
+/// `24.0 GiB` as `24 GiB`, and `24.0 of 64 GiB` alike, where nothing stands below it to be compared with.
 #[must_use]
 pub fn round(text: &str) -> String {
     text.replacen(".0 ", " ", 1)
@@ -92,8 +92,9 @@ pub fn duration(seconds: u64) -> String {
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),
         (0, 0, minutes) => format!("{minutes} min"),
-        (0, hours, minutes) => format!("{hours} h {} min", minutes % 60),
-        (days @ 0..100, hours, _) => format!("{days} d {} h", hours % 24),
+        (0, hours, minutes) if minutes % 60 > 0 => format!("{hours} h {} min", minutes % 60),
+        (0, hours, _) => format!("{hours} h"),
+        (days @ 0..100, hours, _) if hours % 24 > 0 => format!("{days} d {} h", hours % 24),
         (days, ..) => format!("{days} d"),
     }
 }
@@ -226,9 +227,9 @@ mod tests {
             (59, "59 s", "59 s"),
             (60, "1 min", "1 min"),
             (3599, "59 min", "59 min"),
-            (3600, "1 h 0 min", "1 h"),
+            (3600, "1 h", "1 h"),
             (4320, "1 h 12 min", "1 h"),
-            (86_400, "1 d 0 h", "1 d"),
+            (86_400, "1 d", "1 d"),
             (273_600, "3 d 4 h", "3 d"),
             (100 * 86_400 + 5000, "100 d", "100 d"),
             (u64::MAX, "213503982334601 d", "213503982334601 d"),

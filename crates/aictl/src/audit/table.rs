@@ -21,10 +21,10 @@ use crate::{
 pub fn table(calls: &[Call], users: &Users, look: Look) -> String {
     let mut table = Table::new([
         Column::left("TIME", 2),
-        Column::left("CALLER", KEPT).cut(6),
+        Column::left("CALLER", KEPT).cut(12, 6),
         Column::left("CALL", KEPT),
-        Column::left("SERVICE", KEPT).cut(8),
-        Column::left("RESULT", KEPT).wrap(10),
+        Column::left("SERVICE", KEPT).cut(16, 8),
+        Column::left("RESULT", KEPT).wrap(22, 8),
         Column::right("TOOK", 1),
     ]);
     for call in calls {

@@ -34,13 +34,13 @@ pub fn full(gpus: &[Gpu], look: Look) -> String {
         (Column::right("FAN", 6), fan as fn(&Gpu) -> Cell),
         (Column::right("CLOCK", 6), |gpu: &Gpu| megahertz(gpu.clock_graphics_mhz)),
         (Column::right("MEM CLOCK", 3), |gpu: &Gpu| megahertz(gpu.clock_memory_mhz)),
-        (Column::left("PCIE", 4), pcie),
+        (Column::left("PCIE", 4).full_before(4), pcie),
         (Column::left("ECC", 3), ecc),
         (Column::left("MIG", 2), |gpu: &Gpu| Cell::known(gpu.mig_enabled.map(on))),
         (Column::right("PROCESSES", 5), |gpu: &Gpu| {
             Cell::known(gpu.processes.as_ref().map(|list| list.len().to_string()))
         }),
-        (Column::left("DRIVER", 5).cut(8), driver),
+        (Column::left("DRIVER", 3).cut(20, 10), driver),
         (Column::left("ADDRESS", 2), address),
         (Column::left("UUID", 1), |gpu: &Gpu| Cell::known(gpu.uuid.as_deref())),
     ]);
@@ -58,7 +58,7 @@ fn table(columns: &[Told], gpus: &[Gpu], look: Look) -> String {
 fn essential(gpus: &[Gpu], look: Look) -> Vec<Told> {
     let mut columns: Vec<Told> = vec![
         (Column::right("GPU", KEPT), |gpu| Cell::new(gpu.index.to_string())),
-        (Column::left("NAME", KEPT).cut(12), |gpu| name(gpu)),
+        (Column::left("NAME", KEPT).cut(24, 12).full_before(6), |gpu| name(gpu)),
     ];
     // That all are awake is nothing to be told, but for programs.
     if look.width.is_none() || gpus.iter().any(|gpu| gpu.state != GpuState::Awake) {
@@ -68,9 +68,9 @@ fn essential(gpus: &[Gpu], look: Look) -> Vec<Told> {
         (Column::right("USE", 9), |gpu| {
             Cell::known(gpu.utilisation_percent.and_then(units::percent))
         }),
-        (Column::right("MEMORY", 10), |gpu| memory(gpu)),
+        (Column::right("MEMORY", 10).full_before(7), |gpu| memory(gpu)),
         (Column::right("TEMP", 8), |gpu| temperature(gpu)),
-        (Column::right("POWER", 7), |gpu| power(gpu)),
+        (Column::right("POWER", 8).full_before(5), |gpu| power(gpu)),
     ];
     columns.extend(rest);
     columns
@@ -80,7 +80,7 @@ fn essential(gpus: &[Gpu], look: Look) -> Vec<Told> {
 fn throttled(gpus: &[Gpu], look: Look) -> Option<Told> {
     let slow = |gpu: &Gpu| gpu.throttling.as_ref().is_some_and(|reasons| !reasons.is_empty());
     (look.width.is_none() || gpus.iter().any(slow))
-        .then_some((Column::left("SLOWED BY", 8).cut(10), throttling))
+        .then_some((Column::left("SLOWED BY", 7).cut(24, 10), throttling))
 }
 
 /// The name; without its maker's where there is little room.
@@ -225,9 +225,9 @@ pub fn processes(gpus: &[Gpu], look: Look) -> String {
     let mut table = Table::new([
         Column::right("GPU", KEPT),
         Column::right("PID", KEPT),
-        Column::left("NAME", 8).cut(8),
-        Column::left("SERVICE", 9).cut(8),
-        Column::left("UNIT", 7).cut(10),
+        Column::left("NAME", 8).cut(20, 8),
+        Column::left("SERVICE", 9).cut(16, 8),
+        Column::left("UNIT", 7).cut(24, 10),
         Column::right("MEMORY", 10),
     ]);
     for gpu in gpus {

@@ -55,18 +55,11 @@ pub fn render_one(
     log: &[LogLine],
     look: Look,
 ) -> String {
-    let mut text = title(service, look);
-    text += &facts(service, gpus).render(look);
-    let mut said = String::new();
-    for note in &service.notes {
-        said += &paragraph(&format!("{}:", service.name), style(service), note, look);
+    let facts = title(service, look) + &facts(service, gpus, notes).render(look);
+    match log_lines(log, look) {
+        lines if lines.is_empty() => facts,
+        lines => format!("{facts}\n{lines}"),
     }
-    for note in notes {
-        said += &paragraph("note:", Style::Warning, note, look);
-    }
-    let mut parts = vec![text, said, log_lines(log, look)];
-    parts.retain(|part| !part.is_empty());
-    parts.join("\n")
 }
 
 /// What needs a look first; beyond that, the order that they come in.
@@ -140,7 +133,7 @@ fn vram(status: &Status) -> Option<String> {
     let sum =
         known.reduce(|sum, next| (sum.0.saturating_add(next.0), sum.1.saturating_add(next.1)));
     let services = || Some(units::round(&units::bytes(status.totals.vram_bytes?)));
-    sum.map(|(used, total)| units::bytes_of(used, total)).or_else(services)
+    sum.map(|(used, total)| units::round(&units::bytes_of(used, total))).or_else(services)
 }
 
 /// `box · 16 CPUs, load 0.52 · memory 12 of 64 GiB in use · up 3 d 4 h`
@@ -150,7 +143,8 @@ fn host(host: &HostStatus, look: Look) -> String {
     let load = load.map(|load| format!("load {:.2}", load[0]));
     let cpus = [load, cpus].into_iter().flatten().collect::<Vec<_>>().join(" on ");
     let memory = host.memory_total_bytes.zip(host.memory_available_bytes).map(|(total, free)| {
-        format!("host memory {}", units::bytes_of(total.saturating_sub(free), total))
+        let used = units::bytes_of(total.saturating_sub(free), total);
+        format!("host memory {}", units::round(&used))
     });
     let up = host.uptime_seconds.map(|seconds| format!("up {}", units::duration(seconds)));
     let texts = [host.hostname.clone(), Some(cpus), memory, up].into_iter().flatten();
@@ -174,7 +168,7 @@ fn table(services: &[&ServiceStatus], look: Look) -> String {
             Cell::new(mark(service.health)).style(style(service))
         }));
     }
-    columns.push((Column::left("NAME", KEPT).cut(12), |service| {
+    columns.push((Column::left("NAME", KEPT).cut(24, 10), |service| {
         let down = matches!(service.health, Health::Inactive | Health::NotInstalled);
         let quiet = down && !service.required;
         Cell::new(service.name.as_str()).style(if quiet { Style::Faint } else { Style::Plain })
@@ -183,11 +177,11 @@ fn table(services: &[&ServiceStatus], look: Look) -> String {
         Cell::new(service.health.name()).style(style(service))
     }));
     let first: [Told; 8] = [
-        (Column::right("UP", 6), uptime),
+        (Column::right("UP", 6).full_before(4), uptime),
         (Column::right("LATENCY", 8), |service| {
             Cell::known(service.latency_ms.and_then(units::millis))
         }),
-        (Column::left("MODELS", 7).cut(12), models),
+        (Column::left("MODELS", 7).cut(24, 12), models),
         (Column::right("REQUESTS", 5), |service| {
             Cell::known(service.requests_running.map(|count| count.to_string()))
         }),
@@ -205,22 +199,24 @@ fn table(services: &[&ServiceStatus], look: Look) -> String {
     if !terminal || any(|service| service.restarts.is_some_and(|count| count > 0)) {
         columns.push((Column::right("RESTARTS", 6), restarts));
     }
-    let last: [Told; 6] = [
-        (Column::left("VERSION", 3).cut(8), |service| Cell::known(service.version.as_deref())),
-        (Column::left("ENDPOINT", 4), endpoint),
+    let last: [Told; 4] = [
+        (Column::left("VERSION", 3).cut(12, 8), |service| Cell::known(service.version.as_deref())),
+        (Column::left("ENDPOINT", 4).full_before(1), endpoint),
         (Column::right("PID", 2), |service| {
             Cell::known(service.main_pid.map(|pid| pid.to_string()))
         }),
         (Column::left("AT BOOT", 1), |service| Cell::known(service.enabled.as_deref())),
-        (Column::left("UNIT", 1), |service| {
-            let short = service.unit.strip_suffix(".service").unwrap_or(&service.unit);
-            Cell::new(service.unit.as_str()).short(short)
-        }),
-        (Column::left("REQUIRED", 1), |service| {
-            Cell::new(if service.required { "yes" } else { "no" })
-        }),
     ];
     columns.extend(last);
+    // Most units have the name of their service, and few are required.
+    if !terminal || any(|service| service.unit.strip_suffix(".service") != Some(&service.name)) {
+        columns.push((Column::left("UNIT", 1), |service| Cell::new(service.unit.as_str())));
+    }
+    if !terminal || any(|service| service.required) {
+        columns.push((Column::left("REQUIRED", 1), |service| {
+            Cell::new(if service.required { "yes" } else { "no" })
+        }));
+    }
     let mut table = Table::new(columns.iter().map(|(column, _)| column.clone()));
     for service in services {
         table.row(columns.iter().map(|(_, cell)| cell(service)));
@@ -255,15 +251,19 @@ fn endpoint(service: &ServiceStatus) -> Cell {
 /// The models that are loaded, else those that there are.
 fn models(service: &ServiceStatus) -> Cell {
     let installed = service.models.as_ref().map(Vec::len);
-    let of = |count: usize| match installed {
-        Some(all) if all > count => format!(" ({all} installed)"),
-        _ => String::new(),
-    };
     match (service.loaded.as_deref(), service.models.as_deref()) {
-        (Some([]), _) => Cell::new(format!("none loaded{}", of(0))).short("none loaded"),
+        (Some([]), _) => match installed {
+            Some(all @ 1..) => Cell::new(format!("none of {all} loaded")).short("none loaded"),
+            _ => Cell::new("none loaded"),
+        },
         (Some(loaded), _) => {
             let names = names(loaded.iter().map(|model| model.name.as_str()));
-            Cell::new(names.clone() + &of(loaded.len())).short(names)
+            match installed {
+                Some(all) if all > loaded.len() => {
+                    Cell::new(format!("{names} ({} of {all})", loaded.len())).short(names)
+                }
+                _ => Cell::new(names),
+            }
         }
         (None, Some([])) => Cell::new("none"),
         (None, Some(models)) => Cell::new(names(models.iter().map(String::as_str))),
@@ -291,17 +291,22 @@ fn title(service: &ServiceStatus, look: Look) -> String {
         parts.push(Part { separator: "", text: mark(service.health).to_owned(), style });
     }
     parts.push(Part { separator: " ", text: name + " is", style: Style::Plain });
-    parts.push(Part { separator: " ", text: service.health.name().to_owned(), style });
-    if service.required {
-        parts.push(Part { separator: ", ", text: "and required".to_owned(), style: Style::Plain });
-    }
+    parts.push(Part { separator: " ", text: service.health.name().replace('-', " "), style });
     flow(&parts, look)
 }
 
-/// What is known of a service.
-fn facts(service: &ServiceStatus, gpus: &[Gpu]) -> Fields {
+/// What is known of a service: what is wrong first.
+fn facts(service: &ServiceStatus, gpus: &[Gpu], notes: &[String]) -> Fields {
     let mut fields = Fields::default();
+    let about_it = service.notes.iter().map(|note| (note, style(service)));
+    let others = notes.iter().map(|note| (note, Style::Warning));
+    for (note, style) in about_it.chain(others) {
+        fields.styled("note", note.as_str(), style);
+    }
     fields.add("unit", unit(service));
+    if service.required {
+        fields.add("required", "yes");
+    }
     let since = service
         .since
         .as_deref()

@@ -17,7 +17,7 @@ pub use paragraph::paragraph;
 pub use text::{cut, width};
 
 use crate::color::Style;
-use layout::{Need, Room, layout};
+use layout::{Need, Room, UNCUT, layout};
 use text::wrap;
 
 /// What stands for what is not known.
@@ -32,10 +32,19 @@ const GAP: usize = 2;
 enum Overflow {
     /// The column is never narrower than its widest text.
     Never,
-    /// It is cut; the column is at least so wide.
-    Cut(usize),
-    /// It goes on in the next line; the column is at least so wide.
-    Wrap(usize),
+    /// It is cut.
+    Cut(Widths),
+    /// It goes on in the next line.
+    Wrap(Widths),
+}
+
+/// How narrow a column may become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Widths {
+    /// Before others give way.
+    comfortable: usize,
+    /// After those that matter less have given way.
+    least: usize,
 }
 
 /// A column: what it is called, and what gives way where there is too little room.
@@ -45,6 +54,7 @@ pub struct Column {
     alignment: CellAlignment,
     overflow: Overflow,
     importance: u8,
+    full_importance: u8,
     gap: usize,
 }
 
@@ -54,7 +64,7 @@ impl Column {
     #[must_use]
     pub const fn left(header: &'static str, importance: u8) -> Self {
         let (alignment, overflow) = (CellAlignment::Left, Overflow::Never);
-        Self { header, alignment, overflow, importance, gap: GAP }
+        Self { header, alignment, overflow, importance, full_importance: 0, gap: GAP }
     }
 
     /// A column of numbers.
@@ -63,17 +73,24 @@ impl Column {
         Self { alignment: CellAlignment::Right, ..Self::left(header, importance) }
     }
 
-    /// Where there is too little room its texts are cut, to no less than `least`.
+    /// Where there is too little room its texts are cut: first to `comfortable`, and to no less
+    /// than `least` once the columns that matter less are gone.
     #[must_use]
-    pub const fn cut(self, least: usize) -> Self {
-        Self { overflow: Overflow::Cut(least), ..self }
+    pub const fn cut(self, comfortable: usize, least: usize) -> Self {
+        Self { overflow: Overflow::Cut(Widths { comfortable, least }), ..self }
     }
 
-    /// Where there is too little room its texts go on in the next line, each of no less than
-    /// `least`.
+    /// The same, but its texts go on in the next line.
     #[must_use]
-    pub const fn wrap(self, least: usize) -> Self {
-        Self { overflow: Overflow::Wrap(least), ..self }
+    pub const fn wrap(self, comfortable: usize, least: usize) -> Self {
+        Self { overflow: Overflow::Wrap(Widths { comfortable, least }), ..self }
+    }
+
+    /// The short form of its texts is shown before a column of this importance is left out; else
+    /// it is the first thing to be done where there is too little room.
+    #[must_use]
+    pub const fn full_before(self, importance: u8) -> Self {
+        Self { full_importance: importance, ..self }
     }
 
     /// The next column follows closely.
@@ -188,11 +205,14 @@ impl Table {
             let header = width(column.header);
             let full = widest(index, false).max(header);
             let short = widest(index, true).max(header).min(full);
-            let least = match column.overflow {
-                Overflow::Never => short,
-                Overflow::Cut(least) | Overflow::Wrap(least) => least.max(header).min(short),
+            let (comfortable, least) = match column.overflow {
+                Overflow::Never => (UNCUT, UNCUT),
+                Overflow::Cut(widths) | Overflow::Wrap(widths) => {
+                    (widths.comfortable.max(header), widths.least.max(header))
+                }
             };
-            Need { full, short, least, gap: column.gap, importance: column.importance }
+            let Column { gap, importance, full_importance, .. } = *column;
+            Need { full, short, comfortable, least, gap, importance, full_importance }
         });
         let needs: Vec<Need> = needs.collect();
         let Some(width) = look.width else {

@@ -23,14 +23,28 @@ pub fn ascii(width: Option<u16>) -> Look {
     Look { alphabet: Alphabet::Ascii, ..plain(width) }
 }
 
+/// What snapshots hold: every width without colour, where there is no terminal, and one width with
+/// colour.
+pub fn shown(draw: impl Fn(Look) -> String) -> String {
+    let mut text = String::new();
+    for width in [60, 80, 120, 200] {
+        text += &format!("=== {width} columns\n{}", draw(plain(Some(width))));
+    }
+    text += &format!("=== no terminal\n{}", draw(plain(None)));
+    text += &format!("=== 80 columns, ASCII\n{}", draw(ascii(Some(80))));
+    // Escape characters would make the snapshot a binary file.
+    let colour = draw(coloured(Some(80))).replace('\x1b', "␛");
+    text + &format!("=== 80 columns, colour\n{colour}")
+}
+
 /// A table with a column of each kind.
 fn table() -> Table {
     let mut table = Table::new([
         Column::left("", KEPT).close(),
-        Column::left("NAME", KEPT).cut(6),
+        Column::left("NAME", KEPT).cut(15, 6),
         Column::right("MEMORY", 5),
-        Column::left("MODELS", 7).cut(8),
-        Column::left("WHY", 6).wrap(10),
+        Column::left("MODELS", 7).cut(16, 8),
+        Column::left("WHY", 6).wrap(20, 10),
         Column::left("ENDPOINT", 4),
         Column::right("VRAM", 3),
     ]);
@@ -76,31 +90,26 @@ fn a_terminal_gets_what_it_has_room_for() {
         (
             60,
             "
-  NAME           MEMORY  MODELS        WHY         ENDPOINT
-● ollama        7.4 GiB  通义千问, l…  -           :11434
-✗ llamacpp-py…        -  -             it failed   -
-                                       as soon as
-                                       it had
-                                       started
+  NAME             MODELS               WHY
+● ollama           通义千问, llama3.2…  -
+✗ llamacpp-python  -                    it failed as soon as
+                                        it had started
 ",
         ),
         (
             40,
             "
-  NAME      MEMORY  MODELS   WHY
-● ollama   7.4 GiB  通义千…  -
-✗ llamac…        -  -        it failed
-                             as soon as
-                             it had
-                             started
+  NAME             MODELS
+● ollama           通义千问, llama3.2:3b
+✗ llamacpp-python  -
 ",
         ),
         (
             20,
             "
-  NAME      MODELS
-● ollama    通义千…
-✗ llamacp…  -
+  NAME
+● ollama
+✗ llamacpp-python
 ",
         ),
     ] {
@@ -159,6 +168,6 @@ fn a_table_without_rows_says_what_it_would_hold() {
 
 #[test]
 fn those_without_utf_8_get_ascii() {
-    let text = table().render(ascii(Some(40)));
+    let text = table().render(ascii(Some(30)));
     assert!(text.is_ascii() && text.contains("* ollama") && text.contains(".."), "{text}");
 }

@@ -25,7 +25,8 @@ pub fn cut(text: &str, max: usize, ellipsis: &str) -> String {
 }
 
 /// The text on lines of at most `max` columns, at least one line. Lines end between words, and
-/// within a word that is longer than a line.
+/// within a word that is longer than a line. A command in backquotes is one word as long as it
+/// fits on a line: it is there to be copied.
 #[must_use]
 pub fn wrap(text: &str, max: usize) -> Vec<String> {
     fill(text, max, max)
@@ -36,7 +37,7 @@ pub fn wrap(text: &str, max: usize) -> Vec<String> {
 pub fn fill(text: &str, first: usize, others: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();
-    for mut word in text.split_whitespace() {
+    for mut word in words(text, first.min(others)) {
         let max = |lines: &Vec<String>| if lines.is_empty() { first } else { others };
         if !line.is_empty() {
             if width(&line) + 1 + width(word) <= max(&lines) {
@@ -58,6 +59,29 @@ pub fn fill(text: &str, first: usize, others: usize) -> Vec<String> {
     }
     lines.push(line);
     lines
+}
+
+/// The words of a text; what stands in backquotes is one, if it is no wider than `max`.
+fn words(text: &str, max: usize) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let (mut word, mut tail) = rest.split_at(end);
+        if word.matches('`').count() == 1
+            && let Some(close) = tail.find('`')
+        {
+            let after = tail.get(close..).unwrap_or_default();
+            let more = after.find(char::is_whitespace).unwrap_or(after.len());
+            let (whole, behind) = rest.split_at(end + close + more);
+            if width(whole) <= max {
+                (word, tail) = (whole, behind);
+            }
+        }
+        words.push(word);
+        rest = tail.trim_start();
+    }
+    words
 }
 
 /// Splits a text where its beginning takes as many columns as it can, and no more than `max`.
@@ -118,6 +142,16 @@ mod tests {
         ] {
             assert_eq!(wrap(text, max), expected, "{text} {max}");
         }
+        for (max, expected) in [
+            (30, &["see `aictl logs x`, or ask"][..]),
+            (19, &["see `aictl logs x`,", "or ask"]),
+            (18, &["see", "`aictl logs x`, or", "ask"]),
+            (15, &["see", "`aictl logs x`,", "or ask"]),
+            (14, &["see `aictl", "logs x`, or", "ask"]),
+        ] {
+            assert_eq!(wrap("see `aictl logs x`, or ask", max), expected, "{max}");
+        }
+        assert_eq!(wrap("an odd ` one", 6), ["an odd", "` one"]);
         assert_eq!(fill("one two three fourfive", 9, 5), ["one two", "three", "fourf", "ive"]);
     }
 }

@@ -3,7 +3,7 @@
 use aictl_api::gpu::{Gpu, GpuProcess, GpuState, Vendor};
 
 use super::*;
-use crate::table::tests::{ascii, coloured, plain};
+use crate::table::tests::{plain, shown};
 
 const GIB: u64 = 1 << 30;
 
@@ -74,7 +74,7 @@ pub fn h100() -> Gpu {
         pcie_width: Some(8),
         pcie_width_max: Some(16),
         fan_percent: None,
-        throttling: Some(vec!["it is too hot".to_owned(), "it is at its power limit".to_owned()]),
+        throttling: Some(vec!["power limit".to_owned(), "dangerous heat".to_owned()]),
         ecc_enabled: Some(true),
         ecc_corrected: Some(3),
         ecc_uncorrected: Some(1),
@@ -125,19 +125,6 @@ pub fn lost() -> Gpu {
         ],
         ..Gpu::new(0, Vendor::Nvidia, GpuState::Lost)
     }
-}
-
-/// Every width, without colour; and one with.
-fn shown(draw: impl Fn(Look) -> String) -> String {
-    let mut text = String::new();
-    for width in [60, 80, 120, 200] {
-        text += &format!("=== {width} columns\n{}", draw(plain(Some(width))));
-    }
-    text += &format!("=== no terminal\n{}", draw(plain(None)));
-    text += &format!("=== 80 columns, ASCII\n{}", draw(ascii(Some(80))));
-    // Escape characters would make the snapshot a binary file.
-    let colour = draw(coloured(Some(80))).replace('\x1b', "␛");
-    text + &format!("=== 80 columns, colour\n{colour}")
 }
 
 fn both(gpus: &[Gpu], look: Look) -> String {
