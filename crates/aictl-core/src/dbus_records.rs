@@ -13,6 +13,10 @@ use aictl_api::{
 };
 use zbus::{OwnedVariant, Str, Variant};
 
+mod gpu;
+
+pub use gpu::{gpu, gpu_fields, gpu_process, gpu_process_fields};
+
 /// A record on the bus.
 pub type Record = HashMap<String, OwnedVariant>;
 

@@ -5,7 +5,9 @@ use std::{collections::HashMap, future::poll_fn, os::fd::OwnedFd, pin::Pin, time
 use aictl_api::{
     authorisation::{BUS_NAME, Interface, OBJECT_PATH, Verb},
     error::CallError,
+    gpu::GpuReport,
     record::{ActionRecord, HealthRecord, ServiceRecord},
+    status::HelperState,
 };
 use futures_core::Stream;
 use serde::Serialize;
@@ -72,13 +74,42 @@ impl Helper {
     /// # Errors
     /// [`CallError::Unavailable`] if the bus does not answer.
     pub async fn find(connection: &Connection) -> Result<Option<Self>, CallError> {
-        let helper = Self { connection: connection.clone(), interactive: false };
-        let owned: bool = helper.ask_bus("NameHasOwner", &(BUS_NAME,)).await?;
-        if owned {
+        if let Some(helper) = Self::running(connection).await? {
             return Ok(Some(helper));
         }
-        let activatable: Vec<String> = helper.ask_bus("ListActivatableNames", &()).await?;
-        Ok(activatable.iter().any(|name| name == BUS_NAME).then_some(helper))
+        let helper = Self { connection: connection.clone(), interactive: false };
+        Ok(helper.is_activatable().await?.then_some(helper))
+    }
+
+    /// Looks for the helper where it runs already, and does not start it: `None` if it does not.
+    ///
+    /// # Errors
+    /// [`CallError::Unavailable`] if the bus does not answer.
+    pub async fn running(connection: &Connection) -> Result<Option<Self>, CallError> {
+        let helper = Self { connection: connection.clone(), interactive: false };
+        let owned: bool = helper.ask_bus("NameHasOwner", &(BUS_NAME,)).await?;
+        Ok(owned.then_some(helper))
+    }
+
+    /// Whether it runs, is installed, or is not there.
+    ///
+    /// # Errors
+    /// [`CallError::Unavailable`] if the bus does not answer.
+    pub async fn state(connection: &Connection) -> Result<HelperState, CallError> {
+        if Self::running(connection).await?.is_some() {
+            return Ok(HelperState::Running);
+        }
+        let helper = Self { connection: connection.clone(), interactive: false };
+        Ok(match helper.is_activatable().await? {
+            true => HelperState::Installed,
+            false => HelperState::Absent,
+        })
+    }
+
+    /// Whether the bus knows how to start it.
+    async fn is_activatable(&self) -> Result<bool, CallError> {
+        let activatable: Vec<String> = self.ask_bus("ListActivatableNames", &()).await?;
+        Ok(activatable.iter().any(|name| name == BUS_NAME))
     }
 
     /// Whether polkit may ask the user; at first it may not.
@@ -141,6 +172,17 @@ impl Helper {
         let stream: zbus::OwnedFd =
             self.call(Interface::Services, "Logs", &body, READ_TIME).await?;
         Ok(stream.into())
+    }
+
+    /// All GPUs, and what runs on them, of whichever user.
+    ///
+    /// # Errors
+    /// What the helper answers, or that it cannot be asked.
+    pub async fn gpus(&self) -> Result<GpuReport, CallError> {
+        let (records, notes): (Vec<HashMap<String, OwnedVariant>>, Vec<String>) =
+            self.call(Interface::Gpu, "List", &(), READ_TIME).await?;
+        let gpus = records.into_iter().map(|record| dbus_records::gpu(record).map_err(bad_answer));
+        Ok(GpuReport { gpus: gpus.collect::<Result<_, _>>()?, notes })
     }
 
     /// How the helper is.
