@@ -1,0 +1,83 @@
+//! Tests of the tables of the helper.
+
+use super::*;
+
+#[test]
+fn what_the_helper_does_has_the_documented_defaults() {
+    let Config { helper, audit, .. } = Config::default();
+    assert_eq!(helper.idle_timeout, Duration::from_secs(60));
+    assert_eq!(helper.action_timeout, Duration::from_secs(90));
+    assert_eq!(helper.calls_in_flight, 16);
+    assert_eq!(helper.rate(RateClass::Read), Rate { per_minute: 600, burst: 100 });
+    assert_eq!(helper.rate(RateClass::Change), Rate { per_minute: 60, burst: 10 });
+    assert!(audit.required);
+}
+
+#[test]
+fn each_key_of_the_helper_is_set_alone() {
+    let texts = [
+        "[helper]\nidle-timeout = \"1s\"\nread-rate = { per-minute = 1 }",
+        "[helper]\naction-timeout = \"1h\"\ncalls-in-flight = 256\n[helper.read-rate]\nburst = 2\n\
+         [helper.change-rate]\nper-minute = 3\nburst = 4\n[audit]\nrequired = false",
+    ];
+    let Config { helper, audit, .. } = config(&texts).unwrap();
+    let expected = Helper {
+        idle_timeout: Duration::from_secs(1),
+        action_timeout: Duration::from_secs(3600),
+        calls_in_flight: 256,
+        read_rate: Rate { per_minute: 1, burst: 2 },
+        change_rate: Rate { per_minute: 3, burst: 4 },
+    };
+    assert_eq!((helper, audit.required), (expected, false));
+}
+
+#[test]
+fn every_error_of_the_helper_says_where_and_what_is_accepted() {
+    for (text, message) in [
+        (
+            "helper.idle-timeout = \"999ms\"",
+            "0.toml:1: helper.idle-timeout = \"999ms\": 999ms is out of range: 1s to 1h",
+        ),
+        (
+            "helper.action-timeout = 90",
+            "0.toml:1: helper.action-timeout = 90: an integer, where a time in quotes such as \
+             \"30s\" is needed",
+        ),
+        (
+            "helper.calls-in-flight = 0",
+            "0.toml:1: helper.calls-in-flight = 0: 0 is out of range: 1 to 256",
+        ),
+        (
+            "helper.read-rate = 600",
+            "0.toml:1: helper.read-rate = 600: an integer, where a table is needed",
+        ),
+        (
+            "helper.read-rate = { per-minute = 0 }",
+            "0.toml:1: helper.read-rate.per-minute = 0: 0 is out of range: 1 to 60000",
+        ),
+        (
+            "helper.change-rate.burst = 10001",
+            "0.toml:1: helper.change-rate.burst = 10001: 10001 is out of range: 1 to 10000",
+        ),
+        (
+            "helper.change-rate.per-second = 1",
+            "0.toml:1: helper.change-rate.per-second = 1: unknown key; known here: per-minute, \
+             burst",
+        ),
+        (
+            "helper.user = \"root\"",
+            "0.toml:1: helper.user = \"root\": unknown key; known here: idle-timeout, \
+             action-timeout, calls-in-flight, read-rate, change-rate",
+        ),
+        (
+            "audit.required = 0",
+            "0.toml:1: audit.required = 0: an integer, where true or false is needed",
+        ),
+        (
+            "audit.require = false",
+            "0.toml:1: audit.require = false: unknown key; did you mean required?",
+        ),
+    ] {
+        assert_eq!(config(&[text]).unwrap_err().to_string(), message, "{text}");
+    }
+}
