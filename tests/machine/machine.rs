@@ -172,7 +172,7 @@ pub fn take() -> Taken {
 }
 
 /// The stand-ins whose state a test may change.
-pub const STAND_INS: [&str; 8] = [
+pub const STAND_INS: [&str; 10] = [
     "ollama.service",
     "litellm.service",
     "koboldcpp.service",
@@ -181,14 +181,19 @@ pub const STAND_INS: [&str; 8] = [
     "ssh.service",
     "ollama.service.service",
     "llm@1.service",
+    "lmdeploy.service",
+    "squatter.service",
 ];
 
 impl Machine {
     /// Removes what a test has written.
     fn forget_files(&self) {
-        for path in
-            ["/etc/aictl/aictl.toml", "/run/comfyui-go", "/etc/polkit-1/rules.d/10-test.rules"]
-        {
+        for path in [
+            "/etc/aictl/aictl.toml",
+            "/run/comfyui-go",
+            "/run/ollama-cpu",
+            "/etc/polkit-1/rules.d/10-test.rules",
+        ] {
             self.remove(path);
         }
         for entry in fs::read_dir(self.path("/etc/aictl/aictl.toml.d")).into_iter().flatten() {

@@ -8,8 +8,10 @@
 
 mod clients;
 mod direct;
+mod gpu;
 mod helper;
 mod hostile;
 mod installed;
+mod logs;
 mod machine;
 mod rules;
