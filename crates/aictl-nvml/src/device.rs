@@ -46,9 +46,9 @@ impl Lost {
 
     fn note(self) -> String {
         match self {
-            Self::FellOff => format!("this GPU {}", library::lost()),
-            Self::NeedsReset => "this GPU needs a reset: stop what uses it and run `nvidia-smi \
-                 --gpu-reset` as root, or reboot"
+            Self::FellOff => format!("It {}", library::lost()),
+            Self::NeedsReset => "It needs a reset: stop what uses it and run `nvidia-smi \
+                 --gpu-reset` as root, or reboot."
                 .to_owned(),
         }
     }
@@ -97,15 +97,15 @@ fn refused(gpu: &mut Gpu, error: &NvmlError) {
         // The kernel says that the driver has it, and the driver does not know it.
         NvmlError::NotFound => lose(
             gpu,
-            "NVIDIA's driver gave this GPU up: `journalctl -k --grep=NVRM` may say why".to_owned(),
+            "NVIDIA's driver gave it up: `journalctl -k --grep=NVRM` may say why.".to_owned(),
         ),
         NvmlError::NoPermission => gpu.notes.push(
-            "NVIDIA's driver does not let this user ask this GPU: look who may open \
-             /dev/nvidia0 and those beside it"
+            "NVIDIA's driver does not let this user ask it: look who may open \
+             /dev/nvidia0 and those beside it."
                 .to_owned(),
         ),
         NvmlError::InsufficientPower => {
-            gpu.notes.push("this GPU has too little power: look after its power cables".to_owned())
+            gpu.notes.push("It gets too little power: look after its power cables.".to_owned())
         }
         error => gpu.notes.push(library::unexpected(error)),
     }
@@ -159,8 +159,8 @@ fn memory(device: &Device<'_>, gpu: &mut Gpu) -> Result<(), Lost> {
     let is_unsupported = matches!(info, Err(NvmlError::NotSupported));
     if let Err(NvmlError::FailedToLoadSymbol(_)) = info {
         gpu.notes.push(
-            "NVIDIA's driver is too old to tell how much memory this GPU has: one from version \
-             510 on does"
+            "NVIDIA's driver is too old to tell how much memory it has: one from version \
+             510 on does."
                 .to_owned(),
         );
     }
@@ -194,8 +194,8 @@ fn mig_and_processes(device: &Device<'_>, gpu: &mut Gpu) -> Result<(), Lost> {
         gpu.processes = Some(list);
         if left > 0 {
             gpu.notes.push(format!(
-                "{left} more processes use this GPU: only the {MOST} with the most memory are \
-                 listed"
+                "{left} more processes use it: only the {MOST} with the most memory are \
+                 listed."
             ));
         }
     }
@@ -268,7 +268,7 @@ fn link(device: &Device<'_>, gpu: &mut Gpu) -> Result<(), Lost> {
 fn health(device: &Device<'_>, gpu: &mut Gpu) -> Result<(), Lost> {
     gpu.throttling = Lost::check(device.current_throttle_reasons())?.map(throttling::words);
     gpu.ecc_enabled = Lost::check(device.is_ecc_enabled())?.map(|mode| mode.currently_enabled);
-    if gpu.ecc_enabled == Some(true) {
+    if gpu.ecc_enabled != Some(false) {
         let count = |kind| Lost::check(device.total_ecc_errors(kind, EccCounter::Volatile));
         gpu.ecc_corrected = count(MemoryError::Corrected)?;
         gpu.ecc_uncorrected = count(MemoryError::Uncorrected)?;

@@ -29,7 +29,7 @@ pub fn open(library: Option<&Path>) -> Result<Nvml, String> {
         }
     }
     Err("NVIDIA's library libnvidia-ml.so.1 is not installed: install the one of the driver \
-         (on Debian the package libnvidia-ml1)"
+         (on Debian the package libnvidia-ml1)."
         .to_owned())
 }
 
@@ -45,36 +45,36 @@ fn note(name: &OsStr, error: &NvmlError) -> String {
     let name = name.display();
     match error {
         NvmlError::LibloadingError(error) => {
-            format!("NVIDIA's library cannot be loaded ({error}): install the driver anew")
+            format!("NVIDIA's library cannot be loaded ({error}): install the driver anew.")
         }
         NvmlError::FailedToLoadSymbol(_) => {
-            format!("{name} is no library of NVIDIA's driver: install the driver anew")
+            format!("{name} is no library of NVIDIA's driver: install the driver anew.")
         }
         NvmlError::DriverNotLoaded => "NVIDIA's driver is not loaded: `modprobe nvidia` loads \
-             it, and `journalctl -k --grep=nvidia` may say why it was not"
+             it, and `journalctl -k --grep=nvidia` may say why it was not."
             .to_owned(),
         NvmlError::LibRmVersionMismatch => "NVIDIA's driver in the kernel and its library are \
              of different versions, as after an update: reboot, or unload and load the nvidia \
-             modules"
+             modules."
             .to_owned(),
         NvmlError::NoPermission => "NVIDIA's driver may not be asked by this user: look who may \
-             open /dev/nvidiactl and /dev/nvidia0"
+             open /dev/nvidiactl and /dev/nvidia0."
             .to_owned(),
-        NvmlError::GpuLost => format!("an NVIDIA GPU {}", lost()),
+        NvmlError::GpuLost => format!("An NVIDIA GPU {}", lost()),
         error => unexpected(error),
     }
 }
 
 /// What to say of a GPU that is not there any more.
 pub fn lost() -> &'static str {
-    "fell off the bus: reboot, and look for Xid in `journalctl -k --grep=NVRM`"
+    "fell off the bus: reboot, and look for Xid in `journalctl -k --grep=NVRM`."
 }
 
 /// The note for any other error.
 pub fn unexpected(error: &NvmlError) -> String {
     format!(
         "NVIDIA's driver does not answer as it should ({error}): `journalctl -k --grep=NVRM` may \
-         say why"
+         say why."
     )
 }
 

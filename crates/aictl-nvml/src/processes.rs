@@ -21,7 +21,7 @@ type List = fn(&Device<'_>) -> Result<Vec<ProcessInfo>, NvmlError>;
 
 /// The lists that there are: those that compute, those that compute through NVIDIA's
 /// Multi-Process Service, and those that draw.
-const LISTS: [List; 3] = [compute, |gpu| gpu.mps_running_compute_processes(), graphics];
+const LISTS: [List; 3] = [compute, multi_process, graphics];
 
 /// What a device and, where it is divided, its instances tell. A process in several lists has in
 /// each the whole of its memory.
@@ -117,6 +117,15 @@ fn compute(device: &Device<'_>) -> Result<Vec<ProcessInfo>, NvmlError> {
         // Drivers before 510 have only the older function.
         Err(NvmlError::FailedToLoadSymbol(_)) => device.running_compute_processes_v2(),
         other => other,
+    }
+}
+
+fn multi_process(device: &Device<'_>) -> Result<Vec<ProcessInfo>, NvmlError> {
+    // There is no older function.
+    if is_skewed(device) {
+        Err(NvmlError::NotSupported)
+    } else {
+        device.mps_running_compute_processes()
     }
 }
 

@@ -54,7 +54,7 @@ pub fn read(arguments: &Arguments, deadline: Instant) -> (GpuReport, Option<Nvml
             let _ = thread.join();
         } else {
             are_all_done = false;
-            gpu.notes.push(silent("this GPU", arguments.time));
+            gpu.notes.push(silent("It", arguments.time));
         }
         report.gpus.push(gpu);
     }
@@ -97,7 +97,7 @@ fn open(arguments: &Arguments) -> impl FnOnce() -> Result<Opened, String> + use<
         };
         if wanted.len() > MOST {
             note = Some(format!(
-                "only {MOST} of {} NVIDIA GPUs are asked: `nvidia-smi` shows all",
+                "Only {MOST} of {} NVIDIA GPUs are asked: `nvidia-smi` shows all.",
                 wanted.len()
             ));
             wanted.truncate(MOST);
@@ -166,6 +166,6 @@ fn in_time<T: Send + 'static>(
 fn silent(who: &str, time: Duration) -> String {
     format!(
         "{who} did not answer within {time:?}: look for Xid in `journalctl -k --grep=NVRM`, and \
-         reboot if that goes on"
+         reboot if that goes on."
     )
 }

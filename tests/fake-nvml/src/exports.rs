@@ -109,11 +109,11 @@ extern "C" fn nvmlShutdown() -> Code {
 #[unsafe(no_mangle)]
 extern "C" fn nvmlErrorString(code: Code) -> *const c_char {
     let text: &CStr = match code {
-        Code::SUCCESS => c"The operation was successful",
-        Code::NOT_SUPPORTED => c"Not Supported",
-        Code::DRIVER_NOT_LOADED => c"Driver Not Loaded",
+        Code::SUCCESS => c"no error",
+        Code::NOT_SUPPORTED => c"not supported",
+        Code::DRIVER_NOT_LOADED => c"no driver",
         Code::GPU_IS_LOST => c"GPU is lost",
-        _ => c"Unknown Error",
+        _ => c"error",
     };
     text.as_ptr()
 }
@@ -231,7 +231,7 @@ extern "C" fn nvmlDeviceGetMemoryInfo_v2(device: Handle, memory: Option<&mut Mem
         memory.total = part(&value, "total")?;
         memory.reserved = part(&value, "reserved")?;
         memory.used = part(&value, "used")?;
-        memory.free = memory.total.saturating_sub(memory.reserved + memory.used);
+        memory.free = memory.total.saturating_sub(memory.reserved.saturating_add(memory.used));
         Ok(())
     };
     returned(fill())
@@ -506,4 +506,143 @@ process_functions! {
     nvmlDeviceGetGraphicsRunningProcesses_v2: "GraphicsRunningProcesses",
     nvmlDeviceGetGraphicsRunningProcesses_v3: "GraphicsRunningProcesses",
     nvmlDeviceGetMPSComputeRunningProcesses_v3: "MPSComputeRunningProcesses",
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ptr;
+
+    use super::*;
+
+    /// The library remembers what it is told, so all of this is one test.
+    #[test]
+    fn it_is_as_strict_as_the_real_one() {
+        let mut number = MaybeUninit::new(77);
+        let mut handle = MaybeUninit::new(0);
+        let gpu = |lost_after: u32| {
+            json!({
+                "bus_id": "00000000:C1:00.0",
+                "lost_after": lost_after,
+                "calls": {
+                    "Name": "X",
+                    "Temperature": [41, {"error": "UNKNOWN"}],
+                    "PowerUsage": 4_294_967_296_u64,
+                    "MemoryInfo": {"total": 9, "reserved": 1, "used": 2},
+                    "FanSpeed": {"fans": [30]},
+                    "FanSpeedRPM": {"fans": [1200]},
+                    "ComputeRunningProcesses": {"processes": [{"pid": 1}, {"pid": 2}]},
+                    "GraphicsRunningProcesses": {"processes": []},
+                },
+                "mig": [{"calls": {"Name": "Y"}}],
+            })
+        };
+        state::play(json!({"gpus": [gpu(1000), gpu(0)]}));
+
+        // Nothing works before nvmlInit, which counts how often it was called.
+        assert_eq!(nvmlDeviceGetCount_v2(Some(&mut number)), Code::UNINITIALIZED);
+        assert_eq!(nvmlDeviceGetCount_v2(None), Code::UNINITIALIZED);
+        assert_eq!(nvmlDeviceGetTemperature(0, 9, None), Code::UNINITIALIZED);
+        assert_eq!(nvmlDeviceGetMemoryInfo_v2(0, None), Code::UNINITIALIZED);
+        assert_eq!(nvmlShutdown(), Code::UNINITIALIZED);
+        assert_eq!([nvmlInit_v2(), nvmlInit_v2(), nvmlShutdown()], [Code::SUCCESS; 3]);
+        assert_eq!(nvmlDeviceGetCount_v2(None), Code::INVALID_ARGUMENT);
+        assert_eq!(nvmlDeviceGetCount_v2(Some(&mut number)), Code::SUCCESS);
+        // SAFETY: it was made with a value.
+        assert_eq!(unsafe { number.assume_init_read() }, 2);
+
+        // Handles.
+        assert_eq!(nvmlDeviceGetHandleByIndex_v2(2, Some(&mut handle)), Code::INVALID_ARGUMENT);
+        assert_eq!(nvmlDeviceGetHandleByIndex_v2(1, Some(&mut handle)), Code::GPU_IS_LOST);
+        assert_eq!(nvmlDeviceGetHandleByIndex_v2(0, Some(&mut handle)), Code::SUCCESS);
+        // SAFETY: it was made with a value.
+        let device = unsafe { handle.assume_init_read() };
+        for (bus_id, want) in [
+            (c"0000:c1:00.0", Code::SUCCESS),
+            (c"00000000:C1:00.0", Code::SUCCESS),
+            (c"0000:c2:00.0", Code::NOT_FOUND),
+            (c"c1", Code::INVALID_ARGUMENT),
+        ] {
+            // SAFETY: a string with an end.
+            let got =
+                unsafe { nvmlDeviceGetHandleByPciBusId_v2(bus_id.as_ptr(), Some(&mut handle)) };
+            assert_eq!(got, want, "{bus_id:?}");
+        }
+        for odd in [0, 1, device + 2, device + 999, usize::MAX] {
+            let got = nvmlDeviceGetTemperature(odd, 0, Some(&mut number));
+            assert_eq!(got, Code::INVALID_ARGUMENT, "{odd:#x}");
+        }
+        let mig = nvmlDeviceGetMigDeviceHandleByIndex(device, 0, Some(&mut handle));
+        assert_eq!(mig, Code::SUCCESS);
+        let mig = nvmlDeviceGetMigDeviceHandleByIndex(device, 1, Some(&mut handle));
+        assert_eq!(mig, Code::NOT_FOUND);
+
+        // Arguments, and answers that change.
+        assert_eq!(nvmlDeviceGetTemperature(device, 1, Some(&mut number)), Code::INVALID_ARGUMENT);
+        assert_eq!(nvmlDeviceGetTemperature(device, 0, None), Code::INVALID_ARGUMENT);
+        assert_eq!(nvmlDeviceGetTemperature(device, 0, Some(&mut number)), Code::SUCCESS);
+        assert_eq!(nvmlDeviceGetTemperature(device, 0, Some(&mut number)), Code::UNKNOWN);
+        assert_eq!(nvmlDeviceGetPowerUsage(device, Some(&mut number)), Code::UNKNOWN);
+        assert_eq!(nvmlDeviceGetNumFans(device, Some(&mut number)), Code::NOT_SUPPORTED);
+        assert_eq!(nvmlDeviceGetFanSpeed_v2(device, 1, Some(&mut number)), Code::INVALID_ARGUMENT);
+        assert_eq!(nvmlDeviceGetFanSpeed_v2(device, 0, Some(&mut number)), Code::SUCCESS);
+
+        // Structures with a version.
+        let mut memory = Memory { version: 2, total: 0, reserved: 0, free: 0, used: 0 };
+        let wrong = nvmlDeviceGetMemoryInfo_v2(device, Some(&mut memory));
+        assert_eq!(wrong, Code::ARGUMENT_VERSION_MISMATCH);
+        memory.version = 0x0200_0028;
+        assert_eq!(nvmlDeviceGetMemoryInfo_v2(device, Some(&mut memory)), Code::SUCCESS);
+        assert_eq!((memory.total, memory.free, memory.used), (9, 6, 2));
+        let mut fan = FanSpeedInfo { version: 0, fan: 0, speed: 0 };
+        let wrong = nvmlDeviceGetFanSpeedRPM(device, Some(&mut fan));
+        assert_eq!(wrong, Code::ARGUMENT_VERSION_MISMATCH);
+        fan.version = 0x0100_000c;
+        assert_eq!(nvmlDeviceGetFanSpeedRPM(device, Some(&mut fan)), Code::SUCCESS);
+        assert_eq!(fan.speed, 1200);
+
+        // Buffers: the zero at the end needs room too.
+        let mut buffer = [c_char::MAX; 4];
+        for (length, want) in [(0, Code::INSUFFICIENT_SIZE), (1, Code::INSUFFICIENT_SIZE)] {
+            // SAFETY: the buffer is longer than that.
+            let got = unsafe { nvmlDeviceGetName(device, buffer.as_mut_ptr(), length) };
+            assert_eq!(got, want, "{length}");
+        }
+        // SAFETY: null is allowed.
+        let got = unsafe { nvmlDeviceGetName(device, ptr::null_mut(), 4) };
+        assert_eq!(got, Code::INVALID_ARGUMENT);
+        // SAFETY: the buffer is as long as that.
+        let got = unsafe { nvmlDeviceGetName(device, buffer.as_mut_ptr(), 4) };
+        assert_eq!((got, buffer), (Code::SUCCESS, [88, 0, c_char::MAX, c_char::MAX]));
+
+        // Lists of processes.
+        let none =
+            ProcessInfo { pid: 0, used_gpu_memory: 0, gpu_instance_id: 0, compute_instance_id: 0 };
+        let list = |count: Option<&mut c_uint>, infos: *mut ProcessInfo| {
+            // SAFETY: the tests below say how much room there is.
+            unsafe { nvmlDeviceGetComputeRunningProcesses_v3(device, count, infos) }
+        };
+        let mut infos = [none; 3];
+        let mut count = 0;
+        assert_eq!(list(None, ptr::null_mut()), Code::INVALID_ARGUMENT);
+        assert_eq!(list(Some(&mut count), ptr::null_mut()), Code::INSUFFICIENT_SIZE);
+        assert_eq!(count, 2);
+        assert_eq!(list(Some(&mut count), ptr::null_mut()), Code::INVALID_ARGUMENT);
+        count = 1;
+        assert_eq!(list(Some(&mut count), infos.as_mut_ptr()), Code::INSUFFICIENT_SIZE);
+        assert_eq!((count, infos), (2, [none; 3]));
+        count = 3;
+        assert_eq!(list(Some(&mut count), infos.as_mut_ptr()), Code::SUCCESS);
+        assert_eq!((count, infos[1].pid, infos[2]), (2, 2, none));
+        assert_eq!(infos[0].used_gpu_memory, layout::NOT_AVAILABLE);
+        count = 0;
+        // SAFETY: null is allowed for no room.
+        let got = unsafe {
+            nvmlDeviceGetGraphicsRunningProcesses_v3(device, Some(&mut count), ptr::null_mut())
+        };
+        assert_eq!((got, count), (Code::SUCCESS, 0));
+
+        // As often as it was called, nvmlShutdown must be.
+        assert_eq!(nvmlShutdown(), Code::SUCCESS);
+        assert_eq!(nvmlDeviceGetTemperature(device, 0, None), Code::UNINITIALIZED);
+    }
 }

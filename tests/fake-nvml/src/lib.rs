@@ -42,6 +42,11 @@
 //! - `{"hang": true}`: nothing, ever;
 //! - a list of these: the first call gets the first, and so on; later ones get the last.
 //!
+//! Beside `calls` and `gpus` there can be `"print": "…"`, which `nvmlInit` writes to standard output,
+//! as libraries should not; and `"log": "/…"`, a file to which a line is added for each call that
+//! gets as far as the script, such as `Init`, `0 Temperature` or `0/1 ComputeRunningProcesses`: the
+//! GPU, the instance that it is divided into, and the call.
+//!
 //! A call of a GPU that is not in the script is `NOT_SUPPORTED`. A GPU with `lost_after` answers so
 //! many calls, and `GPU_IS_LOST` from then on.
 //!

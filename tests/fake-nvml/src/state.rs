@@ -1,9 +1,11 @@
 //! What the library remembers: how often it was initialised, and how often each call was made.
 
 use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::{fs, thread};
+use std::thread;
 
 use serde_json::Value;
 
@@ -83,8 +85,25 @@ impl State {
         }
     }
 
+    /// Notes a call in the script's `log`, if it has one.
+    fn log(&self, device: Option<Device>, call: &str) {
+        let Some(path) = self.script.as_ref().and_then(|script| script.get("log")?.as_str()) else {
+            return;
+        };
+        let line = match device {
+            Some(Device { gpu, mig: None }) => format!("{gpu} {call}\n"),
+            Some(Device { gpu, mig: Some(mig) }) => format!("{gpu}/{mig} {call}\n"),
+            None => format!("{call}\n"),
+        };
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        if let Err(error) = file.and_then(|mut file| file.write_all(line.as_bytes())) {
+            eprintln!("fake NVML: {path}: {error}");
+        }
+    }
+
     /// Counts a call, and gives what it does; `None` if the script does not say.
     fn turn(&mut self, device: Option<Device>, call: &str) -> Option<Answer> {
+        self.log(device, call);
         let turns = self.turns.entry((device, call.to_owned())).or_default();
         let before = *turns;
         *turns += 1;
@@ -122,6 +141,11 @@ pub fn init() -> Result<(), Code> {
         let mut state = state();
         if state.script().is_none() {
             return Err(Code::DRIVER_NOT_LOADED);
+        }
+        if let Some(text) = state.script().and_then(|script| script.get("print")?.as_str()) {
+            print!("{text}");
+            // A closed output is no matter of the library's.
+            let _ = io::stdout().flush();
         }
         state.turn(None, "Init")
     };
@@ -206,6 +230,12 @@ pub fn handle(
     let device = Device { gpu, mig: None };
     ask_device(device.handle(), call, |_| Some(Value::Null))?;
     Ok(device.handle())
+}
+
+/// Begins anew with this script, in tests.
+#[cfg(test)]
+pub fn play(script: Value) {
+    *state() = State { script: Some(script), was_read: true, ..State::default() };
 }
 
 /// The file that this library was loaded from, by the address of one of its functions
