@@ -21,6 +21,8 @@ pub enum Answer {
     Record(Fields),
     /// Records in their order.
     Records(Vec<Fields>),
+    /// Records in their order, and what there is to say beside them.
+    Noted(Vec<Fields>, Vec<String>),
     /// A descriptor to read from.
     Stream(OwnedFd),
 }
@@ -78,6 +80,7 @@ pub fn reply(call: &Message, outcome: Result<Answer, Refusal>) -> zbus::Result<M
         Ok(Answer::Text(text)) => done().build(&text),
         Ok(Answer::Record(record)) => done().build(&record),
         Ok(Answer::Records(records)) => done().build(&records),
+        Ok(Answer::Noted(records, notes)) => done().build(&(records, notes)),
         Ok(Answer::Stream(end)) => done().build(&Fd::from(end)),
         Err(refusal) => {
             let error = Message::error(&header, refusal.dbus_name());
@@ -112,6 +115,7 @@ mod tests {
             (Ok(Answer::Text("x".to_owned())), "s"),
             (Ok(Answer::Record(Fields::new())), "a{sv}"),
             (Ok(Answer::Records(vec![Fields::new()])), "aa{sv}"),
+            (Ok(Answer::Noted(vec![], vec![])), "aa{sv}as"),
             (Ok(Answer::Stream(null.as_fd().try_clone_to_owned().unwrap())), "h"),
             (Err(CallError::no_such_service().into()), "s"),
             (Err(StandardError::UnknownMethod.into()), "s"),

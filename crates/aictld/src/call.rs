@@ -35,6 +35,8 @@ pub enum Request {
     Act(Act),
     /// The log of a service.
     Logs(Logs),
+    /// All GPUs, and what runs on them.
+    Gpus,
     /// How the helper is.
     Health,
 }
@@ -70,7 +72,7 @@ impl Request {
     #[must_use]
     pub fn service(&self) -> Option<&str> {
         match self {
-            Self::List | Self::Health => None,
+            Self::List | Self::Gpus | Self::Health => None,
             Self::Get { service } => Some(service),
             Self::Act(act) => Some(&act.service),
             Self::Logs(logs) => Some(&logs.service),
@@ -130,6 +132,9 @@ pub fn read(member: &Member, message: &Message, most: Duration) -> Result<Reques
     match (member.name, verb) {
         ("List", _) if member.interface == Interface::Services => {
             arguments(member, &body).map(|()| Request::List)
+        }
+        ("List", _) if member.interface == Interface::Gpu => {
+            arguments(member, &body).map(|()| Request::Gpus)
         }
         ("Health", _) => arguments(member, &body).map(|()| Request::Health),
         ("Get", _) => {
@@ -297,9 +302,11 @@ mod tests {
         let health = message(OBJECT_PATH, Some("org.aictl1.Manager"), "Health", &());
         let Ok(Target::Method(row)) = target(&health) else { panic!("no Health") };
         assert_eq!(read(row, &health, MOST), Ok(Request::Health));
-        // None is without its place in `read`, but the GPUs', which is not written yet.
-        let written = |row: &&Member| row.rule().is_some() && row.interface != Interface::Gpu;
-        for row in TABLE.iter().filter(written) {
+        let gpus = message(OBJECT_PATH, Some("org.aictl1.Gpu"), "List", &());
+        let Ok(Target::Method(row)) = target(&gpus) else { panic!("no List of GPUs") };
+        assert_eq!(read(row, &gpus, MOST), Ok(Request::Gpus));
+        // None is without its place in `read`.
+        for row in TABLE.iter().filter(|row| row.rule().is_some()) {
             let call = message(OBJECT_PATH, Some(row.interface.name()), row.name, &());
             let answer = read(row, &call, MOST);
             assert!(!matches!(answer, Err(CallError::Unavailable(_))), "{}", row.name);

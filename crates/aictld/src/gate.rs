@@ -20,6 +20,7 @@ use crate::{
     audit::{End, Record, Trail},
     call::{self, Request, Target},
     caller::{Caller, Seat},
+    gpus,
     helper::Helper,
     limits::Over,
     logs,
@@ -290,6 +291,13 @@ async fn act(
         (Request::List, _) => {
             trail.allowed = true;
             Ok(Answer::Records(services::list(systemd?, &policy.catalogue).await?))
+        }
+        // Without systemd, the units of others' processes are not known.
+        (Request::Gpus, _) => {
+            trail.allowed = true;
+            let report = helper.gpus.report(systemd.ok()).await;
+            let (records, notes) = gpus::records(&report, &policy.catalogue);
+            Ok(Answer::Noted(records, notes))
         }
         (Request::Get { .. }, Some(service)) => {
             trail.allowed = true;

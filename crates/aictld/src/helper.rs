@@ -22,6 +22,7 @@ use crate::{
     activity::Activity,
     audit::{self, Floods, Record},
     caller::Callers,
+    gpus::Gpus,
     journal::Journal,
     limits::{Limits, Over},
     logs::Followers,
@@ -52,6 +53,8 @@ pub struct Helper {
     pub activity: Activity,
     /// Logs that are being read.
     pub followers: Followers,
+    /// GPUs that are looked at.
+    pub gpus: Arc<Gpus>,
     /// Room for calls.
     pub room: Arc<Semaphore>,
     /// Identifiers for calls.
@@ -90,6 +93,8 @@ pub struct Parts {
     pub patience: Patience,
     /// Who reads logs.
     pub followers: Followers,
+    /// How GPUs are looked at.
+    pub gpus: Arc<Gpus>,
     /// Calls that nobody will ever know whose they are.
     pub unrecorded: Arc<AtomicU64>,
 }
@@ -118,7 +123,8 @@ impl Helper {
     /// # Errors
     /// If the kernel gives no random bytes.
     pub fn new(parts: Parts) -> std::io::Result<Self> {
-        let Parts { bus, systemd, policies, journal, patience, followers, unrecorded } = parts;
+        let Parts { bus, systemd, policies, journal, patience, followers, gpus, unrecorded } =
+            parts;
         Ok(Self {
             bus,
             systemd,
@@ -128,6 +134,7 @@ impl Helper {
             callers: Callers::default(),
             activity: Activity::default(),
             followers,
+            gpus,
             room: Arc::new(Semaphore::new(MAX_TASKS)),
             ids: RequestIds::open()?,
             unrecorded,

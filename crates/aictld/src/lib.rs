@@ -12,6 +12,7 @@ pub mod call;
 pub mod caller;
 pub mod dispatch;
 pub mod gate;
+pub mod gpus;
 pub mod helper;
 pub mod journal;
 pub mod lifetime;

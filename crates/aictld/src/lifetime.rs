@@ -29,6 +29,7 @@ use crate::{
     audit,
     caller::Seat,
     dispatch::{self, Line, News},
+    gpus::Gpus,
     helper::{Helper, Parts},
     journal::Journal,
     logs::{Followers, STALL},
@@ -59,6 +60,8 @@ pub struct Settings {
     pub patience: Patience,
     /// How logs are read.
     pub followers: Followers,
+    /// How GPUs are looked at.
+    pub gpus: Arc<Gpus>,
     /// Our own socket, if it was passed.
     pub listener: Option<UnixListener>,
 }
@@ -73,6 +76,7 @@ impl Settings {
             journal: Journal::system(),
             patience: Patience::default(),
             followers: Followers::new(JournalReader::default(), STALL),
+            gpus: Arc::new(Gpus::system()),
             listener,
         }
     }
@@ -131,7 +135,7 @@ impl Life {
     /// If the machine gives no random numbers. A bus that cannot be reached is no error: then
     /// every call is refused.
     pub async fn start(settings: Settings) -> Result<Self, LifeError> {
-        let Settings { bus, policies, journal, patience, followers, listener } = settings;
+        let Settings { bus, policies, journal, patience, followers, gpus, listener } = settings;
         let unrecorded = Arc::new(AtomicU64::new(0));
         let connection = connect(&bus, Arc::clone(&unrecorded)).await;
         let systemd = match &connection {
@@ -145,6 +149,7 @@ impl Life {
             journal,
             patience,
             followers,
+            gpus,
             unrecorded,
         };
         let helper = Arc::new(Helper::new(parts).map_err(LifeError::Random)?);

@@ -12,7 +12,6 @@ use aictl_core::{
     dbus_records,
     systemd::{JobOutcome, JobVerb, Systemd, SystemdError, UnitState},
 };
-use tokio::task::JoinSet;
 
 use crate::{answer::Fields, call::Act, logs::Followers};
 
@@ -27,20 +26,12 @@ const DEAD: &str = "dead";
 /// # Errors
 /// If systemd cannot be asked.
 pub async fn list(systemd: &Systemd, catalogue: &Catalogue) -> Result<Vec<Fields>, CallError> {
-    let mut asking = JoinSet::new();
-    for (index, service) in catalogue.iter().enumerate() {
-        let (systemd, unit) = (systemd.clone(), service.unit.clone());
-        asking.spawn(async move { (index, systemd.recent_state(&unit).await) });
-    }
-    let mut states: Vec<Option<Result<UnitState, SystemdError>>> = vec![None; catalogue.len()];
-    while let Some(answer) = asking.join_next().await {
-        let Ok((index, state)) = answer else { continue };
-        states[index] = Some(state);
-    }
-    let records = catalogue.iter().zip(states).map(|(service, state)| {
-        let state = state.unwrap_or(Err(SystemdError::Lost));
-        record(service, state).map(|record| fields(&record))
-    });
+    let units: Vec<UnitName> = catalogue.iter().map(|service| service.unit.clone()).collect();
+    let states = systemd.recent_states(&units).await;
+    let records = catalogue
+        .iter()
+        .zip(states)
+        .map(|(service, state)| record(service, state).map(|record| fields(&record)));
     records.collect()
 }
 

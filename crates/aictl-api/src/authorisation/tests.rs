@@ -692,6 +692,7 @@ fn the_helper_may_ask_of_others_only_what_it_is_for() {
                 (properties, "Get"),
                 (properties, "GetAll"),
                 (manager, "GetUnitByPID"),
+                (manager, "ListUnitsByNames"),
                 (manager, "LoadUnit"),
                 (manager, "ReloadUnit"),
                 (manager, "RestartUnit"),

@@ -121,6 +121,7 @@ async fn a_taken_name_is_an_error() {
             aictl_core::journal::read::JournalReader::default(),
             aictld::logs::STALL,
         ),
+        gpus: std::sync::Arc::new(Plan::default().gpus),
         listener: None,
     })
     .await

@@ -4,6 +4,7 @@
 
 mod authorisation;
 mod calls;
+mod gpus;
 mod lifetime;
 mod limits;
 mod logs;

@@ -14,10 +14,12 @@ use std::{
 use aictl_api::{
     authorisation::{BUS_NAME, OBJECT_PATH},
     config::{Config, Settings as ConfigSettings},
+    gpu::GpuReport,
 };
 use aictl_core::{journal::read::JournalReader, systemd::Bus};
 use aictl_fakes::{FakeSystemd, FakeUnit, PrivateBus};
 use aictld::{
+    gpus::Gpus,
     helper::Helper,
     journal::Journal,
     lifetime::{Life, LifeError, Order, Settings},
@@ -41,6 +43,7 @@ use polkit::FakePolkit;
 
 pub const SERVICES: &str = "org.aictl1.Services";
 pub const MANAGER: &str = "org.aictl1.Manager";
+pub const GPU: &str = "org.aictl1.Gpu";
 
 /// Limits that no test meets by accident.
 pub const WIDE: &str = "
@@ -71,6 +74,8 @@ pub struct Plan {
     pub listener: Option<UnixListener>,
     pub reader: JournalReader,
     pub stall: Duration,
+    /// What a look at the GPUs sees.
+    pub gpus: Gpus,
     /// Whether there is somebody in the journal's place.
     pub has_journal: bool,
 }
@@ -86,6 +91,7 @@ impl Default for Plan {
             // Nothing is in the journal.
             reader: JournalReader::with_program("/bin/true"),
             stall: Duration::from_secs(60),
+            gpus: Gpus::new(|| Box::pin(async { GpuReport::default() })),
             has_journal: true,
         }
     }
@@ -114,6 +120,7 @@ impl Plan {
             journal: Journal::at(journal.path()),
             patience: self.patience,
             followers: Followers::new(self.reader, self.stall),
+            gpus: Arc::new(self.gpus),
             listener: self.listener,
         })
         .await
