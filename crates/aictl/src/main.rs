@@ -9,6 +9,7 @@ mod config;
 mod config_command;
 mod doctor;
 mod gpu;
+mod keys;
 mod logs;
 mod message;
 mod output;

@@ -50,6 +50,12 @@ impl Moment {
         Self(micros)
     }
 
+    /// This moment.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(u64::try_from(Timestamp::now().as_microsecond()).unwrap_or_default())
+    }
+
     /// Microseconds since the beginning of 1970.
     #[must_use]
     pub const fn micros(self) -> u64 {

@@ -1,0 +1,389 @@
+//! Finding out everything at once: systemd, the kernel's counters, sockets, GPUs and the servers
+//! themselves. Each source has a bounded time; what one does not say in it is unknown, and no
+//! reason to wait.
+
+use std::{collections::HashMap, path::Path, pin::pin, time::Duration};
+
+use aictl_api::{
+    config::{Config, status::Status as Settings},
+    gpu::GpuReport,
+    service::{Scope, Service, UnitName},
+    status::{HelperState, HostStatus, ServiceStatus, Status, Totals},
+};
+use aictl_core::{
+    gpu::{self, nvml::NvmlProgram},
+    helper::Helper,
+    host_status::host_status,
+    systemd::{Bus, Systemd, SystemdError, UnitFacts},
+    unit_usage::{Roots, Usage, usage},
+};
+use nix::time::ClockId;
+use tokio::{
+    sync::OnceCell,
+    task::spawn_blocking,
+    time::{Instant, timeout, timeout_at},
+};
+use zbus::Connection;
+
+use super::{
+    document,
+    facts::{Facts, GpuSight, Unit},
+    select::{Wanted, is_shown},
+    servers::Answer,
+};
+use crate::{args::Global, keys::Keys, services::system_bus};
+
+/// What everything may take beyond the servers' time.
+const SLACK: Duration = Duration::from_millis(90);
+/// So much before its end, what hangs is given up.
+pub(super) const END: Duration = Duration::from_millis(10);
+/// A share of CPU time over less time than this says nothing.
+const SHORTEST: Duration = Duration::from_millis(100);
+pub(super) const PROC: &str = "/proc";
+const SYS: &str = "/sys";
+
+/// Looks at services, again and again if wanted.
+pub struct Gatherer<'a> {
+    config: &'a Config,
+    pub(super) settings: Settings,
+    scope: Scope,
+    embedded: bool,
+    pub(super) keys: Keys,
+    pub(super) roots: Roots,
+    /// Away while it looks.
+    gpus: Option<gpu::Reader>,
+    /// The connection to the system's message bus, from look to look.
+    system: OnceCell<Connection>,
+    /// That to the service manager who is asked.
+    systemd: OnceCell<Systemd>,
+    /// What was used when it was looked last: by the service's name, of that run of its unit.
+    last: HashMap<String, Sample>,
+}
+
+/// How much CPU time a unit had used at a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Sample {
+    invocation: Option<String>,
+    cpu: Duration,
+    at: Instant,
+}
+
+impl<'a> Gatherer<'a> {
+    /// One that has not looked yet.
+    #[must_use]
+    pub fn new(global: &Global, config: &'a Config, settings: Settings) -> Self {
+        Self {
+            config,
+            settings,
+            scope: if global.user { Scope::User } else { Scope::System },
+            embedded: global.embedded,
+            keys: Keys::default(),
+            roots: Roots::host(),
+            gpus: None,
+            system: OnceCell::new(),
+            systemd: OnceCell::new(),
+            last: HashMap::new(),
+        }
+    }
+
+    /// Looks once. It takes the servers' time and a little more, whatever hangs.
+    pub async fn look(&mut self, wanted: &Wanted<'_>) -> Status {
+        let deadline = Instant::now() + self.settings.http_timeout + SLACK;
+        let services = wanted.services(self.config);
+        let (keys, errors) = Keys::read(services.iter().map(|service| &service.name));
+        self.keys = keys;
+        let new_reader = || gpu::Reader::new(gpu::Sources::host(NvmlProgram::host()));
+        let mut reader = self.gpus.take().unwrap_or_else(new_reader);
+        let this = &*self;
+        let (found, (gpus, gpu_trouble), host) = tokio::join!(
+            this.find_out(&services, deadline),
+            this.gpus(&mut reader, deadline),
+            this.host(deadline),
+        );
+        self.gpus = Some(reader);
+        let mut notes: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        notes.extend(found.trouble.iter().chain(&gpu_trouble).cloned());
+        let sight = document::sight(gpus.as_ref());
+        let mut gpus = gpus.unwrap_or_default();
+        notes.append(&mut gpus.notes);
+        self.name_services(&mut gpus, &services, &found.usages);
+        let services = self.rows(&services, wanted, found, &gpus, sight);
+        Status {
+            totals: Totals::of(&services),
+            attention: document::attention(&services),
+            services,
+            gpus: gpus.gpus,
+            host,
+            notes,
+        }
+    }
+
+    /// The rows of those services that are shown.
+    fn rows(
+        &mut self,
+        services: &[&Service],
+        wanted: &Wanted<'_>,
+        found: Found,
+        gpus: &GpuReport,
+        sight: GpuSight,
+    ) -> Vec<ServiceStatus> {
+        if found.is_cut_off {
+            // The next look tries another connection.
+            (self.system, self.systemd) = (OnceCell::new(), OnceCell::new());
+        }
+        let Found { units, asked, usages, read_at, .. } = found;
+        let mut rows = Vec::new();
+        for (((service, unit), asked), usage) in services.iter().zip(units).zip(asked).zip(usages) {
+            let uptime = unit.facts().and_then(uptime);
+            let cpu_percent = self.cpu_percent(service, &unit, usage.as_ref(), uptime, read_at);
+            let vram_bytes = match unit.runs() {
+                true => document::vram(gpus, service, self.scope, usage.as_ref()),
+                false => None,
+            };
+            let (asked, elsewhere) = asked;
+            let facts = Facts {
+                service,
+                scope: self.scope,
+                unit,
+                uptime,
+                usage,
+                cpu_percent,
+                asked,
+                elsewhere,
+                vram_bytes,
+                gpus: sight,
+            };
+            if is_shown(&facts, wanted) {
+                rows.push(document::row(&facts));
+            }
+        }
+        rows
+    }
+
+    /// Says of each process on a GPU which service it is of.
+    fn name_services(&self, gpus: &mut GpuReport, services: &[&Service], usages: &[Option<Usage>]) {
+        let by_unit = |unit: &str| match self.scope {
+            Scope::System => self.config.services().by_unit(unit),
+            Scope::User => None,
+        };
+        for process in gpus.gpus.iter_mut().flat_map(|gpu| gpu.processes.iter_mut().flatten()) {
+            let of_group = services.iter().zip(usages).find(|(service, usage)| {
+                document::is_of(process, service, self.scope, usage.as_ref())
+            });
+            let of_unit = || process.unit.as_deref().and_then(by_unit);
+            let service = of_group.map(|(service, _)| *service).or_else(of_unit);
+            if let Some(service) = service {
+                process.service = Some(service.name.to_string());
+            }
+        }
+    }
+
+    /// CPU time in percent of one CPU: since the last look at this run of the unit, or else since
+    /// the unit was started.
+    fn cpu_percent(
+        &mut self,
+        service: &Service,
+        unit: &Unit,
+        usage: Option<&Usage>,
+        uptime: Option<Duration>,
+        at: Instant,
+    ) -> Option<f64> {
+        let name = service.name.to_string();
+        let Some(cpu) = usage.and_then(|usage| usage.cpu) else {
+            self.last.remove(&name);
+            return None;
+        };
+        let invocation = unit.facts().and_then(|unit| unit.state.invocation.clone());
+        let sample = Sample { invocation, cpu, at };
+        let before = self.last.insert(name, sample.clone());
+        let before = before.filter(|before| before.invocation == sample.invocation);
+        match before {
+            Some(before) => share(cpu.checked_sub(before.cpu)?, at.duration_since(before.at)),
+            None => share(cpu, uptime?),
+        }
+    }
+
+    /// The connection to the system's message bus.
+    async fn bus(&self) -> Result<&Connection, String> {
+        self.system
+            .get_or_try_init(|| async { system_bus().await.map_err(|e| e.to_string()) })
+            .await
+    }
+
+    /// The service manager.
+    async fn systemd(&self) -> Result<&Systemd, SystemdError> {
+        self.systemd
+            .get_or_try_init(|| async {
+                match self.scope {
+                    Scope::User => Systemd::connect(Bus::User).await,
+                    Scope::System => {
+                        self.bus().await.cloned().map(Systemd::on).map_err(SystemdError::NoBus)
+                    }
+                }
+            })
+            .await
+    }
+
+    async fn units(&self, units: &[UnitName]) -> Result<Vec<Unit>, SystemdError> {
+        let facts = self.systemd().await?.unit_facts(units).await;
+        // Where systemd cannot be asked at all, each has the same error.
+        if let Some(Err(error)) = facts.first()
+            && facts.iter().all(|facts| facts.as_ref().err() == Some(error))
+            && is_of_systemd(error)
+        {
+            return Err(error.clone());
+        }
+        Ok(facts.into_iter().map(unit).collect())
+    }
+
+    /// Everything about services but GPUs.
+    async fn find_out(&self, services: &[&Service], deadline: Instant) -> Found {
+        let http = self.settings.http_timeout;
+        let names: Vec<UnitName> = services.iter().map(|service| service.unit.clone()).collect();
+        let patience = self.settings.unit_timeout.min(http);
+        let mut asking = pin!(async {
+            let told = timeout(patience, self.units(&names)).await;
+            told.unwrap_or(Err(SystemdError::TimedOut(patience)))
+        });
+        // Where systemd is slow, the servers have half of the time at least.
+        let early = timeout(http / 2, &mut asking).await.ok();
+        let known = early.clone().and_then(Result::ok);
+        let units = async {
+            let told = match early {
+                Some(told) => told,
+                None => asking.await,
+            };
+            let read_at = Instant::now();
+            let usages = self.usages(told.as_ref().ok(), deadline).await;
+            (told, usages, read_at)
+        };
+        let servers = self.ask_servers(services, known.as_ref(), deadline);
+        let ((asked, stuck), (told, usages, read_at)) = tokio::join!(servers, units);
+        let mut trouble: Vec<String> = stuck.into_iter().collect();
+        let is_cut_off = told.is_err();
+        let units = told.unwrap_or_else(|error| {
+            trouble.push(self.without_systemd(&error));
+            vec![Unit::Unknown; services.len()]
+        });
+        let usages = if usages.is_empty() { vec![None; services.len()] } else { usages };
+        Found { units, trouble, asked, usages, read_at, is_cut_off }
+    }
+
+    fn without_systemd(&self, error: &SystemdError) -> String {
+        let (whose, advice) = match self.scope {
+            Scope::User => (
+                "your own service manager",
+                "it runs where you are logged in, or after `loginctl enable-linger`",
+            ),
+            Scope::System => ("systemd", "`aictl doctor` says what is missing"),
+        };
+        let why = match error {
+            SystemdError::TimedOut(time) => {
+                format!("{whose} did not answer within {} s", time.as_secs_f64())
+            }
+            // Which bus, it says itself.
+            SystemdError::NoBus(why) => format!("{whose} cannot be asked: {why}"),
+            error => format!("{whose} cannot be asked: {error}"),
+        };
+        format!("{why}; services are shown by what their servers say alone; {advice}")
+    }
+
+    /// What each of these units uses; nothing where they are not known.
+    async fn usages(&self, units: Option<&Vec<Unit>>, deadline: Instant) -> Vec<Option<Usage>> {
+        let Some(units) = units else { return Vec::new() };
+        let group = |unit: &Unit| unit.facts().and_then(|facts| facts.control_group.clone());
+        let groups: Vec<_> = units.iter().map(group).collect();
+        let roots = self.roots.clone();
+        let read = move || groups.iter().map(|group| usage(&roots, group.as_ref()?)).collect();
+        // Files of the kernel's are read by a thread: where many processes are summed up, others
+        // need not wait.
+        timeout_at(deadline, spawn_blocking(read))
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .unwrap_or_default()
+    }
+
+    /// The GPUs, and what is wrong with asking for them; `None` if they did not answer in time.
+    async fn gpus(
+        &self,
+        reader: &mut gpu::Reader,
+        deadline: Instant,
+    ) -> (Option<GpuReport>, Option<String>) {
+        let mut trouble = None;
+        if !self.embedded
+            && let Ok(Some(helper)) = timeout_at(deadline, self.running_helper()).await
+        {
+            match timeout_at(deadline, helper.gpus()).await {
+                Ok(Ok(report)) => return (Some(report), None),
+                Ok(Err(error)) => {
+                    trouble = Some(format!(
+                        "the helper does not tell of the GPUs ({error}): they are shown as your own \
+                         rights show them"
+                    ));
+                }
+                Err(_elapsed) => {
+                    return (None, Some("the helper did not tell of the GPUs in time".to_owned()));
+                }
+            }
+        }
+        let left = deadline.saturating_duration_since(Instant::now() + END);
+        match timeout_at(deadline, reader.read(left)).await {
+            Ok(report) => (Some(report), trouble),
+            Err(_elapsed) => (None, Some("the GPUs did not answer in time".to_owned())),
+        }
+    }
+
+    /// The helper, if it runs: to start it takes longer than to do without it.
+    async fn running_helper(&self) -> Option<Helper> {
+        Helper::running(self.bus().await.ok()?).await.ok()?
+    }
+
+    async fn host(&self, deadline: Instant) -> HostStatus {
+        let helper = async { Helper::state(self.bus().await.ok()?).await.ok() };
+        let helper = timeout_at(deadline, helper).await.ok().flatten();
+        let helper = helper.unwrap_or(HelperState::Absent);
+        host_status(Path::new(PROC), Path::new(SYS), helper)
+    }
+}
+
+/// What was found out: for each service in its order, and what is wrong for all.
+struct Found {
+    units: Vec<Unit>,
+    trouble: Vec<String>,
+    asked: Vec<Answer>,
+    usages: Vec<Option<Usage>>,
+    /// When the usages were read.
+    read_at: Instant,
+    /// Whether systemd could not be asked.
+    is_cut_off: bool,
+}
+
+fn unit(facts: Result<UnitFacts, SystemdError>) -> Unit {
+    match facts {
+        Ok(facts) => Unit::Known(Box::new(facts)),
+        Err(SystemdError::NotFound) => Unit::NotFound,
+        Err(SystemdError::Alias { id }) => Unit::Alias(id),
+        Err(_) => Unit::Unknown,
+    }
+}
+
+/// Whether the error is about systemd, and not about one unit.
+fn is_of_systemd(error: &SystemdError) -> bool {
+    !matches!(error, SystemdError::NotFound | SystemdError::Alias { .. })
+}
+
+/// For how long a unit has been active.
+fn uptime(facts: &UnitFacts) -> Option<Duration> {
+    if !matches!(facts.state.active_state.as_str(), "active" | "reloading" | "refreshing") {
+        return None;
+    }
+    let since = Duration::from_micros(facts.active_since_monotonic_usec?);
+    let now = ClockId::CLOCK_MONOTONIC.now().ok()?;
+    Duration::from(now).checked_sub(since)
+}
+
+/// A part of a time, in percent.
+fn share(part: Duration, whole: Duration) -> Option<f64> {
+    (whole >= SHORTEST).then(|| part.as_secs_f64() / whole.as_secs_f64() * 100.0)
+}

@@ -1,0 +1,269 @@
+//! Where a service's server is asked, and whether its key may go there.
+
+use std::net::SocketAddr;
+
+use aictl_api::{endpoint::Endpoint, service::Service};
+use aictl_core::listeners;
+
+use super::facts::Listener;
+
+/// The most places in which one service is asked.
+const MAX_ENDPOINTS: usize = 4;
+
+/// A listening TCP socket, and whose it is from one service's view; never [`Listener::Nobody`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Socket {
+    /// Where it listens.
+    pub at: listeners::Listener,
+    /// Whose it is.
+    pub owner: Listener,
+}
+
+/// A place to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Where.
+    pub endpoint: Endpoint,
+    /// Who listens there.
+    pub listener: Listener,
+}
+
+/// Where to ask, the best place first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The places.
+    pub places: Vec<Place>,
+    /// Where the service listens, if that is nowhere where it can be asked.
+    pub elsewhere: Option<SocketAddr>,
+}
+
+/// Where to ask a service that runs or not, as far as is known, by the machine's sockets; `None` if
+/// they cannot be listed.
+///
+/// A configured endpoint is asked in any case. Else the sockets that the service itself has are,
+/// those on a usual port before the others; else, if nothing speaks against it, the usual ports.
+#[must_use]
+pub fn plan(service: &Service, runs: Option<bool>, sockets: Option<&[Socket]>) -> Plan {
+    let place = |endpoint: Endpoint| {
+        let listener = listener(&endpoint, sockets);
+        Place { endpoint, listener }
+    };
+    if let Some(endpoint) = &service.endpoint {
+        return Plan { places: vec![place(endpoint.clone())], elsewhere: None };
+    }
+    if runs == Some(false) {
+        return Plan::default();
+    }
+    let ports = service.provider.map_or(&[][..], |provider| provider.ports());
+    let rank = |port: u16| ports.iter().position(|usual| *usual == port);
+    // IPv4 first: where both are, they are the same server.
+    let order = |address: &SocketAddr| {
+        let port = address.port();
+        (rank(port).unwrap_or(usize::MAX), port, address.is_ipv6(), address.ip())
+    };
+    let own = sockets.unwrap_or_default().iter().filter(|socket| socket.owner == Listener::Own);
+    let mut own: Vec<SocketAddr> = own.map(|socket| socket.at.address).collect();
+    own.sort_by_key(order);
+    let reachable =
+        own.iter().filter_map(|address| Some((address.port(), Endpoint::of_listener(*address)?)));
+    let mut reachable: Vec<(u16, Endpoint)> = reachable.collect();
+    reachable.dedup_by_key(|(port, _)| *port);
+    if reachable.iter().any(|(port, _)| rank(*port).is_some()) {
+        reachable.retain(|(port, _)| rank(*port).is_some());
+    }
+    if !reachable.is_empty() {
+        let places = reachable.into_iter().take(MAX_ENDPOINTS).map(|(_, endpoint)| place(endpoint));
+        return Plan { places: places.collect(), elsewhere: None };
+    }
+    if let Some(elsewhere) = own.first() {
+        return Plan { places: Vec::new(), elsewhere: Some(*elsewhere) };
+    }
+    let usual: Vec<Place> =
+        ports.iter().filter_map(|port| Endpoint::on_port(*port)).map(place).collect();
+    let is_there = |place: &&Place| place.listener != Listener::Nobody;
+    let mut places: Vec<Place> = usual.iter().filter(is_there).cloned().collect();
+    if places.is_empty() {
+        places = usual.into_iter().take(1).collect();
+    }
+    Plan { places, elsewhere: None }
+}
+
+/// Who listens where this endpoint leads, to whichever of its addresses. Of several, one that may
+/// have no key: it may be the one that gets the connection.
+fn listener(endpoint: &Endpoint, sockets: Option<&[Socket]>) -> Listener {
+    let addresses = endpoint.addresses();
+    let (Some(sockets), false) = (sockets, addresses.is_empty()) else {
+        return Listener::Unknown { mine: false };
+    };
+    let takes = |socket: &&Socket| addresses.iter().any(|address| socket.at.takes(*address));
+    let owners = || sockets.iter().filter(takes).map(|socket| &socket.owner);
+    let stranger = owners().find(|owner| !owner.may_have_key());
+    let not_own = || owners().find(|owner| **owner != Listener::Own);
+    stranger.or_else(not_own).or_else(|| owners().next()).unwrap_or(&Listener::Nobody).clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use aictl_api::{provider::Provider, service::Catalogue};
+
+    use super::*;
+
+    fn service(name: &str) -> Service {
+        Catalogue::builtin().get(name).unwrap().clone()
+    }
+
+    fn socket(address: &str, owner: &str) -> Socket {
+        let owner = match owner {
+            "own" => Listener::Own,
+            "?" => Listener::Unknown { mine: false },
+            "mine" => Listener::Unknown { mine: true },
+            unit => Listener::Other { unit: unit.to_owned(), mine: unit.ends_with(".scope") },
+        };
+        let address = address.parse().unwrap();
+        let at = listeners::Listener { address, only_v6: false, uid: 0, control_group: None };
+        Socket { at, owner }
+    }
+
+    /// The plan in short: `URL owner`, …
+    fn places(service: &Service, runs: Option<bool>, sockets: Option<&[Socket]>) -> Vec<String> {
+        let plan = plan(service, runs, sockets);
+        let shown = |place: &Place| {
+            let owner = match &place.listener {
+                Listener::Own => "own",
+                Listener::Nobody => "nobody",
+                Listener::Unknown { mine } => {
+                    if *mine {
+                        "mine"
+                    } else {
+                        "?"
+                    }
+                }
+                Listener::Other { unit, .. } => unit,
+            };
+            format!("{} {owner}", place.endpoint)
+        };
+        let mut shown: Vec<_> = plan.places.iter().map(shown).collect();
+        shown.extend(plan.elsewhere.map(|address| format!("elsewhere {address}")));
+        shown
+    }
+
+    #[test]
+    fn a_service_is_asked_where_it_listens() {
+        let ollama = service("ollama");
+        let llama = service("llama-cpp-native");
+        let runs = Some(true);
+        type Row<'a> = (&'a Service, Option<Vec<Socket>>, &'a [&'a str]);
+        let rows: [Row<'_>; 12] = [
+            (&ollama, Some(vec![]), &["http://127.0.0.1:11434 nobody"]),
+            (&ollama, None, &["http://127.0.0.1:11434 ?"]),
+            (
+                &ollama,
+                Some(vec![socket("127.0.0.1:11434", "own"), socket("127.0.0.1:38211", "own")]),
+                &["http://127.0.0.1:11434 own"],
+            ),
+            // The port is another one, and its runners have ports of their own.
+            (
+                &ollama,
+                Some(vec![socket("0.0.0.0:9999", "own"), socket("127.0.0.1:38211", "own")]),
+                &["http://127.0.0.1:9999 own", "http://127.0.0.1:38211 own"],
+            ),
+            (
+                &ollama,
+                Some(vec![socket("[::]:11434", "own"), socket("0.0.0.0:11434", "own")]),
+                &["http://127.0.0.1:11434 own"],
+            ),
+            (&ollama, Some(vec![socket("[::]:11434", "own")]), &["http://[::1]:11434 own"]),
+            (
+                &ollama,
+                Some(vec![socket("127.0.0.1:11434", "nginx.service")]),
+                &["http://127.0.0.1:11434 nginx.service"],
+            ),
+            (
+                &ollama,
+                Some(vec![socket("192.168.1.5:11434", "own")]),
+                &["elsewhere 192.168.1.5:11434"],
+            ),
+            // Of several usual ports, those where somebody listens.
+            (&llama, Some(vec![]), &["http://127.0.0.1:8080 nobody"]),
+            (&llama, Some(vec![socket("127.0.0.1:9931", "?")]), &["http://127.0.0.1:9931 ?"]),
+            (
+                &llama,
+                Some(vec![socket("127.0.0.1:9931", "own"), socket("127.0.0.1:8080", "x.service")]),
+                &["http://127.0.0.1:9931 own"],
+            ),
+            (
+                &llama,
+                Some((1..9).map(|port| socket(&format!("127.0.0.1:{port}"), "own")).collect()),
+                &[
+                    "http://127.0.0.1:1 own",
+                    "http://127.0.0.1:2 own",
+                    "http://127.0.0.1:3 own",
+                    "http://127.0.0.1:4 own",
+                ],
+            ),
+        ];
+        for (service, sockets, expected) in rows {
+            assert_eq!(places(service, runs, sockets.as_deref()), expected, "{sockets:?}");
+        }
+        assert_eq!(places(&ollama, Some(false), None), Vec::<String>::new());
+        // Without systemd the usual port is all that there is.
+        assert_eq!(places(&ollama, None, Some(&[])), ["http://127.0.0.1:11434 nobody"]);
+    }
+
+    #[test]
+    fn a_configured_endpoint_is_the_only_one_and_is_always_asked() {
+        let endpoint = Some("http://localhost:9000/v2".parse().unwrap());
+        let mine = Service { endpoint, provider: None, ..service("ollama") };
+        let sockets = [socket("127.0.0.1:11434", "own"), socket("127.0.0.1:9000", "own")];
+        for runs in [Some(true), Some(false), None] {
+            assert_eq!(places(&mine, runs, Some(&sockets)), ["http://localhost:9000/v2 own"]);
+        }
+        // Without a provider there is no usual port.
+        let unknown = Service { endpoint: None, ..mine };
+        assert_eq!(places(&unknown, Some(true), Some(&[])), Vec::<String>::new());
+        let own = [socket("127.0.0.1:7000", "own")];
+        assert_eq!(places(&unknown, Some(true), Some(&own)), ["http://127.0.0.1:7000 own"]);
+        assert_eq!(service("ollama").provider, Some(Provider::Ollama));
+    }
+
+    #[test]
+    fn a_key_goes_to_the_service_only_if_nobody_else_could_take_the_connection() {
+        let v4 = "http://127.0.0.1:1";
+        for (endpoint, sockets, shown, may_have_key) in [
+            (v4, &[("127.0.0.1:1", "own")][..], "Own", true),
+            (v4, &[("0.0.0.0:1", "own")], "Own", true),
+            (v4, &[("[::]:1", "own")], "Own", true),
+            (v4, &[("[::ffff:127.0.0.1]:1", "own")], "Own", true),
+            (v4, &[("127.0.0.2:1", "own")], "Nobody", false),
+            (v4, &[("127.0.0.1:2", "own")], "Nobody", false),
+            (v4, &[("[::1]:1", "own")], "Nobody", false),
+            (v4, &[], "Nobody", false),
+            ("http://[::1]:1", &[("0.0.0.0:1", "own")], "Nobody", false),
+            (v4, &[("127.0.0.1:1", "?")], "Unknown { mine: false }", false),
+            (v4, &[("127.0.0.1:1", "mine")], "Unknown { mine: true }", true),
+            (v4, &[("127.0.0.1:1", "s.scope")], "Other { unit: \"s.scope\", mine: true }", true),
+            (
+                v4,
+                &[("0.0.0.0:1", "own"), ("127.0.0.1:1", "x.service")],
+                "Other { unit: \"x.service\", mine: false }",
+                false,
+            ),
+            (
+                "http://localhost:1",
+                &[("127.0.0.1:1", "own"), ("[::1]:1", "x.service")],
+                "Other { unit: \"x.service\", mine: false }",
+                false,
+            ),
+            ("http://localhost:1", &[("[::1]:1", "own")], "Own", true),
+            ("unix:/run/x.sock", &[("127.0.0.1:1", "own")], "Unknown { mine: false }", false),
+        ] {
+            let endpoint: Endpoint = endpoint.parse().unwrap();
+            let sockets: Vec<_> = sockets.iter().map(|(at, owner)| socket(at, owner)).collect();
+            let found = listener(&endpoint, Some(&sockets));
+            assert_eq!(format!("{found:?}"), shown, "{endpoint} {sockets:?}");
+            assert_eq!(found.may_have_key(), may_have_key, "{endpoint} {sockets:?}");
+            // What cannot be listed is not trusted.
+            assert!(!listener(&endpoint, None).may_have_key());
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Asking the server of each service: where it listens, all at once, and with its key only where
+//! nobody else can be listening.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::Path,
+    time::Duration,
+};
+
+use aictl_api::{endpoint::Endpoint, service::Service};
+use aictl_core::listeners;
+use aictl_providers::{Reach, Report, Target, Trouble, probe};
+use nix::unistd::geteuid;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    facts::{Asked, KeyUse, Listener, Unit},
+    gather::{END, Gatherer, PROC},
+    plan::{Place, Plan, Socket, plan},
+    unix_socket,
+};
+
+/// Less than the whole of its time, a server is given in steps of this.
+const STEP: Duration = Duration::from_millis(100);
+
+/// What a server said, if one was asked; and where the service listens, if that is nowhere where it
+/// can be asked.
+pub type Answer = (Option<Asked>, Option<SocketAddr>);
+
+impl Gatherer<'_> {
+    /// Asks the server of each service; also says what is wrong with asking.
+    pub(super) async fn ask_servers(
+        &self,
+        services: &[&Service],
+        units: Option<&Vec<Unit>>,
+        deadline: Instant,
+    ) -> (Vec<Answer>, Option<String>) {
+        let (sockets, stuck) = match listeners::listeners(Path::new(PROC)) {
+            Ok(sockets) => (Some(sockets), None),
+            Err(error) => (
+                None,
+                Some(format!(
+                    "listening sockets cannot be listed ({error}): usual ports are asked"
+                )),
+            ),
+        };
+        let names = self.owners(services, units, sockets.as_deref());
+        let mut probes = JoinSet::new();
+        let mut answers: Vec<(Vec<Option<Asked>>, _)> = Vec::new();
+        for (index, service) in services.iter().enumerate() {
+            let runs = units.map(|units| units[index].runs());
+            let own = units.and_then(|units| self.own_groups(&units[index]));
+            let sockets: Option<Vec<Socket>> = sockets.as_ref().map(|sockets| {
+                sockets
+                    .iter()
+                    .map(|at| Socket { at: *at, owner: owner(at, own.as_ref(), &names) })
+                    .collect()
+            });
+            let Plan { places, elsewhere } = plan(service, runs, sockets.as_deref());
+            answers.push((vec![None; places.len()], elsewhere));
+            for (rank, place) in places.into_iter().enumerate() {
+                let (target, asked) = self.target(service, place);
+                let time = time_for(self.settings.http_timeout, deadline);
+                probes.spawn(async move {
+                    let report = probe(&target, time).await;
+                    (index, rank, Asked { report, ..asked })
+                });
+            }
+        }
+        while let Ok(Some(answer)) = timeout_at(deadline, probes.join_next()).await {
+            if let Ok((index, rank, asked)) = answer {
+                answers[index].0[rank] = Some(asked);
+            }
+        }
+        let best = |(asked, elsewhere): (Vec<Option<Asked>>, _)| {
+            // Of equals the first: the likeliest place.
+            (asked.into_iter().flatten().min_by_key(|asked| badness(&asked.report)), elsewhere)
+        };
+        (answers.into_iter().map(best).collect(), stuck)
+    }
+
+    /// What to ask there, and what is known of it before; with the key, if that may go there.
+    fn target(&self, service: &Service, place: Place) -> (Target, Asked) {
+        let Place { endpoint, listener } = place;
+        let listener = match &endpoint {
+            Endpoint::Unix(unix) => unix_socket::listener(Path::new(unix.socket())),
+            Endpoint::Tcp(_) => listener,
+        };
+        let key = self.keys.get(&service.name).cloned();
+        let (key, key_use) = match (key, self.keys.source(&service.name).cloned()) {
+            (Some(key), Some(source)) if listener.may_have_key() => {
+                (Some(key), KeyUse::Sent(source))
+            }
+            (Some(_), Some(source)) => (None, KeyUse::Withheld(source)),
+            _ => (None, KeyUse::None(self.keys.how_to_give(&service.name))),
+        };
+        let target = Target { provider: service.provider, endpoint: endpoint.clone(), key };
+        (target, Asked { endpoint, report: silence(), listener, key: key_use })
+    }
+
+    /// The numbers of a unit's control groups; `None` where there are none.
+    fn own_groups(&self, unit: &Unit) -> Option<BTreeSet<u64>> {
+        let group = unit.facts()?.control_group.as_ref()?;
+        Some(listeners::groups_of(&self.roots, group)).filter(|groups| !groups.is_empty())
+    }
+
+    /// The units of those who listen on ports that services are asked on.
+    fn owners(
+        &self,
+        services: &[&Service],
+        units: Option<&Vec<Unit>>,
+        sockets: Option<&[listeners::Listener]>,
+    ) -> BTreeMap<u64, String> {
+        if units.is_none() {
+            return BTreeMap::new();
+        }
+        let mut ports = BTreeSet::new();
+        for service in services {
+            ports.extend(service.provider.map_or(&[][..], |provider| provider.ports()));
+            if let Some(Endpoint::Tcp(tcp)) = &service.endpoint {
+                ports.insert(tcp.port());
+            }
+        }
+        let asked_for = |socket: &&listeners::Listener| ports.contains(&socket.address.port());
+        let groups = sockets.into_iter().flatten().filter(asked_for);
+        let groups: BTreeSet<u64> = groups.filter_map(|socket| socket.control_group).collect();
+        if groups.is_empty() {
+            return BTreeMap::new();
+        }
+        listeners::units_of(&self.roots, &groups)
+    }
+}
+
+/// How long a server may take: all of its time, or as much of it as there is left.
+fn time_for(http_timeout: Duration, deadline: Instant) -> Duration {
+    let left = deadline.saturating_duration_since(Instant::now() + END);
+    if left >= http_timeout {
+        return http_timeout;
+    }
+    // It is told to people.
+    let steps = left.as_millis() / STEP.as_millis();
+    STEP * u32::try_from(steps).unwrap_or(u32::MAX)
+}
+
+/// Whose a socket is, seen from the service with these control groups.
+fn owner(
+    socket: &listeners::Listener,
+    own: Option<&BTreeSet<u64>>,
+    names: &BTreeMap<u64, String>,
+) -> Listener {
+    let mine = socket.uid == geteuid().as_raw();
+    match (socket.control_group, own) {
+        (Some(group), Some(own)) if own.contains(&group) => Listener::Own,
+        (Some(group), Some(_)) => match names.get(&group) {
+            Some(unit) => Listener::Other { unit: unit.clone(), mine },
+            None => Listener::Unknown { mine },
+        },
+        _ => Listener::Unknown { mine },
+    }
+}
+
+/// How little an answer is worth: of several places, the one with the best answer is the server's.
+fn badness(report: &Report) -> u8 {
+    match report.reach {
+        Reach::Ready => 0,
+        Reach::KeyNeeded | Reach::KeyRefused | Reach::Loading(_) => 1,
+        Reach::Trouble(Trouble::Refused) => 4,
+        Reach::Trouble(_) => 3,
+        Reach::Other(_) => 2,
+    }
+}
+
+/// The report of a server that has said nothing yet.
+fn silence() -> Report {
+    Report {
+        reach: Reach::Trouble(Trouble::Refused),
+        provider: None,
+        latency: None,
+        version: None,
+        models: None,
+        loaded: None,
+        requests_running: None,
+        gaps: Vec::new(),
+    }
+}
