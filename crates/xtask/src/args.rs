@@ -25,7 +25,7 @@ pub enum Command {
     Test(TestOptions),
     /// Run formatter, linter, documentation and dependency checks.
     Check,
-    /// Measure `aictl run` beside its peers.
+    /// Measure `aictl run` and `aictl status` beside what else there is.
     Bench(BenchOptions),
     /// Install everything: on this machine, or below a directory.
     Install(Option<PathBuf>),
@@ -56,13 +56,34 @@ pub struct BenchOptions {
     pub json: Option<PathBuf>,
     /// Whether to install absent peers; `None` means: if root, and apt-get is there.
     pub install: Option<bool>,
-    /// Fail if `aictl run` is far slower than it should be.
+    /// Fail if something is far slower than it should be.
     pub guard: bool,
+    /// The only part to measure; `None` means all.
+    pub only: Option<Part>,
+}
+
+/// What the bench measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// `aictl run` beside its peers.
+    Run,
+    /// `aictl status` beside what it replaces.
+    Status,
+}
+
+impl Part {
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "run" => Some(Self::Run),
+            "status" => Some(Self::Status),
+            _ => None,
+        }
+    }
 }
 
 impl Default for BenchOptions {
     fn default() -> Self {
-        BenchOptions { runs: DEFAULT_RUNS, json: None, install: None, guard: false }
+        BenchOptions { runs: DEFAULT_RUNS, json: None, install: None, guard: false, only: None }
     }
 }
 
@@ -93,6 +114,8 @@ pub enum UsageError {
     MissingValue(&'static str),
     /// The option's value is not a number in its range.
     BadRuns(String),
+    /// The bench has no such part.
+    UnknownPart(String),
 }
 
 impl fmt::Display for UsageError {
@@ -111,6 +134,9 @@ impl fmt::Display for UsageError {
                 write!(f, "there is no tier `{name}` (there is: {})", names.join(", "))
             }
             UsageError::MissingValue(option) => write!(f, "`{option}` needs a value"),
+            UsageError::UnknownPart(name) => {
+                write!(f, "the bench has no part `{name}` (there is: run, status)")
+            }
             UsageError::BadRuns(value) => {
                 write!(f, "`--runs {value}`: give a whole number from 1 to {MAX_RUNS}")
             }
@@ -205,6 +231,11 @@ fn parse_bench(args: &[OsString]) -> Result<BenchOptions, UsageError> {
             options.install = Some(true);
         } else if text == "--no-install" {
             options.install = Some(false);
+        } else if text == "--only" {
+            let value = args.next().ok_or(UsageError::MissingValue("--only"))?;
+            options.only = Some(parse_part(&value.to_string_lossy())?);
+        } else if let Some(value) = text.strip_prefix("--only=") {
+            options.only = Some(parse_part(value)?);
         } else if text == "--guard" {
             options.guard = true;
         } else {
@@ -231,6 +262,10 @@ fn parse_destdir(command: &'static str, args: &[OsString]) -> Result<Option<Path
         destdir = Some(PathBuf::from(value));
     }
     Ok(destdir)
+}
+
+fn parse_part(name: &str) -> Result<Part, UsageError> {
+    Part::from_name(name).ok_or_else(|| UsageError::UnknownPart(name.to_owned()))
 }
 
 fn parse_runs(value: &str) -> Result<u32, UsageError> {
@@ -286,6 +321,11 @@ mod tests {
             ("test machine --shipped --only a", Command::Test(shipped)),
             ("check", Command::Check),
             ("bench", Command::Bench(bench())),
+            (
+                "bench --only status",
+                Command::Bench(BenchOptions { only: Some(Part::Status), ..bench() }),
+            ),
+            ("bench --only=run", Command::Bench(BenchOptions { only: Some(Part::Run), ..bench() })),
             ("bench --runs 7", Command::Bench(BenchOptions { runs: 7, ..bench() })),
             ("bench --runs=10000", Command::Bench(BenchOptions { runs: 10_000, ..bench() })),
             (
@@ -336,6 +376,8 @@ mod tests {
             ("check --fix", option("check", "--fix")),
             ("bench --runs", UsageError::MissingValue("--runs")),
             ("bench --json", UsageError::MissingValue("--json")),
+            ("bench --only", UsageError::MissingValue("--only")),
+            ("bench --only logs", UsageError::UnknownPart("logs".into())),
             ("bench --runs 0", UsageError::BadRuns("0".into())),
             ("bench --runs=-1", UsageError::BadRuns("-1".into())),
             ("bench --runs 10001", UsageError::BadRuns("10001".into())),

@@ -1,4 +1,8 @@
-//! `cargo xtask bench`: `aictl run` beside bare Python and its peers, in turns, in one run.
+//! `cargo xtask bench`: `aictl run` beside bare Python and its peers, and `aictl status` beside what
+//! it replaces, in turns, in one run.
+
+mod servers;
+mod status;
 
 use std::env;
 use std::fmt::Write as _;
@@ -7,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::args::BenchOptions;
+use crate::args::{BenchOptions, Part};
 use crate::debian::{self, Need};
 use crate::failure::Failure;
 use crate::json;
@@ -78,22 +82,51 @@ struct Measured {
     samples: Vec<f64>,
 }
 
-/// Measures all rows and prints the table, or JSON; false if the guard was asked and says no.
+/// All that was measured; `None` of what was not asked for.
+#[derive(Debug)]
+struct Results {
+    run: Option<(Vec<Measured>, Vec<Skipped>)>,
+    status: Option<status::Results>,
+}
+
+/// Measures all rows and prints the tables, or JSON; false if the guard was asked and says no.
 ///
 /// # Errors
-/// A failure if `aictl` cannot be built, if bare Python or `aictl run` fails, or if a row fails
-/// after it has worked once.
+/// A failure if `aictl` cannot be built, if bare Python or `aictl` fails, or if a row fails after it
+/// has worked once.
 pub fn run(workspace: &Workspace, options: &BenchOptions) -> Result<bool, Failure> {
     let install = options.install.unwrap_or_else(debian::can_install);
+    let aictl = workspace.build_run()?;
+    let scripts = Scripts::make()?;
+    let is_wanted = |part| options.only.is_none_or(|only| only == part);
+    let run = if is_wanted(Part::Run) {
+        Some(measure_run(&aictl, &scripts, options.runs, install)?)
+    } else {
+        None
+    };
+    let status = if is_wanted(Part::Status) {
+        eprintln!("timing `aictl status` in {} rounds", options.runs);
+        Some(status::measure(&aictl, &scripts.dir, options.runs, install)?)
+    } else {
+        None
+    };
+    report(&Results { run, status }, options)
+}
+
+/// Measures `aictl run` and its peers.
+fn measure_run(
+    aictl: &Path,
+    scripts: &Scripts,
+    runs: u32,
+    install: bool,
+) -> Result<(Vec<Measured>, Vec<Skipped>), Failure> {
     let machine = Machine {
-        aictl: workspace.build_run()?,
+        aictl: aictl.to_owned(),
         bubblewrap: provide(&PEERS[0..1], install),
         firejail: provide(&PEERS[1..2], install),
         manager: manager(),
     };
     provide(&INTERPRETER, install).map_err(|_| Failure::NoPython)?;
-
-    let scripts = Scripts::make()?;
     let (rows, mut skipped) = rows(&machine, &scripts.hello);
     let (probes, _) = self::rows(&machine, &scripts.probe);
     let mut fit = Vec::new();
@@ -107,39 +140,49 @@ pub fn run(workspace: &Workspace, options: &BenchOptions) -> Result<bool, Failur
             Err(why) => skipped.push(Skipped { name: row.name, why }),
         }
     }
-    eprintln!("timing {} rows in {} rounds", fit.len(), options.runs);
-    let measured = measure(&fit, options.runs)?;
-    report(&measured, &skipped, options)
+    eprintln!("timing {} rows in {runs} rounds", fit.len());
+    Ok((measure(&fit, runs)?, skipped))
 }
 
 /// Prints and writes what was asked for, and asks the guard.
-fn report(
-    measured: &[Measured],
-    skipped: &[Skipped],
-    options: &BenchOptions,
-) -> Result<bool, Failure> {
+fn report(results: &Results, options: &BenchOptions) -> Result<bool, Failure> {
     let to_stdout =
         |text: &str| std::io::stdout().write_all(text.as_bytes()).map_err(Failure::Output);
-    let lines = lines(measured);
+    let document = || json_document(results, options.runs, &host());
     match &options.json {
-        Some(path) if path.as_os_str() == "-" => {
-            to_stdout(&json_document(&lines, skipped, options.runs, &host()))?;
-        }
+        Some(path) if path.as_os_str() == "-" => to_stdout(&document())?,
         Some(path) => {
-            let document = json_document(&lines, skipped, options.runs, &host());
-            write(path, &document)?;
-            to_stdout(&text(&lines, skipped, ratio(measured, AICTL, BUBBLEWRAP)))?;
+            write(path, &document())?;
+            to_stdout(&results.text())?;
         }
-        None => to_stdout(&text(&lines, skipped, ratio(measured, AICTL, BUBBLEWRAP)))?,
+        None => to_stdout(&results.text())?,
     }
     if !options.guard {
         return Ok(true);
     }
-    let breaches = guard(ratio(measured, AICTL, BARE), ratio(measured, AICTL, BUBBLEWRAP));
+    let breaches = results.guard();
     for breach in &breaches {
         eprintln!("xtask: guard: {breach}");
     }
     Ok(breaches.is_empty())
+}
+
+impl Results {
+    fn text(&self) -> String {
+        let run = self.run.as_ref().map(|(measured, skipped)| {
+            text(&lines(measured), skipped, ratio(measured, AICTL, BUBBLEWRAP))
+        });
+        let status = self.status.as_ref().map(status::Results::text);
+        run.into_iter().chain(status).collect::<Vec<_>>().join("\n")
+    }
+
+    fn guard(&self) -> Vec<String> {
+        let run = self.run.as_ref().map(|(measured, _)| {
+            guard(ratio(measured, AICTL, BARE), ratio(measured, AICTL, BUBBLEWRAP))
+        });
+        let status = self.status.as_ref().map(status::Results::guard);
+        run.into_iter().chain(status).flatten().collect()
+    }
 }
 
 fn provide(need: &'static [Need], install: bool) -> Result<(), String> {
@@ -379,34 +422,33 @@ fn host() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn json_document(
-    lines: &[Line],
-    skipped: &[Skipped],
-    runs: u32,
-    host: &[(&'static str, String)],
-) -> String {
-    let rows = lines.iter().map(|Line { name, summary, over_bare }| {
-        format!(
-            r#"{{"name":{},"median_ms":{},"p95_ms":{},"min_ms":{},"ratio_to_bare":{}}}"#,
-            json::string(name),
-            json::number(summary.median),
-            json::number(summary.p95),
-            json::number(summary.min),
-            json::number(*over_bare)
-        )
-    });
-    let skipped = skipped.iter().map(|Skipped { name, why }| {
-        format!(r#"{{"name":{},"reason":{}}}"#, json::string(name), json::string(why))
-    });
+fn json_document(results: &Results, runs: u32, host: &[(&'static str, String)]) -> String {
+    let join = |items: Vec<String>| items.join(",");
     let host =
         host.iter().map(|(key, value)| format!("{}:{}", json::string(key), json::string(value)));
-    let join = |items: Vec<String>| items.join(",");
-    format!(
-        "{{\"runs\":{runs},\"host\":{{{}}},\"rows\":[{}],\"not_measured\":[{}]}}\n",
-        join(host.collect()),
-        join(rows.collect()),
-        join(skipped.collect())
-    )
+    let mut fields =
+        vec![format!(r#""runs":{runs}"#), format!(r#""host":{{{}}}"#, join(host.collect()))];
+    if let Some((measured, skipped)) = &results.run {
+        let rows = lines(measured).into_iter().map(|Line { name, summary, over_bare }| {
+            format!(
+                r#"{{"name":{},"median_ms":{},"p95_ms":{},"min_ms":{},"ratio_to_bare":{}}}"#,
+                json::string(name),
+                json::number(summary.median),
+                json::number(summary.p95),
+                json::number(summary.min),
+                json::number(over_bare)
+            )
+        });
+        let skipped = skipped.iter().map(|Skipped { name, why }| {
+            format!(r#"{{"name":{},"reason":{}}}"#, json::string(name), json::string(why))
+        });
+        fields.push(format!(r#""rows":[{}]"#, join(rows.collect())));
+        fields.push(format!(r#""not_measured":[{}]"#, join(skipped.collect())));
+    }
+    if let Some(status) = &results.status {
+        fields.push(format!(r#""status":{}"#, status.json()));
+    }
+    format!("{{{}}}\n", join(fields))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
@@ -545,7 +587,11 @@ firejail: not measured: not installed
         let skipped = [Skipped { name: FIREJAIL, why: "\"no\"".into() }];
         let host = [("kernel", "6.1".to_owned())];
         assert_eq!(
-            json_document(&lines(&measured()), &skipped, 3, &host),
+            json_document(
+                &Results { run: Some((measured(), skipped.into())), status: None },
+                3,
+                &host
+            ),
             concat!(
                 r#"{"runs":3,"host":{"kernel":"6.1"},"rows":["#,
                 r#"{"name":"bare python3 -I","median_ms":10.000,"p95_ms":20.000,"min_ms":10.000,"ratio_to_bare":1.000},"#,

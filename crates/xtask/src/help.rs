@@ -31,13 +31,14 @@ pub fn text() -> String {
         text,
         "  check                      format, lint, documentation, licences and sources
   bench [OPTIONS]            time `aictl run` beside bare python3, bubblewrap, firejail and
-                             systemd-run, in turns
+                             systemd-run, and `aictl status` beside what it replaces, in turns
+      --only run|status      only this part
       --runs N               how often each is timed (default {DEFAULT_RUNS})
       --json FILE            write the results as JSON (-: to standard output, no table)
       --install              install absent peers with apt-get (default when root)
       --no-install           install nothing
       --guard                fail if aictl run is over {GUARD_OVER_BARE} x bare, or over
-                             {GUARD_OVER_BUBBLEWRAP} x bubblewrap
+                             {GUARD_OVER_BUBBLEWRAP} x bubblewrap, or aictl status is late
   install [--destdir DIR]    build, and install on this machine (as root), or below DIR
   uninstall [--destdir DIR]  take away what install has put there
   help                       print this
