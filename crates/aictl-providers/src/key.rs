@@ -1,0 +1,73 @@
+//! A key that a server wants.
+
+use std::fmt;
+
+use hyper::header::HeaderValue;
+
+/// A server's API key. It has no printable form: it goes into the `Authorization` header of a
+/// request, and nowhere else.
+#[derive(Clone)]
+pub struct Key(HeaderValue);
+
+/// A text that cannot be a key: it is empty, or holds what a header cannot. It does not say what
+/// the text was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidKey;
+
+impl Key {
+    /// The most bytes of a key.
+    pub const MAX: usize = 4096;
+
+    /// A key from its text, without the white space around it.
+    ///
+    /// # Errors
+    /// [`InvalidKey`] if nothing is left, or more than [`Key::MAX`] bytes, or anything but visible
+    /// ASCII characters.
+    pub fn new(text: &str) -> Result<Self, InvalidKey> {
+        let text = text.trim();
+        if text.is_empty() || text.len() > Self::MAX || !text.bytes().all(|b| b.is_ascii_graphic())
+        {
+            return Err(InvalidKey);
+        }
+        let mut header = HeaderValue::try_from(format!("Bearer {text}")).map_err(|_| InvalidKey)?;
+        header.set_sensitive(true);
+        Ok(Self(header))
+    }
+
+    /// The value of the `Authorization` header.
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+impl fmt::Display for InvalidKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a key is 1 to {} visible ASCII characters without spaces", Key::MAX)
+    }
+}
+
+impl std::error::Error for InvalidKey {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_visible_ascii_and_never_printed() {
+        let key = Key::new(" sk-secret\n").unwrap();
+        assert_eq!(key.header(), "Bearer sk-secret");
+        assert_eq!(format!("{key:?}"), "Key(…)");
+        assert!(!format!("{:?}", key.header()).contains("secret"));
+        for bad in ["", " \n", "sk secret", "sk-\r\nX: y", "schlüssel", "a\0b", &"x".repeat(4097)]
+        {
+            assert_eq!(Key::new(bad).unwrap_err(), InvalidKey, "{bad:?}");
+        }
+        assert!(Key::new(&"x".repeat(Key::MAX)).is_ok());
+    }
+}

@@ -1,0 +1,8 @@
+//! Tests of all parts together.
+
+mod certificates;
+mod hostile;
+mod recorded;
+mod server;
+mod shapes;
+mod tls;
