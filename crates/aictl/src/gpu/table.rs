@@ -34,7 +34,7 @@ pub fn full(gpus: &[Gpu], look: Look) -> String {
         (Column::right("FAN", 6), fan as fn(&Gpu) -> Cell),
         (Column::right("CLOCK", 6), |gpu: &Gpu| megahertz(gpu.clock_graphics_mhz)),
         (Column::right("MEM CLOCK", 3), |gpu: &Gpu| megahertz(gpu.clock_memory_mhz)),
-        (Column::left("PCIE", 4).full_before(4), pcie),
+        (Column::left("PCIE", 4).full_before(2), pcie),
         (Column::left("ECC", 3), ecc),
         (Column::left("MIG", 2), |gpu: &Gpu| Cell::known(gpu.mig_enabled.map(on))),
         (Column::right("PROCESSES", 5), |gpu: &Gpu| {
@@ -58,7 +58,7 @@ fn table(columns: &[Told], gpus: &[Gpu], look: Look) -> String {
 fn essential(gpus: &[Gpu], look: Look) -> Vec<Told> {
     let mut columns: Vec<Told> = vec![
         (Column::right("GPU", KEPT), |gpu| Cell::new(gpu.index.to_string())),
-        (Column::left("NAME", KEPT).cut(24, 12).full_before(6), |gpu| name(gpu)),
+        (Column::left("NAME", KEPT).cut(24, 12).full_before(2), |gpu| name(gpu)),
     ];
     // That all are awake is nothing to be told, but for programs.
     if look.width.is_none() || gpus.iter().any(|gpu| gpu.state != GpuState::Awake) {
@@ -225,8 +225,8 @@ pub fn processes(gpus: &[Gpu], look: Look) -> String {
     let mut table = Table::new([
         Column::right("GPU", KEPT),
         Column::right("PID", KEPT),
-        Column::left("NAME", 8).cut(20, 8),
-        Column::left("SERVICE", 9).cut(16, 8),
+        Column::left("NAME", 6).cut(20, 8),
+        Column::left("SERVICE", 9).cut(16, 6),
         Column::left("UNIT", 7).cut(24, 10),
         Column::right("MEMORY", 10),
     ]);
@@ -267,4 +267,4 @@ pub fn notes(gpus: &[Gpu], others: &[String], look: Look) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -12,7 +12,9 @@ use comfy_table::{CellAlignment, presets};
 pub use fields::Fields;
 pub use flow::{Part, flow};
 pub use layout::KEPT;
-pub use look::{Alphabet, Look};
+#[cfg(test)]
+pub use look::Alphabet;
+pub use look::Look;
 pub use paragraph::paragraph;
 pub use text::{cut, width};
 

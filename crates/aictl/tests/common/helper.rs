@@ -12,6 +12,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use aictl_api::gpu::GpuReport;
+use aictl_core::dbus_records::gpu_fields;
 use aictl_fakes::PrivateBus;
 use futures_core::Stream;
 use tokio::{runtime::Runtime, sync::Notify};
@@ -23,6 +25,8 @@ pub enum Answer {
     Record(Vec<(&'static str, Variant<'static>)>),
     /// An error with these words, and the time to retry, in microseconds.
     Error(&'static str, &'static str, Option<u64>),
+    /// GPUs.
+    Gpus(GpuReport),
     /// The reading end of a pipe.
     Stream(OwnedFd),
     /// A body of another type.
@@ -107,7 +111,7 @@ async fn serve(
                 let arguments = format!("{service} {flags} {lines} {since}");
                 (service, arguments)
             }
-            "Health" => (String::new(), String::new()),
+            "Health" | "List" => (String::new(), String::new()),
             _ => {
                 let (service, flags, timeout): (String, u64, u32) = body.deserialize().unwrap();
                 let arguments = format!("{service} {flags} {timeout}");
@@ -122,6 +126,10 @@ async fn serve(
             Answer::Record(pairs) => {
                 let record: HashMap<_, _> = pairs.into_iter().collect();
                 connection.reply(&header, &record).await.unwrap();
+            }
+            Answer::Gpus(report) => {
+                let records: Vec<_> = report.gpus.iter().map(gpu_fields).collect();
+                connection.reply(&header, &(records, report.notes)).await.unwrap();
             }
             Answer::Error(name, words, retry) => {
                 let name = format!("org.aictl1.Error.{name}");

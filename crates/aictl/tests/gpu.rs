@@ -1,0 +1,134 @@
+//! GPUs, as the helper tells of them and as this machine's drivers do.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+#[path = "common/helper.rs"]
+mod helper;
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Output, Stdio},
+};
+
+use aictl_api::gpu::{Gpu, GpuProcess, GpuReport, GpuState, Vendor};
+use aictl_fakes::PrivateBus;
+use common::{aictl, stderr, stdout};
+use helper::{Answer, FakeHelper};
+use serde_json::Value;
+
+/// A GPU with a process of ollama's child, and one of nobody known.
+fn report() -> GpuReport {
+    let runner = GpuProcess {
+        name: Some("ollama_llama_server\u{1b}[2J".to_owned()),
+        unit: Some("ollama.service".to_owned()),
+        service: Some("ollama".to_owned()),
+        memory_bytes: Some(7 << 30),
+        ..GpuProcess::new(4243)
+    };
+    let gpu = Gpu {
+        name: Some("NVIDIA GeForce RTX 4090".to_owned()),
+        memory_total_bytes: Some(24 << 30),
+        memory_used_bytes: Some(8 << 30),
+        temperature_celsius: Some(64.0),
+        processes: Some(vec![runner, GpuProcess::new(77)]),
+        ..Gpu::new(0, Vendor::Nvidia, GpuState::Awake)
+    };
+    GpuReport { gpus: vec![gpu], notes: vec!["one more thing".to_owned()] }
+}
+
+fn helper() -> FakeHelper {
+    FakeHelper::start(|member, _service| {
+        assert_eq!(member, "List");
+        Answer::Gpus(report())
+    })
+}
+
+fn run(helper: &FakeHelper, line: &str) -> Output {
+    helper.aictl().args(line.split(' ')).output().unwrap()
+}
+
+#[test]
+fn the_helper_tells_whose_processes_use_a_gpu() {
+    let helper = helper();
+    let output = run(&helper, "gpu --processes");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
+        .collect();
+    let process = ["0", "4243", "ollama_llama_server", "ollama", "ollama.service", "7.0 GiB"];
+    assert!(rows.contains(&process.to_vec()), "{text}");
+    assert!(rows.contains(&vec!["0", "77", "-", "-", "-", "-"]), "{text}");
+    assert!(text.contains("8.0 of 24 GiB") && text.contains("64"), "{text}");
+    assert!(text.ends_with("note: one more thing\n"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+    // The processes are not asked for.
+    assert!(!stdout(&run(&helper, "gpu")).contains("4243"));
+
+    let output = run(&helper, "gpu --json");
+    let document: GpuReport = serde_json::from_slice(&output.stdout).unwrap();
+    // Programs get what there is.
+    assert_eq!(document, report());
+}
+
+#[test]
+fn a_helper_that_refuses_is_not_passed_by() {
+    for (name, code, advice) in [
+        ("NotAuthorized", 126, "org.aictl1.gpu.read"),
+        ("InteractiveAuthorizationRequired", 126, "org.aictl1.gpu.read"),
+        ("LimitExceeded", 126, "too often"),
+        ("Failed", 1, "aictl doctor"),
+    ] {
+        let helper = FakeHelper::start(move |_member, _service| {
+            Answer::Error(name, "too often", (name == "LimitExceeded").then_some(1_500_000))
+        });
+        let output = run(&helper, "gpu");
+        assert_eq!(output.status.code(), Some(code), "{name}: {}", stderr(&output));
+        assert!(stderr(&output).contains(advice), "{name}: {}", stderr(&output));
+        assert_eq!(stdout(&output), "", "{name}");
+        let output = run(&helper, "gpu --json");
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(document["exit_code"], code, "{name}");
+        // Who wants to do without it says so.
+        let before = helper.calls().len();
+        let output = run(&helper, "gpu --embedded");
+        assert_eq!(output.status.code(), Some(0), "{name}: {}", stderr(&output));
+        assert_eq!(helper.calls().len(), before);
+    }
+    let helper = FakeHelper::start(|_member, _service| Answer::Nonsense);
+    assert_eq!(run(&helper, "gpu").status.code(), Some(125));
+}
+
+#[test]
+fn without_a_helper_or_a_bus_the_drivers_are_asked() {
+    let bus = PrivateBus::start();
+    for (address, note) in [(bus.address(), false), ("unix:path=/nonexistent", true)] {
+        let mut command = aictl();
+        let command = command.env("DBUS_SYSTEM_BUS_ADDRESS", address);
+        let output = command.args(["gpu", "--json"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let document: GpuReport = serde_json::from_slice(&output.stdout).unwrap();
+        let says = document.notes.iter().any(|note| note.contains("message bus"));
+        assert_eq!(says, note, "{:?}", document.notes);
+    }
+}
+
+#[test]
+fn watching_goes_on_until_nobody_reads() {
+    let helper = helper();
+    let mut child = helper
+        .aictl()
+        .args(["gpu", "--json", "--watch=1s"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _look in 0..2 {
+        let line = lines.next().unwrap().unwrap();
+        assert_eq!(serde_json::from_str::<GpuReport>(&line).unwrap(), report());
+    }
+    drop(lines);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
