@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod tests;
 
+use serde::Serialize;
+
 /// The `MESSAGE_ID` of a finished call, whatever came of it.
 pub const CALL: &str = "2064f3181849442d82823e2d5c520a91";
 /// The `MESSAGE_ID` of a call that changes something and is about to be done.
@@ -28,7 +30,9 @@ pub const KINDS: [&str; MESSAGE_IDS.len()] = [
 ];
 
 /// What was decided about a call; the value of `AICTL_DECISION`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
 pub enum Decision {
     /// It was allowed.
     Allowed,
@@ -63,7 +67,9 @@ impl Decision {
 }
 
 /// What came of a call; the value of `AICTL_RESULT`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// What was asked for is done, or, where the caller does not wait, queued.
     Done,

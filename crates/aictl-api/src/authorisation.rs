@@ -15,6 +15,8 @@ mod xml;
 #[cfg(test)]
 mod tests;
 
+use serde::Serialize;
+
 /// The helper's name on the system bus.
 pub const BUS_NAME: &str = "org.aictl1";
 /// The path of the one object that the helper offers.
@@ -106,7 +108,9 @@ impl Action {
 }
 
 /// What is done to a unit; the word in polkit's details and in the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
 pub enum Verb {
     /// Start the unit.
     Start,

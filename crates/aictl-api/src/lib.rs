@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod authorisation;
 pub mod config;
+pub mod document;
 pub mod endpoint;
 pub mod error;
 pub mod exit;

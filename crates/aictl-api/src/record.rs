@@ -2,6 +2,8 @@
 //! never fewer. Here are the keys and the types; how they get onto the bus and off it is
 //! `aictl-core`'s.
 
+use serde::Serialize;
+
 use crate::service::Scope;
 
 #[cfg(test)]
@@ -212,7 +214,9 @@ pub struct HealthRecord {
 }
 
 /// How systemd's job ended (org.freedesktop.systemd1(5), "JobRemoved"), or that it has not yet.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
 pub enum JobResult {
     /// As it should.
     Done,

@@ -6,7 +6,19 @@
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde_json::Value;
 
-use crate::{gpu::GpuReport, run::RunReport, status::Status};
+use crate::{
+    document::{
+        actions::Actions,
+        audit::Audit,
+        config::{Problems, Settings},
+        doctor,
+        failure::Failure,
+        logs::Log,
+    },
+    gpu::GpuReport,
+    run::RunReport,
+    status::Status,
+};
 
 #[cfg(test)]
 mod tests;
@@ -25,7 +37,30 @@ pub struct Document {
 pub const DOCUMENTS: &[Document] = &[
     Document { name: "status", command: "aictl status --json", schema: schema::<Status> },
     Document { name: "gpu", command: "aictl gpu --json", schema: schema::<GpuReport> },
+    Document { name: "logs", command: "aictl logs --json SERVICE", schema: schema::<Log<'static>> },
+    Document {
+        name: "actions",
+        command: "aictl start|stop|restart|reload|enable|disable --json SERVICE…",
+        schema: schema::<Actions<'static>>,
+    },
     Document { name: "run", command: "aictl run --json SCRIPT", schema: schema::<RunReport> },
+    Document { name: "audit", command: "aictl audit --json", schema: schema::<Audit<'static>> },
+    Document { name: "doctor", command: "aictl doctor --json", schema: schema::<doctor::Report> },
+    Document {
+        name: "config-show",
+        command: "aictl config show --json",
+        schema: schema::<Settings<'static>>,
+    },
+    Document {
+        name: "config-check",
+        command: "aictl config check --json",
+        schema: schema::<Problems<'static>>,
+    },
+    Document {
+        name: "failure",
+        command: "any command with --json that cannot do what it is for",
+        schema: schema::<Failure<'static>>,
+    },
 ];
 
 /// The JSON Schema (draft 2020-12) of the document with this name; `None` if there is none.

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use aictl_api::{
-    config::{Config, Place, Shown, schema},
+    config::{Config, Shown, schema},
+    document::config::{Problems, Setting, Settings},
     exit,
 };
 use aictl_core::config_files::{self, LoadError, Trust};
-use serde::Serialize;
 
 use crate::{
     args::{Global, services::Config as Command},
@@ -41,38 +41,6 @@ pub fn main(global: &Global, command: &Command) -> u8 {
             exit::INTERNAL
         }
     }
-}
-
-/// A key in the document.
-#[derive(Debug, Serialize)]
-struct Setting<'a> {
-    key: &'a str,
-    /// As it would stand in a file; null if there is none.
-    value: Option<&'a str>,
-    /// Null if the value is built in.
-    place: Option<PlaceEntry<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct PlaceEntry<'a> {
-    file: &'a str,
-    line: usize,
-}
-
-impl<'a> From<&'a Shown> for Setting<'a> {
-    fn from(shown: &'a Shown) -> Self {
-        let place = |place: &'a Place| PlaceEntry { file: &place.file, line: place.line };
-        Self {
-            key: &shown.key,
-            value: shown.value.as_deref(),
-            place: shown.place.as_ref().map(place),
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct Settings<'a> {
-    settings: Vec<Setting<'a>>,
 }
 
 fn show(global: &Global, config: &Config) -> std::io::Result<()> {
@@ -119,16 +87,10 @@ fn problems(named: Option<&Path>) -> Vec<String> {
     problems
 }
 
-#[derive(Debug, Serialize)]
-struct Report<'a> {
-    ok: bool,
-    problems: &'a [String],
-}
-
 fn report(global: &Global, problems: &[String]) -> std::io::Result<()> {
     problems.iter().for_each(message::error);
     if global.json {
-        return message::print_json(&Report { ok: problems.is_empty(), problems });
+        return message::print_json(&Problems { ok: problems.is_empty(), problems });
     }
     if problems.is_empty() && !global.quiet {
         return message::print("The configuration can be used.\n");
@@ -138,6 +100,8 @@ fn report(global: &Global, problems: &[String]) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use aictl_api::config::Place;
+
     use super::*;
     use crate::color::When;
 

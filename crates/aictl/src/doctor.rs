@@ -1,7 +1,7 @@
 //! `aictl doctor`: what this machine offers, and what to do about what is missing.
 
 use std::{
-    fmt, io,
+    io,
     os::{
         fd::{AsFd, BorrowedFd},
         unix::net::UnixStream,
@@ -10,6 +10,7 @@ use std::{
 };
 
 use aictl_api::{
+    document::doctor::{Check, CheckStatus as Status, Report},
     error::CallError,
     exit,
     layer::Layer,
@@ -25,84 +26,19 @@ use aictl_sandbox::{
     interpreter::{Interpreter, InterpreterError, Runtime},
     protocol::{Job, Profile, RunRecord, ScriptArgs, ScriptName, Stream},
 };
-use serde::Serialize;
 
 use crate::{args::Global, config, message, run, runtime, services};
 
 /// How long the trial run may take, in milliseconds.
 const TRIAL_MS: u64 = 10_000;
 
-/// How a check came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Status {
-    /// All is well.
-    Ok,
-    /// Something is missing that aictl can do without.
-    Missing,
-    /// Something that aictl can do without is there, and does not work.
-    Broken,
-    /// Something is missing that aictl needs.
-    Failed,
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ok => "ok",
-            Self::Missing => "missing",
-            Self::Broken => "BROKEN",
-            Self::Failed => "FAILED",
-        })
-    }
-}
-
-impl From<host::Status> for Status {
-    fn from(status: host::Status) -> Self {
-        match status {
-            host::Status::Missing => Self::Missing,
-            host::Status::Failed => Self::Failed,
-        }
-    }
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Check {
-    /// What was looked at.
-    name: String,
-    /// How it came out.
-    status: Status,
-    /// What was found.
-    detail: String,
-    /// What to do about it.
-    advice: Option<String>,
-}
-
-impl Check {
-    fn ok(name: &str, detail: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), status: Status::Ok, detail: detail.into(), advice: None }
-    }
-
-    fn bad(name: &str, status: Status, detail: impl Into<String>, advice: &str) -> Self {
-        let advice = (!advice.is_empty()).then(|| advice.to_owned());
-        Self { name: name.to_owned(), status, detail: detail.into(), advice }
-    }
-}
-
-impl From<&Finding> for Check {
-    fn from(finding: &Finding) -> Self {
-        Self::bad(finding.name, finding.status.into(), finding.detail.as_str(), &finding.advice)
-    }
-}
-
-/// The document of `aictl doctor --json`.
-#[derive(Debug, Serialize)]
-struct Report {
-    version: &'static str,
-    kernel: Option<String>,
-    checks: Vec<Check>,
-    healthy: bool,
+/// What was found on this machine, as something that was looked at.
+fn of_finding(finding: &Finding) -> Check {
+    let status = match finding.status {
+        host::Status::Missing => Status::Missing,
+        host::Status::Failed => Status::Failed,
+    };
+    Check::bad(finding.name, status, finding.detail.as_str(), &finding.advice)
 }
 
 /// Runs the command; returns the exit code.
@@ -185,7 +121,7 @@ fn interpreter_check(runtime: Runtime, found: &Result<Interpreter, InterpreterEr
 
 /// Tries the sandbox by running something in it, and reports each layer.
 fn sandbox_checks(python: Option<Interpreter>, findings: &[Finding]) -> Vec<Check> {
-    let all_findings = || findings.iter().map(Check::from);
+    let all_findings = || findings.iter().map(of_finding);
     let Some(python) = python else { return all_findings().collect() };
     match trial(python) {
         Ok(record) => {
@@ -259,7 +195,7 @@ impl Client for Listener {
 fn layer_checks(isolation: &[Layer], missing: &[Layer], findings: &[Finding]) -> Vec<Check> {
     let about = |layer: &Layer| {
         let name = layer.name();
-        findings.iter().filter(move |finding| finding.name == name).map(Check::from)
+        findings.iter().filter(move |finding| finding.name == name).map(of_finding)
     };
     let mut checks: Vec<Check> =
         isolation.iter().map(|layer| Check::ok(layer.name(), describe(*layer))).collect();
@@ -272,7 +208,7 @@ fn layer_checks(isolation: &[Layer], missing: &[Layer], findings: &[Finding]) ->
         checks.extend(reasons);
     }
     let others = findings.iter().filter(|finding| finding.name == host::OTHER_USERS);
-    checks.extend(others.map(Check::from));
+    checks.extend(others.map(of_finding));
     checks
 }
 
@@ -402,7 +338,7 @@ mod tests {
             advice: format!("mend {name}"),
         };
         let findings = ["cgroup", "seccomp", "user-ns", host::OTHER_USERS].map(finding);
-        let from_host = |name: &'static str| Check::from(&finding(name));
+        let from_host = |name: &'static str| of_finding(&finding(name));
         let checks = |missing: &[Layer], findings: &[Finding]| {
             layer_checks(&[Layer::UserNs], missing, findings)
         };

@@ -8,6 +8,7 @@ use std::{
 };
 
 use aictl_api::{
+    document::logs::{Line, Log},
     error::CallError,
     exit,
     service::{Scope, UnitName},
@@ -16,7 +17,7 @@ use aictl_core::{
     helper::{Helper, LogOptions},
     journal::read::{JournalReader, LogLine, LogQuery, LogStream, ReadError},
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     net::unix::pipe::Receiver,
@@ -164,7 +165,7 @@ async fn show(global: &Global, args: &Logs, asking: &mut Option<Asking>) -> Resu
             (true, false) => document(&args.service, &mut lines).await,
             (true, true) => {
                 each(&mut lines, true, |line| {
-                    serde_json::to_string(&Entry::from(line)).unwrap_or_default()
+                    serde_json::to_string(&entry(line)).unwrap_or_default()
                 })
                 .await
             }
@@ -338,33 +339,15 @@ impl From<Sent> for LogLine {
     }
 }
 
-/// A line in a document.
-#[derive(Debug, Serialize)]
-struct Entry<'a> {
-    /// ISO 8601, in UTC.
-    time: Option<String>,
-    priority: u8,
-    pid: Option<u32>,
-    identifier: &'a str,
-    message: &'a str,
-}
-
-impl<'a> From<&'a LogLine> for Entry<'a> {
-    fn from(line: &'a LogLine) -> Self {
-        Self {
-            time: Moment::from_micros(line.time_usec).iso(),
-            priority: line.priority,
-            pid: line.pid,
-            identifier: &line.identifier,
-            message: &line.message,
-        }
+/// A line as it stands in a document.
+fn entry(line: &LogLine) -> Line<'_> {
+    Line {
+        time: Moment::from_micros(line.time_usec).iso(),
+        priority: line.priority,
+        pid: line.pid,
+        identifier: &line.identifier,
+        message: &line.message,
     }
-}
-
-#[derive(Debug, Serialize)]
-struct Document<'a> {
-    service: &'a str,
-    lines: Vec<Entry<'a>>,
 }
 
 /// All lines.
@@ -382,7 +365,7 @@ async fn all(lines: &mut Lines) -> Result<Vec<LogLine>, LogsError> {
 /// All lines as one document; returns how many there are.
 async fn document(service: &str, lines: &mut Lines) -> Result<usize, LogsError> {
     let all = all(lines).await?;
-    let document = Document { service, lines: all.iter().map(Entry::from).collect() };
+    let document = Log { service, lines: all.iter().map(entry).collect() };
     let text =
         serde_json::to_string_pretty(&document).map_err(|error| LogsError::Output(error.into()))?;
     async_output::write_all((text + "\n").into_bytes()).await.map_err(LogsError::Output)?;
@@ -519,7 +502,7 @@ mod tests {
         let sent: Sent = serde_json::from_str(r#"{"message":"x","new":[1],"pid":null}"#).unwrap();
         let line = LogLine::from(sent);
         assert_eq!((line.message.as_str(), line.pid, line.time_usec), ("x", None, 0));
-        let entry = serde_json::to_value(Entry::from(&line)).unwrap();
+        let entry = serde_json::to_value(entry(&line)).unwrap();
         assert_eq!(entry["time"], "1970-01-01T00:00:00.000000Z");
     }
 }

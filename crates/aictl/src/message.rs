@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use aictl_api::document::failure::{Failure, FailureText};
 use aictl_core::plain_text::plain_text;
 use serde::Serialize;
 
@@ -37,18 +38,6 @@ pub fn detail(global: &Global, text: impl std::fmt::Display) {
     }
 }
 
-/// The document that stands on standard output with `--json` when there is no other.
-#[derive(Debug, Serialize)]
-struct ErrorDocument<'a> {
-    error: ErrorText<'a>,
-    exit_code: u8,
-}
-
-#[derive(Debug, Serialize)]
-struct ErrorText<'a> {
-    message: &'a str,
-}
-
 /// Reports a failure: to the user always, and to a program that wants JSON. Returns the exit code.
 pub fn fail(global: &Global, exit_code: u8, text: &str) -> u8 {
     error(text);
@@ -60,7 +49,7 @@ pub fn fail(global: &Global, exit_code: u8, text: &str) -> u8 {
 
 /// Prints a failure as a document on standard output.
 pub fn document(exit_code: u8, text: &str) {
-    let document = ErrorDocument { error: ErrorText { message: text }, exit_code };
+    let document = Failure { error: FailureText { message: text }, exit_code };
     // Where nobody reads it there is nobody to tell.
     let _closed = print_json(&document);
 }

@@ -42,7 +42,7 @@ fn the_keys_are_those_of_the_interface() {
     assert_eq!(signatures(&health_key::FIELDS), "s u t s u b b b u");
     assert_eq!(
         signatures(&gpu_key::FIELDS),
-        "u s s s s s s s t t b d d d d d u u u u u u u u as b t t b aa{sv} as"
+        "u s s s s s s s t t b d d d d d u u u u u u u u as b t t b aa{sv} b as"
     );
     assert_eq!(signatures(&gpu_process_key::FIELDS), "u s s s t");
     assert_eq!(
@@ -61,7 +61,7 @@ fn the_keys_are_those_of_the_interface() {
 }
 
 /// The keys of a JSON object, in its order.
-fn keys_of(document: &impl serde::Serialize) -> Vec<String> {
+fn keys_of(document: &impl Serialize) -> Vec<String> {
     let text = serde_json::to_string(document).unwrap();
     // Not by way of a map, which has an order of its own.
     let keys = text.split(['{', ',']).filter_map(|part| part.strip_prefix('"')?.split_once("\":"));

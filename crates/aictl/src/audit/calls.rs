@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use aictl_api::audit::{Decision, Outcome};
-use serde::Serialize;
+use aictl_api::{
+    audit::{Decision, Outcome},
+    document::audit as document,
+};
 
 use crate::{args::services::Wanted, time::Moment};
 
@@ -133,32 +135,11 @@ impl Calls {
     }
 }
 
-/// A call in the document. What is not known is null.
-#[derive(Debug, Serialize)]
-pub struct Entry<'a> {
-    time: Option<String>,
-    request_id: Option<&'a str>,
-    method: Option<&'a str>,
-    caller_uid: Option<u32>,
-    caller: Option<String>,
-    caller_pid: Option<u32>,
-    caller_unit: Option<&'a str>,
-    service: Option<&'a str>,
-    unit: Option<&'a str>,
-    verb: Option<&'a str>,
-    decision: Option<&'static str>,
-    result: Option<&'static str>,
-    error: Option<&'a str>,
-    duration_usec: Option<u64>,
-    count: u64,
-    finished: bool,
-}
-
 impl Call {
     /// The call as an entry of the document, with the name of who called.
     #[must_use]
-    pub fn entry(&self, caller: Option<String>) -> Entry<'_> {
-        Entry {
+    pub fn entry(&self, caller: Option<String>) -> document::Call<'_> {
+        document::Call {
             time: self.time.iso(),
             request_id: self.request_id.as_deref(),
             method: self.method.as_deref(),
@@ -169,8 +150,8 @@ impl Call {
             service: self.service.as_deref(),
             unit: self.unit.as_deref(),
             verb: self.verb.as_deref(),
-            decision: self.decision.map(Decision::name),
-            result: self.outcome.map(Outcome::name),
+            decision: self.decision,
+            result: self.outcome,
             error: self.error.as_deref(),
             duration_usec: self.duration_usec,
             count: self.count.unwrap_or(1),

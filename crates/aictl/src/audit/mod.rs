@@ -6,10 +6,10 @@ mod table;
 use aictl_api::{
     audit::{BEGUN, CALL, Decision, Outcome},
     authorisation::AuditField,
+    document::audit as document,
     exit,
 };
 use aictl_core::journal::read::{AuditLine, AuditQuery, JournalReader, ReadError};
-use serde::Serialize;
 
 use crate::{
     args::{Global, services::Audit},
@@ -19,17 +19,11 @@ use crate::{
     time::Moment,
     users::Users,
 };
-use calls::{Call, Calls, Entry, Filter};
+use calls::{Call, Calls, Filter};
 
 /// The most records that there are of one call, with those of a helper that is started for it
 /// alone: its start, its configuration, the call's begin and end, its own end.
 const RECORDS_PER_CALL: u32 = 5;
-
-/// The document of `aictl audit --json`.
-#[derive(Debug, Serialize)]
-struct Document<'a> {
-    calls: Vec<Entry<'a>>,
-}
 
 /// Runs the command; returns the exit code.
 pub fn main(global: &Global, args: &Audit) -> u8 {
@@ -52,7 +46,7 @@ pub fn main(global: &Global, args: &Audit) -> u8 {
     let printed = if global.json {
         let name = |call: &Call| call.caller_uid.map(|uid| users.name(uid));
         let calls = calls.iter().map(|call| call.entry(name(call))).collect();
-        message::print_json(&Document { calls })
+        message::print_json(&document::Audit { calls })
     } else if calls.is_empty() {
         message::note(global, "there is no such call in the journal");
         Ok(())

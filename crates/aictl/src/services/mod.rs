@@ -12,8 +12,8 @@ use std::{
 };
 
 use aictl_api::{
-    authorisation::Verb, config::Config, error::CallError, exit, record::ActionRecord,
-    service::Scope,
+    authorisation::Verb, config::Config, document::actions::Actions, error::CallError, exit,
+    record::ActionRecord, service::Scope,
 };
 use aictl_core::helper::ActOptions;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -30,7 +30,7 @@ use crate::{
 pub use advice::{Circumstances, on_error};
 pub use backend::{Backend, NoBackend, Watch, system_bus};
 
-use shown::{Acted, Document, present};
+use shown::{Acted, present};
 
 /// How long to wait before saying that something is waited for.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -95,7 +95,7 @@ pub fn main(global: &Global, verb: Verb, act: &Act) -> u8 {
         Err(stopped) => return message::fail(global, stopped.exit_code(), &stopped.to_string()),
     };
     if global.json {
-        let document = Document { actions: done.iter().map(Acted::entry).collect() };
+        let document = Actions { actions: done.iter().map(Acted::entry).collect() };
         if let Err(error) = message::print_json(&document) {
             message::error(format_args!("the output cannot be written: {error}"));
             return exit::INTERNAL;

@@ -2,11 +2,11 @@
 
 use aictl_api::{
     authorisation::Verb,
+    document::actions::{Action, ActionError},
     error::CallError,
     exit,
     record::{ActionRecord, JobResult},
 };
-use serde::Serialize;
 
 use crate::{
     color::{Paint, Style},
@@ -153,26 +153,28 @@ impl Acted {
     }
 
     /// The entry in the document.
-    pub fn entry(&self) -> Entry<'_> {
+    pub fn entry(&self) -> Action<'_> {
         let record = self.result.as_ref().ok();
         let known = |text: fn(&ActionRecord) -> &String| {
             record.map(text).map(String::as_str).filter(|text| !text.is_empty())
         };
-        Entry {
+        Action {
             service: &self.service,
-            verb: self.verb.name(),
+            verb: self.verb,
             ok: self.exit_code() == exit::OK,
-            job_result: record.map(|record| record.job_result.name()),
+            job_result: record.map(|record| record.job_result),
             active_state: known(|record| &record.active_state),
             sub_state: known(|record| &record.sub_state),
             enabled: known(|record| &record.enabled),
             result: known(|record| &record.result),
             log: record.map(|record| record.log.as_slice()).unwrap_or_default(),
             request_id: known(|record| &record.request_id),
-            error: self.result.as_ref().err().map(|error| ErrorEntry {
+            error: self.result.as_ref().err().map(|error| ActionError {
                 name: error.dbus_name(),
                 message: error.message(),
-                retry_after_ms: error.retry_after().map(|time| time.as_millis()),
+                retry_after_ms: error
+                    .retry_after()
+                    .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
             }),
             advice: self.advice.as_deref(),
         }
@@ -186,37 +188,6 @@ fn state(record: &ActionRecord) -> String {
         "" => known(&record.active_state),
         sub => format!("{} ({})", known(&record.active_state), plain(sub)),
     }
-}
-
-/// The document of a command that acts on services.
-#[derive(Debug, Serialize)]
-pub struct Document<'a> {
-    /// An entry for each service, in the order of the command line.
-    pub actions: Vec<Entry<'a>>,
-}
-
-/// What came of one action. What is not known is null.
-#[derive(Debug, Serialize)]
-pub struct Entry<'a> {
-    service: &'a str,
-    verb: &'static str,
-    ok: bool,
-    job_result: Option<&'static str>,
-    active_state: Option<&'a str>,
-    sub_state: Option<&'a str>,
-    enabled: Option<&'a str>,
-    result: Option<&'a str>,
-    log: &'a [String],
-    request_id: Option<&'a str>,
-    error: Option<ErrorEntry<'a>>,
-    advice: Option<&'a str>,
-}
-
-#[derive(Debug, Serialize)]
-struct ErrorEntry<'a> {
-    name: &'static str,
-    message: &'a str,
-    retry_after_ms: Option<u128>,
 }
 
 #[cfg(test)]
