@@ -17,10 +17,12 @@ struct Program {
     name: &'static str,
     /// Whether `aictl run` needs it where nothing is installed.
     runs: bool,
+    /// Whether it loads libraries while it runs, which one that is linked statically cannot.
+    loads: bool,
 }
 
 const fn program(package: &'static str, name: &'static str, runs: bool) -> Program {
-    Program { package, name, runs }
+    Program { package, name, runs, loads: false }
 }
 
 /// Every program that is shipped.
@@ -30,6 +32,7 @@ const PROGRAMS: &[Program] = &[
     program("aictld", "aictld", false),
     program("aictl-oneshot", "aictl-polkit-rules", false),
     program("aictl-oneshot", "aictl-unit-file", false),
+    Program { package: "aictl-nvml", name: "aictl-nvml", runs: false, loads: true },
 ];
 
 /// The checkout that cargo started us in.
@@ -99,14 +102,14 @@ impl Workspace {
 
     /// Builds every program that a user gets.
     ///
-    /// They are linked statically, since loading libraries is a good part of a short program's
-    /// start. Standard output stays clean. On a terminal, standard error shows what is being built;
-    /// if nothing is, it shows nothing.
+    /// They are linked statically where that can be, since loading libraries is a good part of a
+    /// short program's start. Standard output stays clean. On a terminal, standard error shows what
+    /// is being built; if nothing is, it shows nothing.
     ///
     /// # Errors
     /// A failure if cargo does not start or the build fails; cargo has said why.
     pub fn build_shipped(&self) -> Result<(), Failure> {
-        PROGRAMS.iter().try_for_each(|program| self.build_static(program))
+        PROGRAMS.iter().try_for_each(|program| self.build_program(program))
     }
 
     /// Builds the same programs as the tests use them.
@@ -127,13 +130,13 @@ impl Workspace {
     /// # Errors
     /// As there.
     pub fn build_run(&self) -> Result<PathBuf, Failure> {
-        PROGRAMS.iter().filter(|p| p.runs).try_for_each(|program| self.build_static(program))?;
+        PROGRAMS.iter().filter(|p| p.runs).try_for_each(|program| self.build_program(program))?;
         Ok(self.shipped("aictl"))
     }
 
-    /// Builds one program with the profile [`SHIPPED`], without shared libraries.
-    fn build_static(&self, program: &Program) -> Result<(), Failure> {
-        let Program { package, name: program, .. } = program;
+    /// Builds one program with the profile [`SHIPPED`], without shared libraries if it loads none.
+    fn build_program(&self, program: &Program) -> Result<(), Failure> {
+        let Program { package, name: program, loads, .. } = program;
         let color = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let terminal = std::io::stderr().is_terminal();
         let mut args = vec!["rustc", "--profile", SHIPPED, "--package", package, "--bin", program];
@@ -142,7 +145,9 @@ impl Workspace {
         } else if color {
             args.extend(["--color", "always"]);
         }
-        args.extend(["--", "-C", "target-feature=+crt-static"]);
+        let linked =
+            if *loads { "target-feature=-crt-static" } else { "target-feature=+crt-static" };
+        args.extend(["--", "-C", linked]);
         let mut command = self.cargo(&args);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let name = "cargo rustc --profile dist";

@@ -71,6 +71,7 @@ pub(super) const FILES: &[Entry] = &[
     helper("aictl-sandboxd"),
     helper("aictl-polkit-rules"),
     helper("aictl-unit-file"),
+    helper("aictl-nvml"),
     file("systemd/aictld.service", UNITS),
     file("systemd/aictld.socket", UNITS),
     file("systemd/aictl-sandboxd.service", UNITS),
