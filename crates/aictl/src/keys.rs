@@ -282,8 +282,7 @@ mod tests {
         fn new() -> Self {
             static COUNT: AtomicU32 = AtomicU32::new(0);
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            let path =
-                std::env::temp_dir().join(format!("aictl-keys-{}-{count}", std::process::id()));
+            let path = env::temp_dir().join(format!("aictl-keys-{}-{count}", std::process::id()));
             fs::create_dir(&path).unwrap();
             Self(path)
         }

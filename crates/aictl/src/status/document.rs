@@ -19,7 +19,7 @@ use crate::time::Moment;
 /// The row of a service.
 #[must_use]
 pub fn row(facts: &Facts<'_>) -> ServiceStatus {
-    let Facts { service, scope, unit, usage, asked, .. } = facts;
+    let Facts { service, scope, unit, usage, server, .. } = facts;
     let (health, notes) = health(facts);
     let mut row = ServiceStatus::new(service, *scope, health);
     row.notes = notes;
@@ -42,7 +42,7 @@ pub fn row(facts: &Facts<'_>) -> ServiceStatus {
         row.uptime_seconds = facts.uptime.map(|uptime| uptime.as_secs());
     }
     row.provider = service.provider.map(|provider| provider.name().to_owned());
-    if let Some(asked) = asked {
+    if let Some(asked) = &server.asked {
         row.endpoint = Some(asked.endpoint.to_string());
         let report = &asked.report;
         if let Some(provider) = report.provider {
@@ -157,10 +157,13 @@ mod tests {
         Catalogue::builtin().get(name).unwrap().clone()
     }
 
-    fn gpu(state: GpuState, processes: Option<&[(u32, Option<&str>, Option<u64>)]>) -> Gpu {
+    /// A process, its unit, and its memory.
+    type Row<'a> = (u32, Option<&'a str>, Option<u64>);
+
+    fn gpu(state: GpuState, processes: Option<&[Row<'_>]>) -> Gpu {
         let mut gpu = Gpu::new(0, Vendor::Nvidia, state);
         gpu.processes = processes.map(|processes| {
-            let process = |(pid, unit, memory_bytes): &(u32, Option<&str>, Option<u64>)| {
+            let process = |(pid, unit, memory_bytes): &Row<'_>| {
                 let unit = unit.map(str::to_owned);
                 GpuProcess { unit, memory_bytes: *memory_bytes, ..GpuProcess::new(*pid) }
             };

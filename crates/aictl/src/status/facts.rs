@@ -100,6 +100,17 @@ pub struct Asked {
     pub key: KeyUse,
 }
 
+/// What was found out about a service's server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// What it said, if it was asked.
+    pub asked: Option<Asked>,
+    /// Where the service listens, if that is nowhere where it can be asked.
+    pub elsewhere: Option<SocketAddr>,
+    /// A port that it should have, and the other unit that has it.
+    pub taken: Option<(u16, String)>,
+}
+
 /// What is known of the machine's GPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GpuSight {
@@ -128,10 +139,8 @@ pub struct Facts<'a> {
     pub usage: Option<Usage>,
     /// CPU time in percent of one CPU.
     pub cpu_percent: Option<f64>,
-    /// What its server says; `None` if it was not asked.
-    pub asked: Option<Asked>,
-    /// Where it listens, if that is nowhere where it can be asked.
-    pub elsewhere: Option<SocketAddr>,
+    /// What is known of its server.
+    pub server: Answer,
     /// Memory of GPUs, in bytes.
     pub vram_bytes: Option<u64>,
     /// What is known of the GPUs.

@@ -27,9 +27,8 @@ use zbus::Connection;
 
 use super::{
     document,
-    facts::{Facts, GpuSight, Unit},
+    facts::{Answer, Facts, GpuSight, Unit},
     select::{Wanted, is_shown},
-    servers::Answer,
 };
 use crate::{args::Global, keys::Keys, services::system_bus};
 
@@ -131,16 +130,17 @@ impl<'a> Gatherer<'a> {
             // The next look tries another connection.
             (self.system, self.systemd) = (OnceCell::new(), OnceCell::new());
         }
-        let Found { units, asked, usages, read_at, .. } = found;
+        let Found { units, answers, usages, read_at, .. } = found;
         let mut rows = Vec::new();
-        for (((service, unit), asked), usage) in services.iter().zip(units).zip(asked).zip(usages) {
+        for (((service, unit), answer), usage) in
+            services.iter().zip(units).zip(answers).zip(usages)
+        {
             let uptime = unit.facts().and_then(uptime);
             let cpu_percent = self.cpu_percent(service, &unit, usage.as_ref(), uptime, read_at);
             let vram_bytes = match unit.runs() {
                 true => document::vram(gpus, service, self.scope, usage.as_ref()),
                 false => None,
             };
-            let (asked, elsewhere) = asked;
             let facts = Facts {
                 service,
                 scope: self.scope,
@@ -148,8 +148,7 @@ impl<'a> Gatherer<'a> {
                 uptime,
                 usage,
                 cpu_percent,
-                asked,
-                elsewhere,
+                server: answer,
                 vram_bytes,
                 gpus: sight,
             };
@@ -258,7 +257,7 @@ impl<'a> Gatherer<'a> {
             (told, usages, read_at)
         };
         let servers = self.ask_servers(services, known.as_ref(), deadline);
-        let ((asked, stuck), (told, usages, read_at)) = tokio::join!(servers, units);
+        let ((answers, stuck), (told, usages, read_at)) = tokio::join!(servers, units);
         let mut trouble: Vec<String> = stuck.into_iter().collect();
         let is_cut_off = told.is_err();
         let units = told.unwrap_or_else(|error| {
@@ -266,7 +265,7 @@ impl<'a> Gatherer<'a> {
             vec![Unit::Unknown; services.len()]
         });
         let usages = if usages.is_empty() { vec![None; services.len()] } else { usages };
-        Found { units, trouble, asked, usages, read_at, is_cut_off }
+        Found { units, trouble, answers, usages, read_at, is_cut_off }
     }
 
     fn without_systemd(&self, error: &SystemdError) -> String {
@@ -351,7 +350,7 @@ impl<'a> Gatherer<'a> {
 struct Found {
     units: Vec<Unit>,
     trouble: Vec<String>,
-    asked: Vec<Answer>,
+    answers: Vec<Answer>,
     usages: Vec<Option<Usage>>,
     /// When the usages were read.
     read_at: Instant,

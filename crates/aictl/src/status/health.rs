@@ -97,13 +97,19 @@ impl Found<'_> {
     fn unit(&mut self, unit: &UnitFacts) {
         let state = &unit.state;
         match state.active_state.as_str() {
-            "failed" => self.failed(unit),
-            "inactive" | "deactivating" => self.not_running(state),
-            "activating" if state.sub_state.starts_with("auto-restart") => self.restarting(unit),
-            "activating" => {
-                self.degraded("it is starting");
-                self.server();
+            "failed" => {
+                self.failed(unit);
+                self.taken();
             }
+            "inactive" | "deactivating" => self.not_running(state),
+            "activating"
+                if state.sub_state.starts_with("auto-restart")
+                    || state.restarts >= MANY_RESTARTS =>
+            {
+                self.restarting(unit);
+                self.taken();
+            }
+            "activating" => self.starting(),
             _ => self.running(unit),
         }
         if unit.needs_daemon_reload == Some(true) {
@@ -121,31 +127,58 @@ impl Found<'_> {
         let is_young = self.facts.uptime.is_none_or(|uptime| uptime < SETTLED);
         if state.restarts >= MANY_RESTARTS && is_young {
             let note = format!(
-                "systemd has restarted it {} times, the last time not long ago: {}",
-                state.restarts,
+                "systemd has restarted it {}, the last time not long ago: {}",
+                times(state.restarts.into()),
                 self.logs()
             );
             self.degraded(note);
         }
         if let Some(kills @ 1..) = self.facts.usage.as_ref().and_then(|usage| usage.oom_kills) {
-            let times = if kills == 1 { "once".to_owned() } else { format!("{kills} times") };
             self.degraded(format!(
-                "the kernel has killed a process of it {times} for want of memory: let it use less \
-                 (a smaller model or context), or more (MemoryMax= of its unit)"
+                "the kernel has killed a process of it {} for want of memory: let it use less (a \
+                 smaller model or context), or more (MemoryMax= of its unit)",
+                times(kills)
             ));
         }
         self.server();
     }
 
-    /// systemd waits before it starts it again.
+    /// It is on its way; what it does not do yet is no news.
+    fn starting(&mut self) {
+        let watch = self.aictl("status --watch");
+        self.degraded(format!("it is starting: {watch} shows when it has"));
+        if let Some(asked) = &self.facts.server.asked
+            && matches!(asked.report.reach, Reach::Loading(_))
+        {
+            self.notes.clear();
+            self.reach(asked);
+        }
+    }
+
+    /// systemd waits before it starts it again, or is just doing that.
     fn restarting(&mut self, unit: &UnitFacts) {
-        let why = ending(unit);
+        let why = match unit.exec_main_code {
+            Some(_) => format!(": {}", ending(unit)),
+            None => String::new(),
+        };
         let note = format!(
-            "it ends again and again, and systemd restarts it ({} times so far): {why}; {}",
-            unit.state.restarts,
+            "it ends again and again, and systemd restarts it ({} so far){why}; {}",
+            times(unit.state.restarts.into()),
             self.logs()
         );
         self.degraded(note);
+    }
+
+    /// It does not run, perhaps since another unit has its port.
+    fn taken(&mut self) {
+        if let Some((port, unit)) = &self.facts.server.taken {
+            let Service { name, .. } = self.facts.service;
+            self.notes.push(format!(
+                "port {port}, which it uses unless it is told otherwise, is taken by {unit}: have \
+                 one of the two listen on another port, and set `endpoint` of [services.{name}] in \
+                 {FILE} if that is this one"
+            ));
+        }
     }
 
     fn failed(&mut self, unit: &UnitFacts) {
@@ -222,7 +255,7 @@ impl Found<'_> {
 
     /// Its unit does not run: whoever answers was started in another way.
     fn answers_anyway(&mut self) {
-        let Some(asked) = &self.facts.asked else { return };
+        let Some(asked) = &self.facts.server.asked else { return };
         if matches!(asked.report.reach, Reach::Ready | Reach::Loading(_)) {
             let note = format!(
                 "a server answers at {} all the same: it was not started by {}",
@@ -235,7 +268,7 @@ impl Found<'_> {
     /// Nothing is known of its unit: what its server says is all that there is.
     fn server_alone(&mut self) {
         let configured = self.facts.service.endpoint.is_some();
-        match &self.facts.asked {
+        match &self.facts.server.asked {
             None => self.health = Health::Inactive,
             Some(asked) => match &asked.report.reach {
                 Reach::Trouble(Trouble::Refused) => {
@@ -256,13 +289,13 @@ impl Found<'_> {
 
     /// Its unit runs: so should its server.
     fn server(&mut self) {
-        if let Some(address) = self.facts.elsewhere {
+        if let Some(address) = self.facts.server.elsewhere {
             self.notes.push(format!(
                 "its server is not asked: it listens on {address}, and aictl asks nothing but this \
                  machine's loopback addresses"
             ));
         }
-        let Some(asked) = &self.facts.asked else { return };
+        let Some(asked) = &self.facts.server.asked else { return };
         self.reach(asked);
         for gap in &asked.report.gaps {
             match gap.why {
@@ -398,6 +431,13 @@ impl Found<'_> {
                 self.notes.push(format!("{models} on the CPU"));
             }
         }
+    }
+}
+
+fn times(count: u64) -> String {
+    match count {
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
     }
 }
 

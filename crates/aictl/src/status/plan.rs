@@ -35,6 +35,8 @@ pub struct Plan {
     pub places: Vec<Place>,
     /// Where the service listens, if that is nowhere where it can be asked.
     pub elsewhere: Option<SocketAddr>,
+    /// A port that it should have, and the other unit that has it.
+    pub taken: Option<(u16, String)>,
 }
 
 /// Where to ask a service that runs or not, as far as is known, by the machine's sockets; `None` if
@@ -48,13 +50,17 @@ pub fn plan(service: &Service, runs: Option<bool>, sockets: Option<&[Socket]>) -
         let listener = listener(&endpoint, sockets);
         Place { endpoint, listener }
     };
+    let taken = |places: &[Place]| places.iter().find_map(taken);
     if let Some(endpoint) = &service.endpoint {
-        return Plan { places: vec![place(endpoint.clone())], elsewhere: None };
-    }
-    if runs == Some(false) {
-        return Plan::default();
+        let places = vec![place(endpoint.clone())];
+        return Plan { taken: taken(&places), places, elsewhere: None };
     }
     let ports = service.provider.map_or(&[][..], |provider| provider.ports());
+    let usual = ports.iter().filter_map(|port| Endpoint::on_port(*port)).map(place);
+    let usual: Vec<Place> = usual.collect();
+    if runs == Some(false) {
+        return Plan { taken: taken(&usual), ..Plan::default() };
+    }
     let rank = |port: u16| ports.iter().position(|usual| *usual == port);
     // IPv4 first: where both are, they are the same server.
     let order = |address: &SocketAddr| {
@@ -73,19 +79,26 @@ pub fn plan(service: &Service, runs: Option<bool>, sockets: Option<&[Socket]>) -
     }
     if !reachable.is_empty() {
         let places = reachable.into_iter().take(MAX_ENDPOINTS).map(|(_, endpoint)| place(endpoint));
-        return Plan { places: places.collect(), elsewhere: None };
+        return Plan { places: places.collect(), ..Plan::default() };
     }
     if let Some(elsewhere) = own.first() {
-        return Plan { places: Vec::new(), elsewhere: Some(*elsewhere) };
+        return Plan { elsewhere: Some(*elsewhere), ..Plan::default() };
     }
-    let usual: Vec<Place> =
-        ports.iter().filter_map(|port| Endpoint::on_port(*port)).map(place).collect();
+    let taken = taken(&usual);
     let is_there = |place: &&Place| place.listener != Listener::Nobody;
     let mut places: Vec<Place> = usual.iter().filter(is_there).cloned().collect();
     if places.is_empty() {
         places = usual.into_iter().take(1).collect();
     }
-    Plan { places, elsewhere: None }
+    Plan { places, elsewhere: None, taken }
+}
+
+/// The port of this place and the other unit that has it, if one has.
+fn taken(place: &Place) -> Option<(u16, String)> {
+    match (&place.endpoint, &place.listener) {
+        (Endpoint::Tcp(tcp), Listener::Other { unit, .. }) => Some((tcp.port(), unit.clone())),
+        _ => None,
+    }
 }
 
 /// Who listens where this endpoint leads, to whichever of its addresses. Of several, one that may
@@ -131,19 +144,15 @@ mod tests {
             let owner = match &place.listener {
                 Listener::Own => "own",
                 Listener::Nobody => "nobody",
-                Listener::Unknown { mine } => {
-                    if *mine {
-                        "mine"
-                    } else {
-                        "?"
-                    }
-                }
+                Listener::Unknown { mine: true } => "mine",
+                Listener::Unknown { mine: false } => "?",
                 Listener::Other { unit, .. } => unit,
             };
             format!("{} {owner}", place.endpoint)
         };
         let mut shown: Vec<_> = plan.places.iter().map(shown).collect();
         shown.extend(plan.elsewhere.map(|address| format!("elsewhere {address}")));
+        shown.extend(plan.taken.map(|(port, unit)| format!("{port} taken by {unit}")));
         shown
     }
 
@@ -176,7 +185,7 @@ mod tests {
             (
                 &ollama,
                 Some(vec![socket("127.0.0.1:11434", "nginx.service")]),
-                &["http://127.0.0.1:11434 nginx.service"],
+                &["http://127.0.0.1:11434 nginx.service", "11434 taken by nginx.service"],
             ),
             (
                 &ollama,
@@ -206,6 +215,9 @@ mod tests {
             assert_eq!(places(service, runs, sockets.as_deref()), expected, "{sockets:?}");
         }
         assert_eq!(places(&ollama, Some(false), None), Vec::<String>::new());
+        // Why it does not run may be that another has its port.
+        let other = [socket("127.0.0.1:11434", "nginx.service")];
+        assert_eq!(places(&ollama, Some(false), Some(&other)), ["11434 taken by nginx.service"]);
         // Without systemd the usual port is all that there is.
         assert_eq!(places(&ollama, None, Some(&[])), ["http://127.0.0.1:11434 nobody"]);
     }

@@ -63,10 +63,10 @@ pub fn is_shown(facts: &Facts<'_>, wanted: &Wanted<'_>) -> bool {
         return true;
     }
     match &facts.unit {
-        Unit::Known(_) => true,
-        Unit::NotFound | Unit::Alias(_) => false,
+        Unit::Known(_) | Unit::Alias(_) => true,
+        Unit::NotFound => false,
         // Whoever has its port and is not it is nobody that was asked for.
-        Unit::Unknown => facts.asked.as_ref().is_some_and(|asked| {
+        Unit::Unknown => facts.server.asked.as_ref().is_some_and(|asked| {
             !matches!(asked.report.reach, Reach::Other(_) | Reach::Trouble(_))
         }),
     }

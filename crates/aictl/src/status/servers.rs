@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
     path::Path,
     time::Duration,
 };
@@ -18,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    facts::{Asked, KeyUse, Listener, Unit},
+    facts::{Answer, Asked, KeyUse, Listener, Unit},
     gather::{END, Gatherer, PROC},
     plan::{Place, Plan, Socket, plan},
     unix_socket,
@@ -26,10 +25,6 @@ use super::{
 
 /// Less than the whole of its time, a server is given in steps of this.
 const STEP: Duration = Duration::from_millis(100);
-
-/// What a server said, if one was asked; and where the service listens, if that is nowhere where it
-/// can be asked.
-pub type Answer = (Option<Asked>, Option<SocketAddr>);
 
 impl Gatherer<'_> {
     /// Asks the server of each service; also says what is wrong with asking.
@@ -48,20 +43,25 @@ impl Gatherer<'_> {
                 )),
             ),
         };
-        let names = self.owners(services, units, sockets.as_deref());
+        let own: Vec<_> = match units {
+            Some(units) => units.iter().map(|unit| self.own_groups(unit)).collect(),
+            None => vec![None; services.len()],
+        };
+        let names = self.owners(services, &own, sockets.as_deref());
         let mut probes = JoinSet::new();
-        let mut answers: Vec<(Vec<Option<Asked>>, _)> = Vec::new();
-        for (index, service) in services.iter().enumerate() {
+        let mut answers: Vec<(Vec<Option<Asked>>, Answer)> = Vec::new();
+        for (index, (service, own)) in services.iter().zip(&own).enumerate() {
             let runs = units.map(|units| units[index].runs());
-            let own = units.and_then(|units| self.own_groups(&units[index]));
             let sockets: Option<Vec<Socket>> = sockets.as_ref().map(|sockets| {
-                sockets
-                    .iter()
-                    .map(|at| Socket { at: *at, owner: owner(at, own.as_ref(), &names) })
-                    .collect()
+                let socket = |at: &listeners::Listener| Socket {
+                    at: *at,
+                    owner: owner(at, own.as_ref(), &names),
+                };
+                sockets.iter().map(socket).collect()
             });
-            let Plan { places, elsewhere } = plan(service, runs, sockets.as_deref());
-            answers.push((vec![None; places.len()], elsewhere));
+            let Plan { places, elsewhere, taken } = plan(service, runs, sockets.as_deref());
+            let answer = Answer { asked: None, elsewhere, taken };
+            answers.push((vec![None; places.len()], answer));
             for (rank, place) in places.into_iter().enumerate() {
                 let (target, asked) = self.target(service, place);
                 let time = time_for(self.settings.http_timeout, deadline);
@@ -76,9 +76,10 @@ impl Gatherer<'_> {
                 answers[index].0[rank] = Some(asked);
             }
         }
-        let best = |(asked, elsewhere): (Vec<Option<Asked>>, _)| {
+        let best = |(asked, answer): (Vec<Option<Asked>>, Answer)| {
             // Of equals the first: the likeliest place.
-            (asked.into_iter().flatten().min_by_key(|asked| badness(&asked.report)), elsewhere)
+            let asked = asked.into_iter().flatten().min_by_key(|asked| badness(&asked.report));
+            Answer { asked, ..answer }
         };
         (answers.into_iter().map(best).collect(), stuck)
     }
@@ -102,24 +103,31 @@ impl Gatherer<'_> {
         (target, Asked { endpoint, report: silence(), listener, key: key_use })
     }
 
-    /// The numbers of a unit's control groups; `None` where there are none.
+    /// The numbers of a unit's control groups; `None` if nothing is known of the unit.
     fn own_groups(&self, unit: &Unit) -> Option<BTreeSet<u64>> {
-        let group = unit.facts()?.control_group.as_ref()?;
-        Some(listeners::groups_of(&self.roots, group)).filter(|groups| !groups.is_empty())
+        match unit {
+            Unit::Known(facts) => {
+                let groups = |group: &String| listeners::groups_of(&self.roots, group);
+                Some(facts.control_group.as_ref().map(groups).unwrap_or_default())
+            }
+            Unit::NotFound | Unit::Alias(_) => Some(BTreeSet::new()),
+            Unit::Unknown => None,
+        }
     }
 
-    /// The units of those who listen on ports that services are asked on.
+    /// The units of those who listen where services are asked, by the numbers of their control
+    /// groups.
     fn owners(
         &self,
         services: &[&Service],
-        units: Option<&Vec<Unit>>,
+        own: &[Option<BTreeSet<u64>>],
         sockets: Option<&[listeners::Listener]>,
     ) -> BTreeMap<u64, String> {
-        if units.is_none() {
-            return BTreeMap::new();
-        }
+        let mut names = BTreeMap::new();
         let mut ports = BTreeSet::new();
-        for service in services {
+        for (service, own) in services.iter().zip(own) {
+            let unit = service.unit.to_string();
+            names.extend(own.iter().flatten().map(|group| (*group, unit.clone())));
             ports.extend(service.provider.map_or(&[][..], |provider| provider.ports()));
             if let Some(Endpoint::Tcp(tcp)) = &service.endpoint {
                 ports.insert(tcp.port());
@@ -127,11 +135,13 @@ impl Gatherer<'_> {
         }
         let asked_for = |socket: &&listeners::Listener| ports.contains(&socket.address.port());
         let groups = sockets.into_iter().flatten().filter(asked_for);
-        let groups: BTreeSet<u64> = groups.filter_map(|socket| socket.control_group).collect();
-        if groups.is_empty() {
-            return BTreeMap::new();
+        let groups = groups.filter_map(|socket| socket.control_group);
+        // To find the others, the whole tree of groups is looked through.
+        let strangers: BTreeSet<u64> = groups.filter(|group| !names.contains_key(group)).collect();
+        if !strangers.is_empty() && own.iter().any(Option::is_some) {
+            names.extend(listeners::units_of(&self.roots, &strangers));
         }
-        listeners::units_of(&self.roots, &groups)
+        names
     }
 }
 

@@ -15,7 +15,7 @@ use aictl_core::{
 use aictl_providers::{Fact, Gap, GapReason, Reach, Report, Trouble};
 
 use super::*;
-use crate::keys::Source;
+use crate::{keys::Source, status::facts::Answer};
 
 fn service(name: &str) -> Service {
     Catalogue::builtin().get(name).unwrap().clone()
@@ -86,8 +86,7 @@ fn facts<'a>(service: &'a Service, unit: Unit, asked: Option<Asked>) -> Facts<'a
         uptime: Some(Duration::from_secs(3600)),
         usage: None,
         cpu_percent: None,
-        asked,
-        elsewhere: None,
+        server: Answer { asked, ..Answer::default() },
         vram_bytes: None,
         gpus: GpuSight::None,
     }
@@ -115,8 +114,8 @@ fn a_unit_that_runs_with_a_server_that_answers_is_active() {
         is(&facts(&ollama, known(unit(active, "running")), None), Health::Active, &[]);
     }
     is(&facts(&ollama, running(), asked(Reach::Ready)), Health::Active, &[]);
-    let elsewhere = "192.168.1.5:11434".parse().ok();
-    let elsewhere = Facts { elsewhere, ..facts(&ollama, running(), None) };
+    let server = Answer { elsewhere: "192.168.1.5:11434".parse().ok(), ..Answer::default() };
+    let elsewhere = Facts { server, ..facts(&ollama, running(), None) };
     is(&elsewhere, Health::Active, &["it listens on 192.168.1.5:11434", "loopback"]);
     let mut changed = unit("active", "running");
     changed.needs_daemon_reload = Some(true);
@@ -191,12 +190,25 @@ fn a_unit_that_does_not_run_is_news_only_if_it_should() {
 fn a_unit_that_starts_again_and_again_is_degraded() {
     let ollama = service("ollama");
     is(&facts(&ollama, known(unit("activating", "start")), None), Health::Degraded, &["starting"]);
-    let mut waits = failed("exit-code", 1, 1);
-    waits.state.active_state = "activating".to_owned();
-    waits.state.sub_state = "auto-restart".to_owned();
-    waits.state.restarts = 7;
+    let loading = facts(&ollama, known(unit("activating", "start")), asked(Reach::Loading(None)));
+    is(&loading, Health::Degraded, &["loading its model"]);
+    let waits = |sub: &str, restarts| {
+        let mut unit = failed("exit-code", 1, 1);
+        unit.state.active_state = "activating".to_owned();
+        unit.state.sub_state = sub.to_owned();
+        unit.state.restarts = restarts;
+        known(unit)
+    };
     let words = ["again and again", "7 times", "exit code 1", "`aictl logs ollama` says why"];
-    is(&facts(&ollama, known(waits), None), Health::Degraded, &words);
+    is(&facts(&ollama, waits("auto-restart", 7), None), Health::Degraded, &words);
+    is(
+        &facts(&ollama, waits("auto-restart-queued", 1), None),
+        Health::Degraded,
+        &["(once so far)"],
+    );
+    // Between two waits it is the same.
+    is(&facts(&ollama, waits("start", 3), None), Health::Degraded, &["again and again"]);
+    is(&facts(&ollama, waits("start", 0), None), Health::Degraded, &["it is starting"]);
 
     let restarted = |restarts, uptime| {
         let mut unit = unit("active", "running");
@@ -272,6 +284,18 @@ fn a_port_that_another_unit_has_is_named_with_that_unit() {
     for unit in ["docker.service", "docker-0123.scope", "libpod-0123.scope"] {
         is(&facts(&ollama, running(), taken(unit, Reach::Ready)), Health::Active, &[]);
     }
+    // One that has ended may have done so for that.
+    let squatter = || Some((11434, "squatter.service".to_owned()));
+    let server = || Answer { taken: squatter(), ..Answer::default() };
+    let dead = Facts { server: server(), ..facts(&ollama, known(failed("exit-code", 1, 1)), None) };
+    let (found, notes) = health(&dead);
+    assert_eq!((found, notes.len()), (Health::Failed, 2), "{notes:?}");
+    assert!(
+        notes[1].contains("port 11434") && notes[1].contains("by squatter.service"),
+        "{notes:?}"
+    );
+    let stopped = known(unit("inactive", "dead"));
+    is(&Facts { server: server(), ..facts(&ollama, stopped, None) }, Health::Inactive, &[]);
     // Without systemd nobody knows whose the port should be.
     let facts = facts(&ollama, Unit::Unknown, taken("session-1.scope", Reach::Ready));
     is(&facts, Health::Active, &[]);
