@@ -5,9 +5,21 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    audit::Decision,
+    authorisation::Verb,
+    config::{Config, Settings},
+    document::{
+        self,
+        actions::{Action, ActionError},
+        audit::Call,
+        doctor::Check,
+        failure::FailureText,
+        logs::Line,
+    },
     exit,
     gpu::{Gpu, GpuProcess, GpuState, Vendor},
     layer::Layer,
+    record::JobResult,
     run::{Outcome, Refusal},
     service::{Catalogue, Scope},
     status::{Health, HelperState, HostStatus, LoadedModel, ServiceStatus, Totals},
@@ -163,6 +175,72 @@ fn what_is_written_fits_its_schema() {
     for outcome in [Outcome::Exited, Outcome::OutOfMemory] {
         assert_eq!(faults_of("run", &run(outcome)), Vec::<String>::new());
     }
+}
+
+#[test]
+fn what_the_other_commands_write_fits_its_schema_too() {
+    let none = Vec::<String>::new();
+    let line = Line { time: None, priority: 7, pid: Some(1), identifier: "a", message: "b" };
+    assert_eq!(faults_of("logs", &Log { service: "vllm", lines: vec![line] }), none);
+    let lines = json!({ "service": "vllm", "lines": [{ "time": null, "priority": 8, "pid": null,
+        "identifier": "", "message": "" }] });
+    assert_eq!(faults_of("logs", &lines), ["logs.lines[0].priority: maximum 7"]);
+    let error = ActionError {
+        name: "org.aictl1.Error.LimitExceeded",
+        message: "a",
+        retry_after_ms: Some(u64::MAX),
+    };
+    let action = |job_result, error| Action {
+        service: "vllm",
+        verb: Verb::Enable,
+        ok: false,
+        job_result,
+        active_state: None,
+        sub_state: Some("dead"),
+        enabled: None,
+        result: None,
+        log: &[],
+        request_id: None,
+        error,
+        advice: None,
+    };
+    let actions = vec![action(Some(JobResult::Queued), None), action(None, Some(error))];
+    assert_eq!(faults_of("actions", &Actions { actions }), none);
+    let call = |decision, result| Call {
+        time: None,
+        request_id: None,
+        method: Some("a"),
+        caller_uid: Some(0),
+        caller: Some("root".to_owned()),
+        caller_pid: None,
+        caller_unit: None,
+        service: None,
+        unit: None,
+        verb: None,
+        decision,
+        result,
+        error: None,
+        duration_usec: None,
+        count: 1,
+        finished: false,
+    };
+    let calls = vec![
+        call(None, None),
+        call(Some(Decision::Limited), Some(crate::audit::Outcome::TimedOut)),
+    ];
+    assert_eq!(faults_of("audit", &Audit { calls }), none);
+    let checks =
+        vec![Check::ok("a", "b"), Check::bad("a", doctor::CheckStatus::Broken, "b", "mend it")];
+    let report = doctor::Report { version: "1", kernel: None, checks, healthy: true };
+    assert_eq!(faults_of("doctor", &report), none);
+    let config = Config::try_from(Settings::parse("a.toml", "audit.required = true").unwrap());
+    let shown = config.unwrap().shown();
+    let settings = document::config::Settings { settings: shown.iter().map(Into::into).collect() };
+    assert_eq!(faults_of("config-show", &settings), none);
+    let problems = Problems { ok: false, problems: &["a".to_owned()] };
+    assert_eq!(faults_of("config-check", &problems), none);
+    let failure = Failure { error: FailureText { message: "a" }, exit_code: exit::INTERNAL };
+    assert_eq!(faults_of("failure", &failure), none);
 }
 
 #[test]
