@@ -150,6 +150,8 @@ pub struct Gpu {
     pub mig_enabled: Option<bool>,
     /// What runs on it; unknown if that cannot be listed.
     pub processes: Option<Vec<GpuProcess>>,
+    /// Whether there may be more of them, which may not be looked at.
+    pub processes_hidden: Option<bool>,
     /// What else there is to know, each in one sentence with the next step.
     pub notes: Vec<String>,
 }
@@ -189,6 +191,7 @@ impl Gpu {
             ecc_uncorrected: None,
             mig_enabled: None,
             processes: None,
+            processes_hidden: None,
             notes: Vec::new(),
         }
     }

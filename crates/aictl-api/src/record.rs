@@ -128,6 +128,8 @@ keys! {
             "Whether it is divided into instances (Multi-Instance GPU).";
         PROCESSES = "processes", "aa{sv}",
             "What runs on it, a record for each process; left out if that cannot be listed.";
+        PROCESSES_HIDDEN = "processes_hidden", "b",
+            "Whether there may be more of them, which may not be looked at.";
         NOTES = "notes", "as", "What else there is to know, each in one sentence.";
     }
 }

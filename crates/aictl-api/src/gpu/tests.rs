@@ -31,7 +31,7 @@ fn what_is_unknown_is_null_and_is_there() {
         };
         assert_eq!(*value, expected, "{key}");
     }
-    assert_eq!(fields.len(), 31);
+    assert_eq!(fields.len(), 32);
     let process = serde_json::to_value(GpuProcess::new(7)).unwrap();
     let expected =
         json!({"pid": 7, "name": null, "unit": null, "service": null, "memory_bytes": null});

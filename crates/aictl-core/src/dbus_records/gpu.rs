@@ -42,6 +42,7 @@ pub fn gpu_fields(gpu: &Gpu) -> Record {
         ecc_uncorrected,
         mig_enabled,
         processes,
+        processes_hidden,
         notes,
     } = gpu;
     known([
@@ -75,6 +76,7 @@ pub fn gpu_fields(gpu: &Gpu) -> Record {
         (key::ECC_UNCORRECTED, some(*ecc_uncorrected)),
         (key::MIG_ENABLED, some(*mig_enabled)),
         (key::PROCESSES, processes.as_deref().map(process_records)),
+        (key::PROCESSES_HIDDEN, some(*processes_hidden)),
         (key::NOTES, Some(texts(notes))),
     ])
 }
@@ -135,6 +137,7 @@ pub fn gpu(record: Record) -> Result<Gpu, RecordError> {
             .take_known::<Vec<Record>>(key::PROCESSES)?
             .map(|records| records.into_iter().map(gpu_process).collect())
             .transpose()?,
+        processes_hidden: from.take_known(key::PROCESSES_HIDDEN)?,
         notes: from.take(key::NOTES)?,
     })
 }

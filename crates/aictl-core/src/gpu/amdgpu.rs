@@ -132,7 +132,7 @@ fn throttling(metrics: &[u8]) -> Option<Vec<String>> {
 const REASONS: [(&str, u64); 5] = [
     ("power limit", 0xffff),
     ("current limit", 0xffff << 16),
-    ("temperature", 0xffff << 32),
+    ("heat", 0xffff << 32),
     ("platform limit", 1 << 56),
     ("reliability limit", 1 << 57),
 ];
@@ -170,8 +170,8 @@ mod tests {
         let table = [
             (metrics(1, 3, 120, 0), Some("")),
             (metrics(1, 3, 120, 1), Some("power limit")),
-            (metrics(1, 3, 120, 1 << 36 | 1 << 16), Some("current limit, temperature")),
-            (metrics(2, 4, 152, 1 << 47), Some("temperature")),
+            (metrics(1, 3, 120, 1 << 36 | 1 << 16), Some("current limit, heat")),
+            (metrics(2, 4, 152, 1 << 47), Some("heat")),
             (metrics(2, 2, 128, 1 << 7 | 1 << 57), Some("power limit, reliability limit")),
             (metrics(1, 3, 120, u64::MAX), None),
             (metrics(1, 0, 120, 1), None),

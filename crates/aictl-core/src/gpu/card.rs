@@ -95,6 +95,11 @@ impl Card {
             || says("power_state", &["D3hot", "D3cold"])
     }
 
+    /// This card among GPUs that were told of.
+    pub(super) fn of<'a>(&self, gpus: &'a [Gpu]) -> Option<&'a Gpu> {
+        gpus.iter().find(|gpu| pci::address(gpu) == Some(self.address))
+    }
+
     /// Whether the card is still there.
     pub(super) fn is_there(&self) -> bool {
         kernel_file::link_name(&self.directory.join("device")).is_some()

@@ -21,9 +21,9 @@ pub(super) fn reason(name: &str) -> String {
         "pl1" | "pl2" => "power limit",
         "pl4" | "iccmax" | "vr_tdc" | "fastvmode" => "current limit",
         "psys_pl1" | "psys_pl2" | "psys_crit" => "power limit of the machine",
-        "thermal" | "prochot" | "ratl" | "soc_thermal" | "soc_avg_thermal" => "temperature",
-        "mem_thermal" => "temperature of the memory",
-        "vr_thermalert" | "vr_thermal" => "temperature of the voltage regulator",
+        "thermal" | "prochot" | "ratl" | "soc_thermal" | "soc_avg_thermal" => "heat",
+        "mem_thermal" => "heat of the memory",
+        "vr_thermalert" | "vr_thermal" => "heat of the voltage regulator",
         "p0_freq" => "frequency limit",
         other => return other.replace('_', " "),
     }
@@ -70,8 +70,8 @@ mod tests {
         let table = [
             (&[][..], ""),
             (&["pl1", "pl2"], "power limit"),
-            (&["thermal", "pl4", "prochot"], "temperature, current limit"),
-            (&["vr_thermalert"], "temperature of the voltage regulator"),
+            (&["thermal", "pl4", "prochot"], "heat, current limit"),
+            (&["vr_thermalert"], "heat of the voltage regulator"),
             (&["of_the_moon"], "of the moon"),
             (&["\0\0", "\u{1b}[2J", "pl1", "ä", "a-b"], "power limit"),
         ];

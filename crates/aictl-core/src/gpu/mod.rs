@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    io,
     path::PathBuf,
     sync::{Arc, Mutex, TryLockError},
     thread,
@@ -104,39 +105,100 @@ impl Reader {
         report
     }
 
-    /// Looks at what the kernel's drivers tell, on a thread of its own: a driver that hangs would
-    /// hold up everything else, and cannot be interrupted.
+    /// Adds to a report of the helper's the processes that the helper may not look at, and we may:
+    /// those of our own user.
+    pub async fn add_own(&mut self, report: &mut GpuReport, time: Duration) {
+        let is_wanted = |gpu: &&Gpu| gpu.processes_hidden == Some(true);
+        let wanted: Vec<Gpu> = report.gpus.iter().filter(is_wanted).cloned().collect();
+        if wanted.is_empty() {
+            return;
+        }
+        let look = move |_: &mut Memory, sources: &Sources, seen: &UnboundedSender<Part>| {
+            let cards = Card::all(&sources.sys);
+            let mut nodes = HashMap::new();
+            for (card, gpu) in cards.iter().filter_map(|card| Some((card, card.of(&wanted)?))) {
+                if !card.is_asleep() {
+                    card.add_nodes(gpu, &mut nodes);
+                }
+            }
+            let found = processes::find(&sources.sys, &sources.proc, &nodes);
+            let _gone = seen.send(Part::Processes(found));
+        };
+        let mut seen = Seen::default();
+        // What was not found in time, is as hidden as it was.
+        let _late = self.on_thread(time, look, |part| seen.add(part)).await;
+        let Some(found) = seen.processes else { return };
+        let is_any = !found.of_gpu.is_empty();
+        for (address, processes) in found.of_gpu {
+            let is_it = |gpu: &&mut Gpu| pci::address(gpu) == Some(address);
+            if let Some(gpu) = report.gpus.iter_mut().find(is_it) {
+                processes::add(gpu, processes);
+                gpu.processes_hidden = Some(found.hidden);
+            }
+        }
+        if !found.hidden && is_any {
+            report.notes.retain(|note| note != processes::HIDDEN);
+        }
+        name_processes(report, &self.sources.proc, |_| None);
+    }
+
+    /// Looks at what the kernel's drivers tell.
     async fn read_cards(&self, time: Duration) -> Seen {
         let mut seen = Seen::default();
+        let look = |memory: &mut Memory, sources: &Sources, seen: &UnboundedSender<Part>| {
+            memory.look(sources, Instant::now(), seen);
+        };
+        match self.on_thread(time, look, |part| seen.add(part)).await {
+            Ok(()) => {}
+            Err(NotSeen::Late) => seen.say_late(),
+            Err(NotSeen::NoThread(error)) => {
+                seen.notes.push(format!("GPUs could not be looked at: {error}."));
+            }
+        }
+        seen
+    }
+
+    /// Works on a thread of its own: a driver that hangs would hold up everything else, and cannot
+    /// be interrupted. What is found is given to `add` as it comes.
+    async fn on_thread(
+        &self,
+        time: Duration,
+        work: impl FnOnce(&mut Memory, &Sources, &UnboundedSender<Part>) + Send + 'static,
+        mut add: impl FnMut(Part),
+    ) -> Result<(), NotSeen> {
         let (sender, mut parts) = mpsc::unbounded_channel();
         let (sources, memory) = (self.sources.clone(), Arc::clone(&self.memory));
-        let look = move || {
+        let work = move || {
             let mut memory = match memory.try_lock() {
                 Ok(memory) => memory,
                 // What was remembered when a look went wrong is as good as any.
                 Err(TryLockError::Poisoned(memory)) => memory.into_inner(),
                 // The look before this one still waits for a driver.
-                Err(TryLockError::WouldBlock) => {
-                    let _gone = sender.send(Part::Stuck);
-                    return;
-                }
+                Err(TryLockError::WouldBlock) => return,
             };
-            memory.look(&sources, Instant::now(), &sender);
+            work(&mut memory, &sources, &sender);
+            let _gone = sender.send(Part::End);
         };
-        if let Err(error) = thread::Builder::new().name("gpu".to_owned()).spawn(look) {
-            seen.notes.push(format!("GPUs could not be looked at: {error}."));
-            return seen;
-        }
+        thread::Builder::new().name("gpu".to_owned()).spawn(work).map_err(NotSeen::NoThread)?;
         let all = async {
-            while let Some(part) = parts.recv().await {
-                seen.add(part);
+            loop {
+                match parts.recv().await {
+                    Some(Part::End) => return Ok(()),
+                    Some(part) => add(part),
+                    None => return Err(NotSeen::Late),
+                }
             }
         };
-        if time::timeout(time, all).await.is_err() || seen.stuck {
-            seen.say_late();
-        }
-        seen
+        time::timeout(time, all).await.unwrap_or(Err(NotSeen::Late))
     }
+}
+
+/// Why a look did not come to its end.
+enum NotSeen {
+    /// A driver did not answer.
+    Late,
+    /// There is no thread for it.
+    NoThread(io::Error),
 }
 
 /// What a look finds, piece by piece.
@@ -149,8 +211,8 @@ enum Part {
     Processes(Found),
     /// Something to say.
     Note(String),
-    /// An earlier look has not ended.
-    Stuck,
+    /// Nothing more comes.
+    End,
 }
 
 /// What a look found so far.
@@ -158,8 +220,8 @@ enum Part {
 struct Seen {
     gpus: BTreeMap<Address, Gpu>,
     read: Vec<Address>,
+    processes: Option<Found>,
     notes: Vec<String>,
-    stuck: bool,
 }
 
 impl Seen {
@@ -170,16 +232,9 @@ impl Seen {
                 self.gpus.insert(address, *gpu);
                 self.read.push(address);
             }
-            Part::Processes(found) => {
-                for (address, processes) in found.of_gpu {
-                    if let Some(gpu) = self.gpus.get_mut(&address) {
-                        gpu.processes = Some(processes);
-                    }
-                }
-                self.notes.extend(found.notes);
-            }
+            Part::Processes(found) => self.processes = Some(found),
             Part::Note(note) => self.notes.push(note),
-            Part::Stuck => self.stuck = true,
+            Part::End => {}
         }
     }
 
@@ -266,13 +321,19 @@ impl Memory {
 const LOST: &str = "It went away while it was looked at: `journalctl -k` may say why.";
 
 /// One report of both. A GPU that both have is told of as NVML does.
-fn together(nvidia: GpuReport, others: Seen) -> GpuReport {
+fn together(nvidia: GpuReport, mut others: Seen) -> GpuReport {
+    let found = others.processes.take().unwrap_or_default();
+    for (address, processes) in found.of_gpu {
+        if let Some(gpu) = others.gpus.get_mut(&address) {
+            gpu.processes = Some(processes);
+            gpu.processes_hidden = Some(found.hidden);
+        }
+    }
     let mut report = nvidia;
-    let address_of = |gpu: &Gpu| gpu.pci_address.as_ref()?.parse::<Address>().ok();
-    let told: Vec<Address> = report.gpus.iter().filter_map(address_of).collect();
-    let others_gpus = others.gpus.into_iter().filter(|(address, _)| !told.contains(address));
-    report.gpus.extend(others_gpus.map(|(_, gpu)| gpu));
-    report.notes.extend(others.notes);
+    let told: Vec<Address> = report.gpus.iter().filter_map(pci::address).collect();
+    let not_told = others.gpus.into_iter().filter(|(address, _)| !told.contains(address));
+    report.gpus.extend(not_told.map(|(_, gpu)| gpu));
+    report.notes.extend(others.notes.into_iter().chain(found.notes));
     report.sort();
     report
 }

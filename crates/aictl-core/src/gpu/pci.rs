@@ -63,6 +63,11 @@ impl fmt::Display for Address {
     }
 }
 
+/// Where a GPU sits that was told of.
+pub(super) fn address(gpu: &Gpu) -> Option<Address> {
+    gpu.pci_address.as_ref()?.parse().ok()
+}
+
 /// What a device is, by the numbers that its maker gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Ids {

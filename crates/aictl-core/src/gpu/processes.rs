@@ -1,11 +1,11 @@
 //! What runs on GPUs: each process with its memory there, its name and its unit.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::Path,
 };
 
-use aictl_api::gpu::{GpuProcess, GpuReport};
+use aictl_api::gpu::{Gpu, GpuProcess, GpuReport};
 
 use super::{
     fdinfo::{self, Opened},
@@ -17,14 +17,19 @@ use crate::control_group::{self, Owner};
 /// The most processes of one GPU that are told of.
 const MAX_PROCESSES: usize = 1024;
 
-const HIDDEN: &str = "Processes of other users cannot be looked at, and may have memory of a GPU \
-                      too: `sudo aictl --embedded gpu --processes` shows them.";
+/// What is to be said where processes are hidden.
+pub(super) const HIDDEN: &str = "Processes of other users cannot be looked at, and may have memory of a GPU too: `sudo aictl \
+     --embedded gpu --processes` shows them.";
 const CUT: &str = "There are more open files than are looked at: some processes may be missing.";
 
 /// The processes of each GPU, and what is to be said about them.
 #[derive(Debug, Default)]
 pub(super) struct Found {
+    /// By GPU; one of which nothing could be listed is not there.
     pub(super) of_gpu: BTreeMap<Address, Vec<GpuProcess>>,
+    /// Whether there may be more.
+    pub(super) hidden: bool,
+    /// What is to be said.
     pub(super) notes: Vec<String>,
 }
 
@@ -45,22 +50,35 @@ pub(super) fn find(sys: &Path, proc: &Path, cards: &HashMap<String, Opened>) -> 
             *known = Some(known.map_or(bytes, |known| known.max(bytes)));
         }
     }
+    let gpus: BTreeSet<Address> = cards.values().map(|card| card.gpu).collect();
+    found.hidden = scan.hidden || scan.cut || !scan.listed;
     if scan.listed {
-        found.of_gpu.extend(cards.values().map(|card| (card.gpu, Vec::new())));
+        found.of_gpu.extend(gpus.iter().map(|gpu| (*gpu, Vec::new())));
     }
     for ((gpu, pid), bytes) in memory {
-        if cards.values().any(|card| card.gpu == gpu) {
+        if gpus.contains(&gpu) {
             let processes = found.of_gpu.entry(gpu).or_default();
             if processes.len() < MAX_PROCESSES {
                 processes.push(GpuProcess { memory_bytes: bytes, ..GpuProcess::new(pid) });
             }
         }
     }
-    let notes = [(scan.hidden, HIDDEN), (scan.cut, CUT)];
+    let notes = [(scan.hidden || !scan.listed, HIDDEN), (scan.cut, CUT)];
+    found.notes =
+        notes.iter().filter(|(is_so, _)| *is_so).map(|(_, text)| (*text).into()).collect();
     found
-        .notes
-        .extend(notes.iter().filter(|(is_so, _)| *is_so).map(|(_, note)| (*note).to_owned()));
-    found
+}
+
+/// Adds processes to those of a GPU. Who knows more of one, is right.
+pub(super) fn add(gpu: &mut Gpu, processes: Vec<GpuProcess>) {
+    let all = gpu.processes.get_or_insert_default();
+    for process in processes {
+        match all.iter_mut().find(|known| known.pid == process.pid) {
+            Some(known) => known.memory_bytes = known.memory_bytes.max(process.memory_bytes),
+            None => all.push(process),
+        }
+    }
+    all.sort_by_key(|process| process.pid);
 }
 
 /// Says the name, the unit and the service of each process, where they are not known yet.

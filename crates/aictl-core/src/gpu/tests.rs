@@ -84,6 +84,7 @@ fn a_card_of_amds_tells_everything() {
         ecc_enabled: Some(true),
         ecc_corrected: Some(17),
         ecc_uncorrected: Some(2),
+        processes_hidden: Some(false),
         processes: Some(vec![
             // One client of two descriptors; the compute driver knows of a part of it.
             process(4242, Some("ollama"), Some("ollama.service"), 6 << 30),
@@ -137,6 +138,7 @@ fn a_gpu_in_a_processor_of_amds_has_the_hosts_memory() {
         pcie_generation_max: Some(4),
         pcie_width: Some(16),
         pcie_width_max: Some(16),
+        processes_hidden: Some(false),
         processes: Some(vec![process(
             77,
             Some("llama-server"),
@@ -167,7 +169,8 @@ fn a_card_of_intels_with_i915_tells_what_it_can() {
         pcie_generation_max: Some(4),
         pcie_width: Some(16),
         pcie_width_max: Some(16),
-        throttling: Some(vec!["power limit".to_owned(), "temperature".to_owned()]),
+        throttling: Some(vec!["power limit".to_owned(), "heat".to_owned()]),
+        processes_hidden: Some(false),
         processes: Some(vec![process(310, Some("python3"), Some("vllm.service"), 8 << 30)]),
         ..Gpu::new(0, Vendor::Intel, GpuState::Awake)
     };
@@ -191,6 +194,7 @@ fn a_gpu_in_an_old_processor_of_intels_is_named_by_its_numbers() {
         driver: text("i915"),
         memory_shared: Some(true),
         clock_graphics_mhz: Some(300),
+        processes_hidden: Some(false),
         processes: Some(vec![GpuProcess {
             memory_bytes: None,
             ..process(600, Some("Xorg"), Some("session-2.scope"), 0)
@@ -221,7 +225,8 @@ fn a_card_of_intels_with_xe_tells_what_it_can() {
         pcie_generation_max: Some(4),
         pcie_width: Some(8),
         pcie_width_max: Some(8),
-        throttling: Some(vec!["power limit".to_owned(), "temperature".to_owned()]),
+        throttling: Some(vec!["power limit".to_owned(), "heat".to_owned()]),
+        processes_hidden: Some(false),
         processes: Some(vec![process(
             311,
             Some("llama-server"),
@@ -301,6 +306,7 @@ fn a_sleeping_gpu_is_not_woken() {
             memory_shared: Some(true),
             clock_graphics_mhz: Some(400),
             throttling: Some(Vec::new()),
+            processes_hidden: Some(false),
             processes: Some(vec![process(
                 700,
                 Some("gnome-shell"),
@@ -423,6 +429,7 @@ fn processes_of_others_that_may_have_a_gpu_are_mentioned_once() {
     // Who is not shown the first process is not shown those of other users.
     tree.remove("proc/1");
     let report = first_look(&tree);
+    assert_eq!(report.gpus[0].processes_hidden, Some(true));
     assert_eq!(report.notes.len(), 1);
     assert!(report.notes[0].starts_with("Processes of other users"), "{:?}", report.notes);
     assert_eq!(report.gpus[0].processes.as_ref().expect("processes").len(), 3);
@@ -430,10 +437,55 @@ fn processes_of_others_that_may_have_a_gpu_are_mentioned_once() {
     // Without /proc, they cannot be listed, but for those that the compute driver knows.
     tree.remove("proc");
     let report = first_look(&tree);
-    let pids = |gpu: &Gpu| gpu.processes.as_ref().map(|all| all.iter().map(|p| p.pid).collect());
     assert_eq!(pids(&report.gpus[0]), Some(vec![4242, 5150]));
+    assert_eq!(report.gpus[0].processes_hidden, Some(true));
     tree.remove("sys/class/kfd");
     assert_eq!(pids(&first_look(&tree).gpus[0]), None);
+}
+
+fn pids(gpu: &Gpu) -> Option<Vec<u32>> {
+    gpu.processes.as_ref().map(|all| all.iter().map(|process| process.pid).collect())
+}
+
+#[tokio::test]
+async fn what_the_helper_may_not_look_at_is_added() {
+    let tree = Tree::new("rx7900");
+    let mut reader = Reader::new(tree.sources());
+    let complete = reader.read(Duration::from_secs(60)).await;
+    // The helper knows of less: of one process a part, and of others whose they are.
+    let mut told = complete.clone();
+    told.notes.push(processes::HIDDEN.to_owned());
+    told.notes.push("Something else.".to_owned());
+    told.gpus[0].processes_hidden = Some(true);
+    let of_helper = [
+        process(4242, Some("ollama"), Some("ollama.service"), 5 << 30),
+        process(5150, None, Some("vllm.service"), 1 << 30),
+    ];
+    told.gpus[0].processes = Some(of_helper.to_vec());
+    let mut report = told.clone();
+    reader.add_own(&mut report, Duration::from_secs(60)).await;
+    assert_eq!(report.notes, ["Something else."]);
+    assert_eq!(report.gpus[0].processes_hidden, Some(false));
+    let processes = report.gpus[0].processes.clone().expect("processes");
+    assert_eq!(processes[0], GpuProcess { memory_bytes: Some(6 << 30), ..of_helper[0].clone() });
+    assert_eq!(processes[1].unit, text("plasma-kwin_wayland.service"));
+    assert_eq!(processes[2], of_helper[1]);
+
+    // We may look at nothing either.
+    tree.remove("proc");
+    tree.remove("sys/class/kfd");
+    let mut report = told.clone();
+    reader.add_own(&mut report, Duration::from_secs(60)).await;
+    assert_eq!(report, told);
+    // It is not woken for it.
+    let tree = Tree::new("laptop");
+    let mut reader = Reader::new(tree.sources());
+    let mut report = reader.read(Duration::from_secs(60)).await;
+    report.gpus[0].processes_hidden = Some(true);
+    report.notes.push(processes::HIDDEN.to_owned());
+    let told = report.clone();
+    reader.add_own(&mut report, Duration::from_secs(60)).await;
+    assert_eq!(report, told);
 }
 
 #[test]
@@ -572,7 +624,7 @@ fn whatever_is_missing_is_unknown() {
     let mut chance = Chance(0x5eed);
     for (name, text) in tree::ALL {
         let all = tree::entries(text);
-        for _ in 0..15 {
+        for _ in 0..8 {
             let keep = chance.next(10) + 1;
             let entries: Vec<Entry> =
                 all.iter().filter(|_| chance.next(11) < keep).cloned().collect();
@@ -603,7 +655,7 @@ fn whatever_stands_in_a_file_is_harmless() {
     ];
     for (_, text) in tree::ALL {
         let all = tree::entries(text);
-        for _ in 0..15 {
+        for _ in 0..8 {
             let mut entries = all.clone();
             for entry in &mut entries {
                 if let Kind::File(bytes) = &mut entry.kind

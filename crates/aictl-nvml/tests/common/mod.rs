@@ -199,6 +199,7 @@ pub fn full_gpu(index: u32, bus: u8) -> Value {
         "ecc_corrected": 12,
         "ecc_uncorrected": 0,
         "mig_enabled": false,
+        "processes_hidden": null,
         "notes": [],
     })
 }

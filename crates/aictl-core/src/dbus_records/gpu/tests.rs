@@ -87,6 +87,7 @@ impl Random {
             ecc_uncorrected: self.maybe(Self::large),
             mig_enabled: self.maybe(Self::chance),
             processes: self.maybe(|from| (0..from.index(3)).map(|_| from.process()).collect()),
+            processes_hidden: self.maybe(Self::chance),
             notes: self.texts(),
         }
     }
@@ -128,7 +129,7 @@ fn all() -> Gpu {
             memory_shared utilisation_percent memory_utilisation_percent temperature_celsius
             power_watts power_limit_watts clock_graphics_mhz clock_memory_mhz fan_percent fan_rpm
             pcie_generation pcie_generation_max pcie_width pcie_width_max throttling ecc_enabled
-            ecc_corrected ecc_uncorrected mig_enabled
+            ecc_corrected ecc_uncorrected mig_enabled processes_hidden
         }
     }
     let process = GpuProcess {
