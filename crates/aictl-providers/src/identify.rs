@@ -25,7 +25,7 @@ pub(crate) const ASKS: &[Ask] = &[
     Ask::public(comfyui::STATS, Fact::Identity),
     Ask::keyed(lemonade::HEALTH, Fact::Identity),
     Ask::keyed(llama_swap::RUNNING, Fact::Identity).long(),
-    Ask::keyed(lmstudio::MODELS, Fact::Identity).long(),
+    Ask::public(lmstudio::GREETING, Fact::Identity),
     Ask::keyed(localai::SYSTEM, Fact::Identity).long(),
     Ask::keyed(text_generation_webui::CURRENT, Fact::Identity),
     Ask::public(tgi::INFO, Fact::Identity),

@@ -1,13 +1,19 @@
 //! A key that a server wants.
 
-use std::fmt;
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use hyper::header::HeaderValue;
 
 /// A server's API key. It has no printable form: it goes into the `Authorization` header of a
 /// request, and nowhere else.
 #[derive(Clone)]
-pub struct Key(HeaderValue);
+pub struct Key {
+    header: HeaderValue,
+    guard: Option<Guard>,
+}
+
+/// Says whether who has a connection may have the key: our own end of it, and the server's.
+type Guard = Arc<dyn Fn(SocketAddr, SocketAddr) -> bool + Send + Sync>;
 
 /// A text that cannot be a key: it is empty, or holds what a header cannot. It does not say what
 /// the text was.
@@ -31,12 +37,28 @@ impl Key {
         }
         let mut header = HeaderValue::try_from(format!("Bearer {text}")).map_err(|_| InvalidKey)?;
         header.set_sensitive(true);
-        Ok(Self(header))
+        Ok(Self { header, guard: None })
+    }
+
+    /// The key, for those TCP connections alone that `may_have_it` says yes to: it is asked about
+    /// each when it stands, with our own end of it and the server's. By then nobody else can take
+    /// the server's place.
+    #[must_use]
+    pub fn guarded(
+        self,
+        may_have_it: impl Fn(SocketAddr, SocketAddr) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self { guard: Some(Arc::new(may_have_it)), ..self }
+    }
+
+    /// Whether it may be sent over a connection with these ends.
+    pub(crate) fn may_go(&self, own: SocketAddr, server: SocketAddr) -> bool {
+        self.guard.as_ref().is_none_or(|guard| guard(own, server))
     }
 
     /// The value of the `Authorization` header.
     pub(crate) fn header(&self) -> HeaderValue {
-        self.0.clone()
+        self.header.clone()
     }
 }
 

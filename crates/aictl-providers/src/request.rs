@@ -71,6 +71,7 @@ impl Line {
             }
             Endpoint::Tcp(tcp) => {
                 let stream = connect(&self.endpoint).await?;
+                self.check(&stream, ask)?;
                 match &self.tls {
                     None => exchange(stream, request, ask.size, &seen).await?,
                     Some(connector) => {
@@ -83,6 +84,20 @@ impl Line {
         };
         answer.took = start.elapsed();
         Ok(answer)
+    }
+
+    /// Whether the key, if this question takes it along, may go over this connection.
+    fn check(&self, stream: &TcpStream, ask: Ask) -> Result<(), Trouble> {
+        let Some(key) = self.key_for(ask) else { return Ok(()) };
+        let ends = stream.local_addr().and_then(|own| Ok((own, stream.peer_addr()?)));
+        match ends {
+            Ok((own, server)) if key.may_go(own, server) => Ok(()),
+            _ => Err(Trouble::Stranger),
+        }
+    }
+
+    fn key_for(&self, ask: Ask) -> Option<&Key> {
+        self.key.as_ref().filter(|_| ask.key != KeyUse::Never)
     }
 
     fn request(&self, ask: Ask) -> Result<Request<Empty<Bytes>>, Trouble> {
@@ -98,9 +113,7 @@ impl Line {
             .header(header::ACCEPT, "application/json, text/plain, */*;q=0.5")
             .header(header::ACCEPT_ENCODING, "identity")
             .header(header::CONNECTION, "close");
-        if ask.key != KeyUse::Never
-            && let Some(key) = &self.key
-        {
+        if let Some(key) = self.key_for(ask) {
             request = request.header(header::AUTHORIZATION, key.header());
         }
         // An endpoint's path and ours are plain ASCII.

@@ -30,6 +30,8 @@ pub enum Trouble {
     Status(u16),
     /// The answer's content is not what this kind of server sends: what is wrong with it.
     BadBody(&'static str),
+    /// Who took the connection may not have the key; nothing was asked.
+    Stranger,
     /// The socket failed in another way.
     Io(io::ErrorKind),
 }
@@ -74,6 +76,9 @@ impl fmt::Display for Trouble {
             Self::Tls(trouble) => trouble.fmt(f),
             Self::Status(status) => write!(f, "it answers with HTTP status {status}"),
             Self::BadBody(what) => write!(f, "its answer cannot be read: {what}"),
+            Self::Stranger => f.write_str(
+                "another program than the service took the connection, so that its key was not sent",
+            ),
             Self::Io(io::ErrorKind::PermissionDenied) => {
                 f.write_str("this user may not connect to its socket")
             }

@@ -40,8 +40,6 @@ struct Model {
 struct Work {
     /// 1 if it does nothing.
     idle: u64,
-    /// Requests that wait.
-    queue: Option<u64>,
 }
 
 /// Whether it says that it is KoboldCpp.
@@ -67,8 +65,7 @@ fn facts(reader: &mut Reader<'_>) -> Facts {
                 name.filter(|name| !matches!(name.as_str(), "inactive" | "koboldcpp/inactive"));
             name.map(loaded).into_iter().collect()
         }),
-        // It works on one at a time.
-        requests_running: work
-            .map(|work| u64::from(work.idle == 0).saturating_add(work.queue.unwrap_or(0))),
+        // It works on one at a time; the others wait.
+        requests_running: work.map(|work| u64::from(work.idle == 0)),
     }
 }

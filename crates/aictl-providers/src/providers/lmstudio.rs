@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub(crate) const PLAN: Plan = Plan {
-    asks: &[Ask::keyed(MODELS, Fact::Health).long()],
+    asks: &[Ask::keyed(MODELS, Fact::Health).long(), Ask::public(GREETING, Fact::Identity)],
     looks,
     loading: never_loading,
     later,
@@ -18,6 +18,8 @@ pub(crate) const PLAN: Plan = Plan {
 };
 
 pub(crate) const MODELS: &str = "/api/v0/models";
+/// Where its own programs find out who it is.
+pub(crate) const GREETING: &str = "/lmstudio-greeting";
 /// What versions from 0.4 on have beside it, and may one day have alone.
 const NEW_MODELS: &str = "/api/v1/models";
 
@@ -50,6 +52,11 @@ struct Instance {
 }
 
 #[derive(Deserialize)]
+struct Greeting {
+    lmstudio: bool,
+}
+
+#[derive(Deserialize)]
 struct Failure {
     error: Word,
 }
@@ -68,8 +75,9 @@ impl From<NewModel> for Word {
 
 /// Whether any answer is as only LM Studio's.
 pub(crate) fn signs(answers: &Answers) -> bool {
-    // An empty list has no state that would tell.
-    answers.json::<Models>(MODELS).is_some_and(|models| !models.data.items.is_empty())
+    answers.json::<Greeting>(GREETING).is_some_and(|greeting| greeting.lmstudio)
+        // An empty list has no state that would tell.
+        || answers.json::<Models>(MODELS).is_some_and(|models| !models.data.items.is_empty())
         || answers.all().any(|answer| {
             let failure = answer.is_ok().then(|| answer.json::<Failure>().ok()).flatten();
             failure.is_some_and(|failure| failure.error.0.starts_with("Unexpected endpoint"))

@@ -1,4 +1,4 @@
-//! SGLang's server.
+//! SGLang's server. To tell its health it makes one token, unless it has others to make.
 
 use serde::Deserialize;
 

@@ -365,6 +365,25 @@ async fn a_key_goes_where_it_is_needed_and_shows_nowhere() {
 }
 
 #[tokio::test]
+async fn a_guarded_key_goes_over_no_connection_that_its_guard_refuses() {
+    for allowed in [true, false] {
+        let server = recorded_server(&recorded::VLLM, "/none", drain).await;
+        let mut target = server.keyed(Some(Provider::Vllm), "sk-very-secret");
+        let address = server.address;
+        target.key = target.key.map(|key| {
+            key.guarded(move |own, to| allowed && to == address && own.ip() == address.ip())
+        });
+        let report = probe(&target, LONG).await;
+        let went = server.heads().iter().any(|head| head.contains("sk-very-secret"));
+        assert_eq!(went, allowed, "{report:?}");
+        assert_eq!(report.models.is_some(), allowed, "{report:?}");
+        // Of what needs no key, nothing is lost.
+        assert!(report.version.is_some(), "{report:?}");
+        assert_eq!(format!("{report:?}").contains("Stranger"), !allowed, "{report:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_prefix_stands_before_every_path() {
     let server = Server::sending(answer(404, "text/plain", "")).await;
     let endpoint = Endpoint::parse(&format!("http://{}/llm/a", server.address)).unwrap();

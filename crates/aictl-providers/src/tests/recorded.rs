@@ -309,6 +309,7 @@ pub(super) const LMSTUDIO: Recorded = Recorded {
     provider: Provider::LmStudio,
     server: None,
     routes: &[
+        ("/lmstudio-greeting", 200, JSON, r#"{"lmstudio":true}"#),
         (
             "/api/v0/models",
             200,
@@ -331,7 +332,7 @@ pub(super) const LMSTUDIO: Recorded = Recorded {
         ),
     ],
     otherwise: ("", 200, JSON, r#"{"error":"Unexpected endpoint or method. (GET /x)"}"#),
-    guarded: &["/"],
+    guarded: &["/api", "/v1"],
     refusal: (
         "",
         401,

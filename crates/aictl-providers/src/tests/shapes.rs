@@ -141,7 +141,7 @@ fn facts(provider: Provider) -> Report {
             Some("1.101"),
             Some(&["koboldcpp/llama-3-8b"]),
             loaded(&["koboldcpp/llama-3-8b"]),
-            Some(3),
+            Some(1),
         ),
         Provider::WhisperCpp => (None, None, None, None),
         Provider::ComfyUi => (Some("0.3.60"), None, None, Some(1)),
