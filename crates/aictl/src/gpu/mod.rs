@@ -97,8 +97,9 @@ struct Page<'a> {
 
 /// Who is asked.
 enum Source {
-    /// The helper, which sees the processes of all users.
-    Helper(Helper),
+    /// The helper, which sees the processes of all users on NVIDIA's GPUs; and who adds our own on
+    /// others.
+    Helper(Helper, Box<Reader>),
     /// The drivers themselves; with why it is not the helper, where that is odd.
     Drivers(Box<Reader>, Option<String>),
 }
@@ -110,10 +111,8 @@ impl Source {
     /// If the bus does not say whether it is. A helper that does not answer is no reason to do
     /// without it: that shows with the first look.
     async fn find(global: &Global) -> Result<Self, CallError> {
-        let drivers = |why| {
-            let sources = Sources::host(NvmlProgram::host());
-            Self::Drivers(Box::new(Reader::new(sources)), why)
-        };
+        let reader = || Box::new(Reader::new(Sources::host(NvmlProgram::host())));
+        let drivers = |why| Self::Drivers(reader(), why);
         if global.embedded {
             return Ok(drivers(None));
         }
@@ -130,7 +129,7 @@ impl Source {
         match Helper::find(&connection).await? {
             Some(helper) => {
                 let terminal = io::stdin().is_terminal() || io::stderr().is_terminal();
-                Ok(Self::Helper(helper.interactive(terminal)))
+                Ok(Self::Helper(helper.interactive(terminal), reader()))
             }
             None => {
                 message::detail(global, "no helper is installed: the drivers are asked themselves");
@@ -140,18 +139,21 @@ impl Source {
     }
 
     async fn look(&mut self, config: &Config) -> Result<GpuReport, CallError> {
-        let (reader, why) = match self {
-            Self::Helper(helper) => return helper.gpus().await,
-            Self::Drivers(reader, why) => (reader, why),
+        let (mut report, why) = match self {
+            Self::Helper(helper, reader) => {
+                let mut report = helper.gpus().await?;
+                reader.add_own(&mut report, LOOK_TIME).await;
+                (report, None)
+            }
+            Self::Drivers(reader, why) => (reader.read(LOOK_TIME).await, why.clone()),
         };
-        let mut report = reader.read(LOOK_TIME).await;
         name_processes(&mut report, Path::new(PROC), |owner| {
             // A user's unit may have the name of one of the machine's.
             let ours =
                 config.services().by_unit(&owner.unit).filter(|_| owner.scope == Scope::System);
             ours.map(|service| service.name.to_string())
         });
-        report.notes.extend(why.clone());
+        report.notes.extend(why);
         Ok(report)
     }
 }
