@@ -3,11 +3,11 @@
 //! Nothing lies between it and the sandbox then, which is the fastest way to start one. The process
 //! gives up root and every capability before, for good.
 
-use std::{fmt, os::fd::OwnedFd, time::Duration};
+use std::{os::fd::OwnedFd, time::Duration};
 
 pub use crate::engine::{Client, Wish};
 use crate::{
-    engine::{self, Engine, Script},
+    engine::{self, Armed, Engine, Script, Task},
     interpreter::Interpreter,
     protocol::{Job, RejectKind, Rejection, RunRecord},
     weaken,
@@ -17,28 +17,50 @@ use crate::{
 /// page by page.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// Runs one job, with `stdin` as its standard input, which must be a pipe; tells `client` of its
-/// output as it comes.
+/// A run that has begun, before it is known what is to run: to make a sandbox takes the kernel
+/// about as long as it takes to find out.
+pub struct Begun(Option<Result<(Engine, Armed), Rejection>>);
+
+/// Begins a run: from here on the calling process has no privilege any more, and a sandbox is made.
+/// It may have other threads; the sandbox ends with the one that calls this, and with [`Begun`].
 ///
-/// The calling process has no privilege any more afterwards, nor before the script starts. It may
-/// have other threads; the sandbox ends with the one that calls this.
-///
-/// # Errors
-/// If nothing was run.
-pub fn run(
-    interpreter: Interpreter,
-    job: &Job,
-    script: Vec<u8>,
-    stdin: Option<OwnedFd>,
-    client: &mut dyn Client,
-) -> Result<RunRecord, Rejection> {
-    fn rejected(kind: RejectKind) -> impl Fn(&dyn fmt::Display) -> Rejection {
-        move |error| Rejection::new(kind, error)
-    }
+/// Root waits until the interpreter is known, which it may have to make reachable first.
+#[must_use]
+pub fn begin() -> Begun {
     weaken::load();
-    let script = Script::new(script, job.limits.source())
-        .map_err(|error| rejected(RejectKind::Invalid)(&error))?;
-    let engine = Engine::new(vec![interpreter], false)
-        .map_err(|error| rejected(RejectKind::Unavailable)(&error))?;
-    engine::run(&engine, client, job, script, stdin, PATIENCE)
+    match nix::unistd::geteuid().is_root() || nix::unistd::getuid().is_root() {
+        true => Begun(None),
+        false => Begun(Some(arm(&[]))),
+    }
+}
+
+/// An engine, and the sandbox that it makes.
+fn arm(interpreters: &[Interpreter]) -> Result<(Engine, Armed), Rejection> {
+    let engine = Engine::new(interpreters, false)
+        .map_err(|error| Rejection::new(RejectKind::Unavailable, error))?;
+    let armed = Armed::new(&engine)?;
+    Ok((engine, armed))
+}
+
+impl Begun {
+    /// Runs one job, with `stdin` as its standard input, which must be a pipe; tells `client` of
+    /// its output as it comes.
+    ///
+    /// # Errors
+    /// If nothing was run.
+    pub fn run(
+        self,
+        interpreter: &Interpreter,
+        job: &Job,
+        script: Vec<u8>,
+        stdin: Option<OwnedFd>,
+        client: &mut dyn Client,
+    ) -> Result<RunRecord, Rejection> {
+        let script = Script::new(script, job.limits.source())
+            .map_err(|error| Rejection::new(RejectKind::Invalid, error))?;
+        let begun = self.0.unwrap_or_else(|| arm(std::slice::from_ref(interpreter)));
+        let (engine, armed) = begun?;
+        let task = Task { job, script: &script, interpreter, stdin };
+        engine::run(&engine, armed, task, client, PATIENCE)
+    }
 }

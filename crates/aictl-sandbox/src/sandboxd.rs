@@ -4,6 +4,7 @@
 //! strictly: a missing layer is an error unless its unit says otherwise.
 
 use std::{
+    collections::HashMap,
     fmt,
     io::{self, Write},
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
@@ -29,9 +30,9 @@ use nix::{
 };
 
 use crate::{
-    engine::{self, Engine, EngineError, Memory, Remote, Script, ScriptError},
+    engine::{self, Armed, Engine, EngineError, Memory, Remote, Script, ScriptError, Task},
     identity,
-    interpreter::{self, Runtime},
+    interpreter::{self, Interpreter, Runtime},
     protocol::{Job, RejectKind, Rejection, Reply, Request, RunRecord},
     socket, sys,
 };
@@ -205,8 +206,9 @@ fn serve(options: Options) -> Result<(), StartError> {
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _unchanged = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     }
-    let engine = Engine::new(interpreters, !options.allow_missing).map_err(StartError::Engine)?;
-    listen(engine, options, listener)
+    let engine = Engine::new(&interpreters, !options.allow_missing).map_err(StartError::Engine)?;
+    let interpreters = interpreters.into_iter().map(|i| (i.runtime(), i)).collect();
+    listen(engine, interpreters, options, listener)
 }
 
 /// The one socket that systemd has passed.
@@ -224,17 +226,24 @@ fn listener() -> Result<OwnedFd, StartError> {
 /// What all connections share.
 struct Service {
     engine: Engine,
+    interpreters: HashMap<Runtime, Interpreter>,
     uids: Vec<u32>,
     running: AtomicUsize,
     max_runs: usize,
 }
 
 /// Serves connections until the process is told to end.
-fn listen(engine: Engine, options: Options, listener: OwnedFd) -> Result<(), StartError> {
+fn listen(
+    engine: Engine,
+    interpreters: HashMap<Runtime, Interpreter>,
+    options: Options,
+    listener: OwnedFd,
+) -> Result<(), StartError> {
     let mut uids = options.allowed_uids;
     uids.extend([0, engine.identity().uid]);
     let service = Arc::new(Service {
         engine,
+        interpreters,
         uids,
         running: AtomicUsize::new(0),
         max_runs: options.max_runs,
@@ -265,7 +274,7 @@ fn accept_all(service: &Arc<Service>, listener: &OwnedFd) -> io::Error {
         let place = Place::take(service);
         let start = std::thread::Builder::new().stack_size(256 * 1024);
         let _refused = start.spawn(move || match place {
-            Some(place) => serve_client(&place.0.engine, client.as_fd()),
+            Some(place) => serve_client(&place.0, client.as_fd()),
             None => {
                 // Unread, the request would reset the connection before the answer is read.
                 let _request = receive_job(client.as_fd());
@@ -295,10 +304,10 @@ impl Drop for Place {
 }
 
 /// Serves the one job of a connection.
-fn serve_client(engine: &Engine, client: BorrowedFd<'_>) {
+fn serve_client(service: &Service, client: BorrowedFd<'_>) {
     let reply = match receive_job(client) {
         Ok(None) => return,
-        Ok(Some((job, fds))) => run_job(engine, client, &job, fds)
+        Ok(Some((job, fds))) => run_job(service, client, &job, fds)
             .map_or_else(Reply::Rejected, |record| Reply::Done(Box::new(record))),
         Err(message) => Reply::Rejected(Rejection { kind: RejectKind::Invalid, message }),
     };
@@ -307,7 +316,7 @@ fn serve_client(engine: &Engine, client: BorrowedFd<'_>) {
 
 /// Runs a job with the descriptors that came with it: the script, and a pipe for standard input.
 fn run_job(
-    engine: &Engine,
+    service: &Service,
     client: BorrowedFd<'_>,
     job: &Job,
     fds: Vec<OwnedFd>,
@@ -325,7 +334,13 @@ fn run_job(
         };
         Rejection::new(kind, error)
     })?;
-    engine::run(engine, &mut Remote(client), job, script, stdin, PATIENCE)
+    let interpreter = service.interpreters.get(&job.runtime).ok_or_else(|| {
+        Rejection::new(RejectKind::NoInterpreter, format!("no {} is set up here", job.runtime))
+    })?;
+    let engine = &service.engine;
+    let armed = Armed::new(engine)?;
+    let task = Task { job, script: &script, interpreter, stdin };
+    engine::run(engine, armed, task, &mut Remote(client), PATIENCE)
 }
 
 /// A job with the descriptors that came along.

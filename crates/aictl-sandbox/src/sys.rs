@@ -288,6 +288,183 @@ unsafe impl<T: Atomics> Send for SharedPage<T> {}
 // SAFETY: only shared access to a `Sync` value is given out.
 unsafe impl<T: Atomics> Sync for SharedPage<T> {}
 
+/// Memory that a process shares with the children it clones: it writes there what they are to
+/// read later, and tells them by other means when it has.
+///
+/// The kernel gives pages only where something is written. Each process sees it at the same address.
+pub struct SharedBytes {
+    at: *mut u8,
+    size: usize,
+    filled: usize,
+}
+
+/// Something that was put into [`SharedBytes`]: so many items from an offset on.
+pub struct Stored<T> {
+    offset: u32,
+    count: u32,
+    kind: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Stored<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Stored<T> {}
+
+impl<T> Stored<T> {
+    /// Where it is, as two numbers.
+    #[must_use]
+    pub const fn numbers(self) -> [u32; 2] {
+        [self.offset, self.count]
+    }
+}
+
+/// Types of which any bytes are a valid value, that hold no padding and need no drop.
+///
+/// # Safety
+/// Just that.
+pub unsafe trait Plain {}
+
+// SAFETY: a number without padding, of which any bytes are a valid value.
+unsafe impl Plain for u8 {}
+// SAFETY: as above.
+unsafe impl Plain for u32 {}
+// SAFETY: as above.
+unsafe impl Plain for u64 {}
+// SAFETY: as above.
+unsafe impl Plain for usize {}
+// SAFETY: repr(C) of u16, u8, u8, u32: eight bytes, all used, any of which are a valid value.
+unsafe impl Plain for seccompiler::sock_filter {}
+
+impl SharedBytes {
+    /// Maps `size` bytes, of which none is used yet.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn new(size: usize) -> SysResult<Self> {
+        // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing else.
+        let at = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                size,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        if at == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        Ok(Self { at: at.cast(), size, filled: 0 })
+    }
+
+    /// Copies `items` there.
+    ///
+    /// # Errors
+    /// ENOMEM if there is no room left.
+    pub fn put<T: Plain>(&mut self, items: &[T]) -> SysResult<Stored<T>> {
+        let offset = self.filled.next_multiple_of(align_of::<T>());
+        let end = offset.checked_add(size_of_val(items)).ok_or(Errno::ENOMEM)?;
+        if end > self.size {
+            return Err(Errno::ENOMEM);
+        }
+        let stored = Stored {
+            offset: u32::try_from(offset).map_err(|_| Errno::ENOMEM)?,
+            count: u32::try_from(items.len()).map_err(|_| Errno::ENOMEM)?,
+            kind: std::marker::PhantomData,
+        };
+        self.filled = end;
+        self.replace(stored, items);
+        Ok(stored)
+    }
+
+    /// Puts `items` in the place of what is stored; those for which there is no room are left out.
+    pub fn replace<T: Plain>(&mut self, stored: Stored<T>, items: &[T]) {
+        let Some(at) = self.place(stored) else { return };
+        let count = items.len().min(stored.count as usize);
+        // SAFETY: the place has room for so many items, is aligned, and is no part of `items`, which
+        // was borrowed before; children read it only after they are told, which is later.
+        unsafe { ptr::copy_nonoverlapping(items.as_ptr(), at, count) };
+    }
+
+    /// What is stored there; nothing if it is no place in this memory.
+    #[must_use]
+    pub fn get<T: Plain>(&self, stored: Stored<T>) -> &[T] {
+        match self.place(stored) {
+            // SAFETY: the place holds so many items, aligned, any bytes of which are valid; it is
+            // mapped as long as `self` lives, and not written to any more once children were told.
+            Some(at) => unsafe { std::slice::from_raw_parts(at, stored.count as usize) },
+            None => &[],
+        }
+    }
+
+    /// As [`Self::get`], by the numbers of [`Stored::numbers`].
+    #[must_use]
+    pub fn get_at<T: Plain>(&self, [offset, count]: [u32; 2]) -> &[T] {
+        self.get(Stored { offset, count, kind: std::marker::PhantomData })
+    }
+
+    fn place<T>(&self, stored: Stored<T>) -> Option<*mut T> {
+        let (offset, count) = (stored.offset as usize, stored.count as usize);
+        let end = count.checked_mul(size_of::<T>())?.checked_add(offset)?;
+        (end <= self.size && offset.is_multiple_of(align_of::<T>()))
+            // SAFETY: within the mapping, as just seen.
+            .then(|| unsafe { self.at.add(offset) }.cast())
+    }
+
+    /// Copies a program with its arguments and its environment there.
+    ///
+    /// # Errors
+    /// ENOMEM if there is no room left.
+    pub fn put_program(
+        &mut self,
+        exe: &CStr,
+        arguments: &[CString],
+        environment: &[CString],
+    ) -> SysResult<[[u32; 2]; 3]> {
+        let exe = self.put(exe.to_bytes_with_nul())?;
+        let mut pointers = |strings: &[CString]| {
+            let mut list = Vec::with_capacity(strings.len() + 1);
+            for string in strings {
+                let stored = self.put(string.to_bytes_with_nul())?;
+                list.push(self.place(stored).ok_or(Errno::ENOMEM)?.expose_provenance());
+            }
+            list.push(0);
+            self.put::<usize>(&list)
+        };
+        let (arguments, environment) = (pointers(arguments)?, pointers(environment)?);
+        Ok([exe.numbers(), arguments.numbers(), environment.numbers()])
+    }
+
+    /// Becomes the program that was [put](Self::put_program) there; returns only if that fails.
+    pub fn execute(&self, [exe, arguments, environment]: [[u32; 2]; 3]) -> Errno {
+        let exe = self.get_at::<u8>(exe);
+        let lists = [arguments, environment].map(|at| self.get_at::<usize>(at));
+        let well_formed = exe.last() == Some(&0) && lists.iter().all(|l| l.last() == Some(&0));
+        if !well_formed {
+            return Errno::EINVAL;
+        }
+        let [arguments, environment] = lists.map(|list| list.as_ptr().cast::<*const c_char>());
+        // SAFETY: the path ends in NUL; both arrays end in a null pointer, and the others in them
+        // were made by `put_program`, to strings in this very memory, which lies at one address.
+        unsafe { libc::execve(exe.as_ptr().cast(), arguments, environment) };
+        Errno::last()
+    }
+}
+
+impl Drop for SharedBytes {
+    fn drop(&mut self) {
+        // SAFETY: this was mapped by `new`, and no reference to it outlives `self`.
+        unsafe { libc::munmap(self.at.cast(), self.size) };
+    }
+}
+
+// SAFETY: it may be used and unmapped from any thread; only `&mut self` writes.
+unsafe impl Send for SharedBytes {}
+
 /// Closes every descriptor from `first` on (close_range(2)).
 ///
 /// Only for a process that uses none of them any more: right after its start, or after a clone.
@@ -318,6 +495,15 @@ pub fn cloexec_from(first: u32) -> SysResult<()> {
 pub fn dup_onto(fd: RawFd, target: RawFd) -> SysResult<()> {
     // SAFETY: takes numbers; what `target` was before is not used by any Rust object here.
     check(unsafe { libc::dup2(fd, target) }.into()).map(drop)
+}
+
+/// Makes `fd` also known as `target`, with close-on-exec (dup3(2)); the two must differ.
+///
+/// # Errors
+/// EBADF, EINVAL.
+pub fn dup_onto_cloexec(fd: RawFd, target: RawFd) -> SysResult<()> {
+    // SAFETY: takes numbers; what `target` was before is not used by any Rust object here.
+    check(unsafe { libc::dup3(fd, target, libc::O_CLOEXEC) }.into()).map(drop)
 }
 
 /// Takes over a descriptor that this process was started with.
@@ -597,42 +783,6 @@ pub fn ignore_signal(signal: Signal) {
     // SAFETY: SIG_IGN is a valid disposition.
     unsafe { libc::signal(signal as c_int, libc::SIG_IGN) };
 }
-
-/// A program ready to be executed: path, arguments and environment as execve(2) wants them.
-pub struct Program {
-    path: CString,
-    /// The strings that `argv` and `envp` point to, which must not move or change.
-    _strings: Vec<CString>,
-    argv: Vec<*const c_char>,
-    envp: Vec<*const c_char>,
-}
-
-impl Program {
-    /// Prepares `path` with all its arguments, the zeroth included, and its whole environment.
-    #[must_use]
-    pub fn new(path: CString, arguments: Vec<CString>, environment: Vec<CString>) -> Self {
-        let pointers = |strings: &[CString]| {
-            strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect::<Vec<_>>()
-        };
-        // A CString's bytes live on the heap: moving the CString does not move them.
-        let argv = pointers(&arguments);
-        let envp = pointers(&environment);
-        let mut strings = arguments;
-        strings.extend(environment);
-        Self { path, _strings: strings, argv, envp }
-    }
-
-    /// Becomes this program; returns only if that fails.
-    pub fn execute(&self) -> Errno {
-        // SAFETY: the path is NUL-terminated, both arrays end in a null pointer, and the strings
-        // they point to are owned by `self`.
-        unsafe { libc::execve(self.path.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr()) };
-        Errno::last()
-    }
-}
-
-// SAFETY: the pointers refer to heap memory that `Program` owns and nobody changes.
-unsafe impl Send for Program {}
 
 /// Makes the calling thread give up every user and group id but `uid` and `gid`, for good.
 ///

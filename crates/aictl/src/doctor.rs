@@ -155,7 +155,8 @@ fn trial(python: Interpreter) -> Result<RunRecord, String> {
     };
     let (nobody, _quiet) = UnixStream::pair().map_err(|error| error.to_string())?;
     let mut listener = Listener { nobody, said: Vec::new() };
-    let record = embedded::run(python, &job, b"print('ok')".to_vec(), None, &mut listener)
+    let record = embedded::begin()
+        .run(&python, &job, b"print('ok')".to_vec(), None, &mut listener)
         .map_err(|rejection| rejection.message)?;
     if record.exit_code == Some(0) && listener.said == b"ok\n" {
         return Ok(record);

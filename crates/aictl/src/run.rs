@@ -162,6 +162,7 @@ pub fn find_interpreter(
 }
 
 fn run(global: &Global, args: &args::Run) -> Result<u8, RunError> {
+    let begun = embedded::begin();
     let config = config::load(global.config.as_deref()).map_err(RunError::Config)?.sandbox;
     let limits = limits(args, &config)?;
     let (path, rest) = args
@@ -199,8 +200,8 @@ fn run(global: &Global, args: &args::Run) -> Result<u8, RunError> {
     };
     message::detail(global, "no helper is used: the script runs with your own rights, sandboxed");
     let mut here = Here::new(signals, global.json);
-    let record = embedded::run(interpreter, &job, script.text, stdin, &mut here)
-        .map_err(RunError::Rejected)?;
+    let record =
+        begun.run(&interpreter, &job, script.text, stdin, &mut here).map_err(RunError::Rejected)?;
     finish(global, &job, record, here)
 }
 

@@ -98,26 +98,17 @@ impl Delegated {
         write_existing(&root.join("cgroup.subtree_control"), &enable.join(" "))
     }
 
-    /// Makes a group for one run, with its limits set.
+    /// Makes a group for one run, whose limits are still to be set.
     ///
     /// # Errors
-    /// If the kernel refuses a limit; then no group is left.
-    pub fn group(&self, limits: &Limits) -> io::Result<Group> {
+    /// If the kernel refuses it; then no group is left.
+    pub fn group(&self) -> io::Result<Group> {
         let name =
             format!("run-{}-{}", std::process::id(), self.next.fetch_add(1, Ordering::Relaxed));
         let path = self.root.join(name);
         fs::create_dir(&path)?;
         // From here on the group removes itself.
         let mut group = Group { dir: None, path };
-        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        for (file, value, required) in settings(limits, cpus) {
-            match group.set(file, &value) {
-                Err(error) if required || error.kind() != io::ErrorKind::NotFound => {
-                    return Err(error);
-                }
-                _ => {}
-            }
-        }
         group.dir = Some(File::open(&group.path)?.into());
         Ok(group)
     }
@@ -157,6 +148,23 @@ fn keyed(text: &str, key: &str) -> Option<u64> {
 }
 
 impl Group {
+    /// Sets the limits of a run.
+    ///
+    /// # Errors
+    /// If the kernel refuses one; then the run must not start.
+    pub fn limit(&self, limits: &Limits) -> io::Result<()> {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        for (file, value, required) in settings(limits, cpus) {
+            match self.set(file, &value) {
+                Err(error) if required || error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     fn set(&self, file: &str, value: &str) -> io::Result<()> {
         write_existing(&self.path.join(file), value)
     }

@@ -5,15 +5,15 @@
 
 use std::{
     ffi::CStr,
-    os::fd::{AsFd, AsRawFd, RawFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     sync::atomic::Ordering::SeqCst,
 };
 
-use ::landlock::RulesetError;
+use ::landlock::{RulesetCreated, RulesetError};
 use nix::{
     errno::Errno,
-    fcntl::{AT_FDCWD, OFlag, open},
-    libc,
+    fcntl::{AT_FDCWD, FcntlArg, OFlag, fcntl, open},
+    libc::{self, RLIM_INFINITY},
     mount::{MntFlags, MsFlags, mount, umount2},
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sched::{CloneFlags, setns, unshare},
@@ -21,15 +21,15 @@ use nix::{
         prctl,
         resource::setrlimit,
         signal::{SigSet, Signal, kill},
-        socket::{MsgFlags, recv, send},
+        socket::{MsgFlags, send},
         stat::{Mode, SFlag, mkdirat, mknodat, umask},
     },
-    unistd::{Pid, chdir, close, pivot_root, setsid, symlinkat, write},
+    unistd::{Pid, chdir, close, pivot_root, read, setsid, symlinkat, write},
 };
 
 use super::{
-    landlock,
-    plan::{Entry, Plan, RESULT_FD, Tree},
+    landlock::{self, Grant},
+    plan::{Entry, LIMITED, Plan, RESULT_FD, Tree},
     step::Step,
 };
 use crate::sys::{self, MountAttr, SysResult};
@@ -53,13 +53,19 @@ impl<T> At<T> for SysResult<T> {
     }
 }
 
-/// The sandbox's first process: starts the program's, builds the sandbox around both, and stays as
-/// the parent of all that lose theirs, until the program ends. Its own end is the end of all.
+/// The supervisor's end of the sockets between it and the sandbox.
+const OUTSIDE: usize = 0;
+/// The sandbox's.
+const INSIDE: usize = 1;
+
+/// The sandbox's first process: starts the program's, builds the sandbox around both, and then
+/// waits for a job. When it has come, it finishes the sandbox for it, and stays as the parent of all
+/// that lose theirs, until the program ends. Its own end is the end of all.
 ///
 /// A network namespace takes the kernel longer than all the others, and about as long as the new
 /// root takes us: the program's process makes the one while the first process makes the other.
 pub fn first_process(plan: &mut Plan) -> ! {
-    let failed = match build(plan) {
+    let failed = match build(plan).and_then(|program| finish(plan, program)) {
         Ok(built) => wait_for(plan, &built),
         Err(failed) => failed,
     };
@@ -84,8 +90,8 @@ fn report(plan: &Plan, (step, errno): Failed) -> ! {
     sys::exit_now(125)
 }
 
-/// Builds the sandbox around this process and the program's, and lets the program start.
-fn build(plan: &mut Plan) -> Result<Built, Failed> {
+/// Builds what every sandbox has around this process and the program's; returns the latter's id.
+fn build(plan: &mut Plan) -> Result<i32, Failed> {
     // The one that has most to wait for begins first.
     attended().thread_block().at(Step::Fork)?;
     let program = sys::clone_process(0, None, become_program, plan).at(Step::Fork)?;
@@ -93,33 +99,75 @@ fn build(plan: &mut Plan) -> Result<Built, Failed> {
     // Absent a name, a process list would show the client twice.
     prctl::set_name(c"sandbox").at(Step::UserMap)?;
     map_user(plan).at(Step::UserMap)?;
-    // Only the program's process holds the other end now: its end ends the wait for it.
+    // Only one process holds the other end of each now: its end ends the wait for it.
     close(plan.meeting[PROGRAM]).at(Step::Fork)?;
+    close(plan.door[OUTSIDE]).at(Step::Fork)?;
     nix::unistd::sethostname("sandbox").or_else(unless_weakened).at(Step::HostName)?;
-    let proc_dir = match plan.tree.take() {
-        Some(tree) => {
-            let proc_dir = build_root(plan, &tree).and_then(|proc_dir| {
-                grant_all(plan, &tree)?;
-                Ok(proc_dir)
-            });
-            // Freeing it could wait for a lock that another thread held.
-            plan.tree = Some(tree);
-            proc_dir?
-        }
-        None => {
-            write_file(&plan.script.0, plan.script.1.text()).at(Step::Script)?;
-            -1
-        }
-    };
+    if let Some(tree) = plan.tree.take() {
+        let built = build_root(plan, &tree).and_then(|()| grant_all(plan, &tree));
+        // Freeing it could wait for a lock that another thread held.
+        plan.tree = Some(tree);
+        built?;
+    }
     // Nobody of the same user may look into this process.
     prctl::set_dumpable(false).at(Step::Capabilities)?;
     tie_to_parent(plan).at(Step::Parent)?;
     // While the program's process may still be at work.
     drop_bounds(plan)?;
     join_network(plan, &program)?;
+    Ok(program.pid)
+}
+
+/// Waits for the job, finishes the sandbox for it, and lets the program start.
+fn finish(plan: &mut Plan, program: i32) -> Result<Built, Failed> {
+    if hear(plan.door[INSIDE]).is_err() {
+        // No job came, and none will: nobody asks how this ends.
+        sys::exit_now(0);
+    }
+    let rooted = plan.tree.is_some();
+    if rooted {
+        furnish(plan)?;
+    }
+    write_file(plan.load.script(), plan.load.text()).at(Step::Script)?;
+    let mut proc_dir = -1;
+    if rooted {
+        sys::mount_setattr(libc::AT_FDCWD, c".", MountAttr::READ_ONLY, false).at(Step::ReadOnly)?;
+        pivot_root(c".", c".").at(Step::Pivot)?;
+        // The program's process takes on what it can while the old root is still there: it
+        // executes nothing before it hears a second time.
+        tell(plan.meeting[FIRST])?;
+        umount2(c".", MntFlags::MNT_DETACH).at(Step::Pivot)?;
+        chdir(c"/").at(Step::Pivot)?;
+        proc_dir = hand_over_proc(plan).at(Step::Watch)?;
+    } else {
+        tell(plan.meeting[FIRST])?;
+    }
     drop_privileges(plan)?;
     tell(plan.meeting[FIRST])?;
-    Ok(Built { program: program.pid, proc_dir })
+    Ok(Built { program, proc_dir })
+}
+
+/// Brings into the new root what the job's interpreter needs, and gives scratch files their room.
+fn furnish(plan: &mut Plan) -> Result<(), Failed> {
+    let Plan { load, landlock, .. } = plan;
+    if let Some(options) = load.scratch() {
+        for path in [c"tmp", c"work"] {
+            let flags = hardened() | MsFlags::MS_REMOUNT;
+            mount(None::<&CStr>, path, None::<&CStr>, flags, Some(options)).at(Step::Populate)?;
+        }
+    }
+    for dir in load.dirs() {
+        make_dir(dir).at(Step::Populate)?;
+    }
+    let mut binds = load.binds();
+    while let (Some(source), Some(target)) = (binds.next(), binds.next()) {
+        let mounted = sys::open_tree(source).at(Step::OpenTree)?;
+        bind(&mounted, target)?;
+        if let Some(ruleset) = landlock {
+            allow(ruleset, target, Grant::ReadExecute)?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes care that no executed file brings a right back; this takes a call for each right.
@@ -165,18 +213,36 @@ fn write_file(path: &CStr, bytes: &[u8]) -> SysResult<()> {
     Ok(())
 }
 
-/// Builds the new root and moves into it; returns a descriptor for its /proc.
-fn build_root(plan: &mut Plan, tree: &Tree) -> Result<RawFd, Failed> {
-    // What is bound is opened first: the new root may cover it.
+/// What holds for every file system of the sandbox that is not one of the host's.
+fn hardened() -> MsFlags {
+    MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC
+}
+
+/// Makes a directory, where there is none.
+fn make_dir(path: &CStr) -> SysResult<()> {
+    match mkdirat(AT_FDCWD, path, Mode::from_bits_truncate(0o755)) {
+        Err(Errno::EEXIST) => Ok(()),
+        other => other,
+    }
+}
+
+/// Attaches a copy of mounts of the host's, read-only.
+fn bind(mounted: &OwnedFd, target: &CStr) -> Result<(), Failed> {
+    sys::mount_setattr(mounted.as_raw_fd(), c"", MountAttr::READ_ONLY, true).at(Step::ReadOnly)?;
+    sys::move_mount(mounted.as_fd(), target).at(Step::Bind)
+}
+
+/// Builds the part of the new root that every sandbox has, and makes it the working directory.
+fn build_root(plan: &mut Plan, tree: &Tree) -> Result<(), Failed> {
+    // What is bound is opened first: the new root covers a part of the host's.
     for (bind, slot) in tree.binds.iter().chain(&tree.devices).zip(&mut plan.detached) {
         *slot = Some(sys::open_tree(&bind.source).at(Step::OpenTree)?);
     }
-    let hardened = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(
         Some(c"sandbox"),
         tree.stage.as_c_str(),
         Some(c"tmpfs"),
-        hardened,
+        hardened(),
         Some(c"mode=0755,size=1m,nr_inodes=1024"),
     )
     .at(Step::Root)?;
@@ -184,32 +250,25 @@ fn build_root(plan: &mut Plan, tree: &Tree) -> Result<RawFd, Failed> {
     umask(Mode::from_bits_truncate(0o022));
     for entry in &tree.entries {
         match entry {
-            Entry::Dir(path) => {
-                match mkdirat(AT_FDCWD, path.as_c_str(), Mode::from_bits_truncate(0o755)) {
-                    Err(Errno::EEXIST) => Ok(()),
-                    other => other,
-                }
-            }
+            Entry::Dir(path) => make_dir(path),
             Entry::File(path, bytes) => write_file(path, bytes),
             Entry::MountPoint(path) => {
                 mknodat(AT_FDCWD, path.as_c_str(), SFlag::S_IFREG, Mode::empty(), 0)
             }
-            Entry::Scratch(path) => mount(
+            Entry::Scratch(path, options) => mount(
                 Some(path.as_c_str()),
                 path.as_c_str(),
                 Some(c"tmpfs"),
-                hardened,
-                Some(plan.scratch.as_c_str()),
+                hardened(),
+                Some(options.as_c_str()),
             ),
             Entry::Link(path, target) => symlinkat(target.as_c_str(), AT_FDCWD, path.as_c_str()),
         }
         .at(Step::Populate)?;
     }
     let (binds, devices) = plan.detached.split_at(tree.binds.len().min(plan.detached.len()));
-    for (bind, mounted) in tree.binds.iter().zip(binds.iter().flatten()) {
-        sys::mount_setattr(mounted.as_raw_fd(), c"", MountAttr::READ_ONLY, true)
-            .at(Step::ReadOnly)?;
-        sys::move_mount(mounted.as_fd(), &bind.target).at(Step::Bind)?;
+    for (of, mounted) in tree.binds.iter().zip(binds.iter().flatten()) {
+        bind(mounted, &of.target)?;
     }
     for (device, mounted) in tree.devices.iter().zip(devices.iter().flatten()) {
         sys::mount_setattr(mounted.as_raw_fd(), c"", MountAttr::DEVICE, false).at(Step::Devices)?;
@@ -217,26 +276,20 @@ fn build_root(plan: &mut Plan, tree: &Tree) -> Result<RawFd, Failed> {
     }
     // Only what belongs to processes is shown, nothing of the machine.
     match plan.host_proc {
-        false => mount(Some(c"proc"), c"proc", Some(c"proc"), hardened, Some(c"subset=pid")),
+        false => mount(Some(c"proc"), c"proc", Some(c"proc"), hardened(), Some(c"subset=pid")),
         true => sys::open_tree(c"/proc").and_then(|tree| sys::move_mount(tree.as_fd(), c"proc")),
     }
-    .at(Step::Proc)?;
-    write_file(&plan.script.0, plan.script.1.text()).at(Step::Script)?;
-    sys::mount_setattr(libc::AT_FDCWD, c".", MountAttr::READ_ONLY, false).at(Step::ReadOnly)?;
-    pivot_root(c".", c".").at(Step::Pivot)?;
-    umount2(c".", MntFlags::MNT_DETACH).at(Step::Pivot)?;
-    chdir(c"/").at(Step::Pivot)?;
-    hand_over_proc(plan).at(Step::Watch)
+    .at(Step::Proc)
 }
 
 /// Opens /proc, and gives it to the watcher outside if there is one, with /work and /tmp.
 fn hand_over_proc(plan: &Plan) -> SysResult<RawFd> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let proc_dir = open(c"/proc", flags, Mode::empty())?;
-    if plan.watch >= 0 {
+    if plan.watched {
         let work = open(c"/work", flags, Mode::empty())?;
         let tmp = open(c"/tmp", flags, Mode::empty())?;
-        sys::send_fds(plan.watch, [&proc_dir, &work, &tmp].map(AsRawFd::as_raw_fd))?;
+        sys::send_fds(plan.door[INSIDE], [&proc_dir, &work, &tmp].map(AsRawFd::as_raw_fd))?;
     }
     Ok(std::os::fd::IntoRawFd::into_raw_fd(proc_dir))
 }
@@ -269,7 +322,8 @@ fn tell(meeting: RawFd) -> Result<(), Failed> {
 fn hear(meeting: RawFd) -> Result<(), Failed> {
     let mut byte = [0];
     loop {
-        match recv(meeting, &mut byte, MsgFlags::empty()) {
+        // A plain read, which a program may make too.
+        match read(sys::borrow(meeting), &mut byte) {
             Ok(1) => return Ok(()),
             Ok(_) => return Err((Step::Fork, Errno::ECHILD)),
             Err(Errno::EINTR) => {}
@@ -281,7 +335,7 @@ fn hear(meeting: RawFd) -> Result<(), Failed> {
 /// Takes on the last layers and executes the program.
 fn become_program(plan: &mut Plan) -> ! {
     let failed = match prepare(plan).and_then(|()| restrict(plan)) {
-        Ok(()) => (Step::Execute, plan.program.execute()),
+        Ok(()) => (Step::Execute, plan.load.execute()),
         Err(failed) => failed,
     };
     report(plan, failed)
@@ -295,9 +349,6 @@ fn prepare(plan: &Plan) -> Result<(), Failed> {
         unshare(CloneFlags::CLONE_NEWNET).at(Step::Network)?;
     }
     tell(plan.meeting[PROGRAM])?;
-    for (from, to) in plan.stdio.into_iter().zip(0..) {
-        sys::dup_onto(from, to).at(Step::Stdio)?;
-    }
     setsid().at(Step::Session)?;
     sys::reset_signals();
     prctl::set_pdeathsig(Signal::SIGKILL).at(Step::Session)?;
@@ -306,42 +357,72 @@ fn prepare(plan: &Plan) -> Result<(), Failed> {
     hear(plan.meeting[PROGRAM])
 }
 
+/// What is left once the job has come; at its end nothing but the program's start is.
 fn restrict(plan: &mut Plan) -> Result<(), Failed> {
     chdir(plan.work.as_c_str()).at(Step::Session)?;
     if let Some(ruleset) = plan.landlock.take() {
         ruleset.restrict_self().map_err(landlock_failed)?;
     }
-    // The last use of any other descriptor is over.
-    if plan.result >= 0 {
-        sys::dup_onto(plan.result, RESULT_FD).at(Step::Stdio)?;
-        sys::close_from(RESULT_FD as u32 + 1).at(Step::CloseFds)?;
-    } else {
-        sys::close_from(RESULT_FD as u32).at(Step::CloseFds)?;
-    }
+    let meeting = keep_open(plan).at(Step::Stdio)?;
     // Only now, when this process has no more open files than it may have.
-    for &(resource, limit) in &plan.rlimits {
-        match setrlimit(resource, limit, limit) {
-            // The caller's own hard limit is lower still.
-            Err(Errno::EPERM) => Ok(()),
-            other => other,
+    for (resource, &limit) in LIMITED.into_iter().zip(plan.load.rlimits()) {
+        match limit {
+            RLIM_INFINITY => Ok(()),
+            limit => match setrlimit(resource, limit, limit) {
+                // The caller's own hard limit is lower still.
+                Err(Errno::EPERM) => Ok(()),
+                other => other,
+            },
         }
         .at(Step::Rlimits)?;
     }
-    if let Some(filter) = &plan.seccomp {
+    let filter = plan.load.filter();
+    if !filter.is_empty() {
         seccompiler::apply_filter(filter).map_err(|_| (Step::Seccomp, Errno::last()))?;
     }
-    Ok(())
+    // That the old root is gone, and with it the last right of the first process.
+    hear(meeting)
+}
+
+/// Puts the program's descriptors in their places and closes all others, but for that on which the
+/// first process is heard, which ends with the program's start; returns that one.
+fn keep_open(plan: &Plan) -> SysResult<RawFd> {
+    /// Above all places.
+    const ASIDE: FcntlArg<'_> = FcntlArg::F_DUPFD_CLOEXEC(RESULT_FD + 2);
+    const MEETING: RawFd = RESULT_FD + 1;
+    let [_, stdout, stderr] = plan.stdio;
+    let stdin = if plan.load.has_stdin() { plan.stdio[0] } else { plan.null };
+    let aside = |fd: RawFd| fcntl(sys::borrow(fd), ASIDE);
+    // None of them lies in a place any more that another is to have.
+    let from = [aside(stdin)?, aside(stdout)?, aside(stderr)?];
+    let (result, meeting) = (aside(plan.result)?, aside(plan.meeting[PROGRAM])?);
+    for (from, to) in from.into_iter().zip(0..) {
+        sys::dup_onto(from, to)?;
+    }
+    sys::dup_onto_cloexec(meeting, MEETING)?;
+    match plan.load.has_result() {
+        true => sys::dup_onto(result, RESULT_FD)?,
+        // Whatever it is, the program starts without it.
+        false => sys::dup_onto_cloexec(meeting, RESULT_FD)?,
+    }
+    sys::close_from(MEETING as u32 + 1)?;
+    Ok(MEETING)
 }
 
 /// Writes Landlock's rules for the new root into the ruleset, which the program then takes on.
 fn grant_all(plan: &mut Plan, tree: &Tree) -> Result<(), Failed> {
     let Some(ruleset) = &mut plan.landlock else { return Ok(()) };
     for rule in &tree.rules {
-        let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-        let at = open(rule.path.as_c_str(), flags, Mode::empty()).at(Step::Landlock)?;
-        landlock::grant(ruleset, at.as_fd(), rule.grant).map_err(landlock_failed)?;
+        allow(ruleset, &rule.path, rule.grant)?;
     }
     Ok(())
+}
+
+/// Writes one rule, on a path below the new root, which is the working directory.
+fn allow(ruleset: &mut RulesetCreated, path: &CStr, grant: Grant) -> Result<(), Failed> {
+    let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    let at = open(path, flags, Mode::empty()).at(Step::Landlock)?;
+    landlock::grant(ruleset, at.as_fd(), grant).map_err(landlock_failed)
 }
 
 fn landlock_failed(_: RulesetError) -> Failed {

@@ -4,6 +4,7 @@ mod cgroup;
 mod child;
 mod client;
 mod landlock;
+mod load;
 mod outcome;
 mod pipes;
 mod plan;
@@ -16,20 +17,22 @@ mod supervise;
 mod tests;
 mod usage;
 
-use std::{collections::HashMap, fs::File, io, os::fd::OwnedFd};
+use std::{fs::File, io, os::fd::OwnedFd, sync::OnceLock};
 
 use aictl_api::layer::Layer;
 use nix::{libc, sys::prctl, unistd};
-use seccompiler::BpfProgram;
+use seccompiler::{BpfProgram, sock_filter};
 
 pub use client::{Client, Remote, Wish, send_by};
+pub use sandbox::{Armed, Task};
 pub use script::{Script, ScriptError};
 pub use seccomp::{Memory, calls};
 pub use supervise::run;
 
 use crate::{
     identity::{self, Identity},
-    interpreter::{Interpreter, Runtime},
+    interpreter::Interpreter,
+    protocol::{RejectKind, Rejection},
     stage::Staged,
     sys, weaken,
 };
@@ -42,8 +45,8 @@ const MAX_RESULT: u64 = MAX_RESULT_TEXT as u64 + 1;
 /// Everything that all runs of one sandboxd share, made once when it starts.
 pub struct Engine {
     identity: Identity,
-    interpreters: HashMap<Runtime, Interpreter>,
-    filter: BpfProgram,
+    /// Compiled when the first job comes.
+    filter: OnceLock<BpfProgram>,
     landlock: Option<Layer>,
     cgroup: Option<cgroup::Delegated>,
     staged: Staged,
@@ -57,15 +60,12 @@ pub struct Engine {
 pub enum EngineError {
     /// A system call failed: which, and how.
     System(&'static str, io::Error),
-    /// The written list of system calls cannot be expressed.
-    Filter(seccompiler::BackendError),
 }
 
 impl std::fmt::Display for EngineError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::System(what, error) => write!(f, "{what}: {error}"),
-            Self::Filter(error) => write!(f, "the system call filter: {error}"),
         }
     }
 }
@@ -74,26 +74,24 @@ impl std::error::Error for EngineError {}
 
 impl Engine {
     /// Gives up every privilege that this process has, for good, and makes an engine for the user
-    /// that it is then; `strict` makes every missing layer an error instead of an entry in
+    /// that it is then; root sees to it before that this user can reach the `interpreters`. `strict` makes every missing layer an error instead of an entry in
     /// `missing`.
     ///
     /// # Errors
     /// If root cannot be given up, or what every run needs is not there.
-    pub fn new(interpreters: Vec<Interpreter>, strict: bool) -> Result<Self, EngineError> {
+    pub fn new(interpreters: &[Interpreter], strict: bool) -> Result<Self, EngineError> {
         let system = |what| move |error: io::Error| EngineError::System(what, error);
         // Runs' secrets pass through here: no core file, nobody of our user looks in.
         prctl::set_dumpable(false).map_err(|errno| EngineError::System("prctl", errno.into()))?;
-        let staged = Staged::new(&interpreters).map_err(system("the interpreter's directory"))?;
+        let staged = Staged::new(interpreters).map_err(system("the interpreter's directory"))?;
         let identity = identity::give_up_root().map_err(system("giving up root"))?;
         let own_pidfd = sys::pidfd_open(unistd::getpid().as_raw())
             .map_err(sys::io_error)
             .map_err(system("a descriptor for this process"))?;
         let cgroup = cgroup::Delegated::take_over();
-        let memory = if cgroup.is_some() { Memory::Counted } else { Memory::Watched };
         Ok(Self {
             identity,
-            interpreters: interpreters.into_iter().map(|i| (i.runtime(), i)).collect(),
-            filter: seccomp::compile(calls(memory)).map_err(EngineError::Filter)?,
+            filter: OnceLock::new(),
             landlock: landlock::available(),
             cgroup,
             staged,
@@ -130,6 +128,17 @@ impl Engine {
     /// Who counts a sandbox's memory.
     fn memory(&self) -> Memory {
         if self.cgroup.is_some() { Memory::Counted } else { Memory::Watched }
+    }
+
+    /// The system call filter.
+    fn filter(&self) -> Result<&[sock_filter], Rejection> {
+        if let Some(filter) = self.filter.get() {
+            return Ok(filter);
+        }
+        let compiled = seccomp::compile(calls(self.memory())).map_err(|error| {
+            Rejection::new(RejectKind::Unavailable, format!("the system call filter: {error}"))
+        })?;
+        Ok(self.filter.get_or_init(|| compiled))
     }
 
     /// The flags of clone(2) for a sandbox's first process; the network namespace is made later.

@@ -15,12 +15,11 @@ use std::{
 
 use aictl_api::limits::Limits;
 use landlock::RulesetCreated;
-use nix::sys::resource::Resource;
-use seccompiler::BpfProgram;
+use nix::{libc::RLIM_INFINITY, sys::resource::Resource};
 
 use super::{
     landlock::{Grant, Rule},
-    script::Script,
+    load::Load,
     seccomp::Memory,
 };
 use crate::{
@@ -28,7 +27,7 @@ use crate::{
     interpreter::{Interpreter, Runtime},
     protocol::{Job, ScriptName},
     stage::Staged,
-    sys::{Program, SharedPage, StatusBoard},
+    sys::{SharedPage, StatusBoard},
     weaken,
 };
 
@@ -58,8 +57,9 @@ const SYSTEM_DIRS: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 /// Files and directories of `/etc` that hold no secret and that programs need to find others.
 const ETC_BINDS: [&str; 2] = ["etc/ld.so.cache", "etc/alternatives"];
-/// Where the new root can be mounted; any directory of the host's that is always there.
-const STAGES: [&str; 4] = ["/tmp", "/run", "/mnt", "/usr"];
+/// Where the new root can be mounted: a directory of the host's that is always there, and below
+/// which no interpreter lives, since it is covered from then on.
+const STAGES: [&str; 2] = ["/sys", "/dev"];
 
 /// Something that is bound into the new root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,8 +81,8 @@ pub enum Entry {
     MountPoint(CString),
     /// A symbolic link: path, target.
     Link(CString, CString),
-    /// A directory that exists already becomes a tmpfs for scratch files.
-    Scratch(CString),
+    /// A directory that exists already becomes a tmpfs for scratch files, with these options.
+    Scratch(CString, CString),
 }
 
 /// The file system of a sandbox.
@@ -100,48 +100,78 @@ pub struct Tree {
     pub rules: Vec<Rule>,
 }
 
-/// Everything that the processes of one sandbox need.
+/// Everything that the processes of one sandbox need before there is a job.
 pub struct Plan {
     /// The file system; `None` only where a test has switched the mount namespace off.
     pub tree: Option<Tree>,
     /// Room for the detached mounts of `tree`, binds first, then devices.
     pub detached: Vec<Option<OwnedFd>>,
-    /// Options for the tmpfs of `/work` and `/tmp`.
-    pub scratch: CString,
-    /// The script's path below the root, and its text.
-    pub script: (CString, Script),
     /// Lines for `uid_map` and `gid_map`.
     pub uid_map: Vec<u8>,
     /// As above.
     pub gid_map: Vec<u8>,
-    /// Standard input, output and error, and the pipe for `result`.
+    /// What standard input is where a job has none.
+    pub null: RawFd,
+    /// Standard input, output and error.
     pub stdio: [RawFd; 3],
-    /// As above; -1 where there is none.
+    /// The pipe for `result`.
     pub result: RawFd,
-    /// A socket on which the sandbox's /proc, /work and /tmp are handed over; -1 where nobody watches it.
-    pub watch: RawFd,
+    /// A pair of sockets, the supervisor's end first: it says there that the job has come, and gets
+    /// the sandbox's /proc, /work and /tmp there.
+    pub door: [RawFd; 2],
+    /// Whether it wants those, to watch the sandbox by them.
+    pub watched: bool,
     /// A pair of sockets on which the sandbox's first two processes wait for each other.
     pub meeting: [RawFd; 2],
     /// Whether there is a network namespace; `false` only where a test has switched it off.
     pub separate_network: bool,
     /// A descriptor for sandboxd itself, to see whether it still lives.
     pub parent: RawFd,
-    /// Limits of each process.
-    pub rlimits: Vec<(Resource, u64)>,
     /// Landlock, where the kernel has it.
     pub landlock: Option<RulesetCreated>,
-    /// The system call filter; `None` only where a test has switched it off.
-    pub seccomp: Option<BpfProgram>,
     /// Whether capabilities are dropped; `false` only where a test has switched that off.
     pub drop_privileges: bool,
     /// Whether /proc is the host's; `true` only where a test has switched the pid namespace off.
     pub host_proc: bool,
     /// The working directory of the program.
     pub work: CString,
-    /// The program.
-    pub program: Program,
+    /// Where the job comes.
+    pub load: Load,
     /// Where the sandbox reports how it went.
     pub board: SharedPage<StatusBoard>,
+}
+
+/// A directory of an interpreter's outside the system's: what has to be made for it, and bound.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Roots {
+    /// The directories above and at each, in order.
+    pub dirs: Vec<CString>,
+    /// The directories.
+    pub binds: Vec<Bind>,
+}
+
+impl Roots {
+    /// What `interpreter` needs.
+    ///
+    /// # Errors
+    /// If a path is none.
+    pub fn new(interpreter: &Interpreter, staged: &Staged) -> io::Result<Self> {
+        let mut roots = Self::default();
+        for root in interpreter.roots() {
+            let mut above: Vec<&Path> =
+                root.ancestors().filter(|dir| dir.components().count() > 1).collect();
+            above.reverse();
+            for dir in above {
+                let dir = relative(dir)?;
+                if !roots.dirs.contains(&dir) {
+                    roots.dirs.push(dir);
+                }
+            }
+            let source = c(staged.source(root).as_os_str().to_owned().into_vec())?;
+            roots.binds.push(Bind { source, target: relative(root)? });
+        }
+        Ok(roots)
+    }
 }
 
 fn c(text: impl Into<Vec<u8>>) -> io::Result<CString> {
@@ -155,11 +185,11 @@ fn relative(path: &Path) -> io::Result<CString> {
 }
 
 impl Tree {
-    /// Looks at the host and says what a sandbox for `interpreter` shows of it.
+    /// Looks at the host and says what every sandbox shows of it.
     ///
     /// # Errors
     /// If a directory of the host cannot be looked at.
-    pub fn new(interpreter: &Interpreter, staged: &Staged, memory: Memory) -> io::Result<Self> {
+    pub fn new(memory: Memory) -> io::Result<Self> {
         let stage = STAGES
             .into_iter()
             .find(|stage| Path::new(stage).is_dir())
@@ -174,18 +204,15 @@ impl Tree {
         for dir in ["proc", "dev", "etc", "tmp", "work"] {
             tree.entries.push(Entry::Dir(c(dir)?));
         }
-        // First, because an interpreter may live below /tmp.
         for dir in ["tmp", "work"] {
-            tree.entries.push(Entry::Scratch(c(dir)?));
+            let options = scratch_options(Limits::default().work())?;
+            tree.entries.push(Entry::Scratch(c(dir)?, options));
         }
         for name in SYSTEM_DIRS {
             tree.add_system_dir(name)?;
         }
         for name in ETC_BINDS {
             tree.add_etc(name)?;
-        }
-        for root in interpreter.roots() {
-            tree.add_root(root, staged.source(root))?;
         }
         for name in DEVICES {
             tree.entries.push(Entry::MountPoint(c(format!("dev/{name}"))?));
@@ -197,7 +224,7 @@ impl Tree {
             let bind =
                 Bind { source: c(format!("/dev/{source}"))?, target: c(format!("dev/{name}"))? };
             tree.devices.push(bind);
-            tree.rules.push(Rule { path: c(format!("/dev/{name}"))?, grant: Grant::Device });
+            tree.rules.push(Rule { path: c(format!("dev/{name}"))?, grant: Grant::Device });
         }
         for (path, target) in [
             ("dev/fd", "/proc/self/fd"),
@@ -222,11 +249,11 @@ impl Tree {
             tree.entries.push(Entry::File(c(path)?, text.into()));
         }
         for (path, grant) in [
-            ("/", Grant::List),
-            ("/etc", Grant::Read),
-            ("/proc", Grant::Read),
-            ("/work", Grant::Scratch),
-            ("/tmp", Grant::Scratch),
+            (".", Grant::List),
+            ("etc", Grant::Read),
+            ("proc", Grant::Read),
+            ("work", Grant::Scratch),
+            ("tmp", Grant::Scratch),
         ] {
             tree.rules.push(Rule { path: c(path)?, grant });
         }
@@ -243,7 +270,7 @@ impl Tree {
         } else if meta.is_dir() {
             self.entries.push(Entry::Dir(c(name)?));
             self.binds.push(Bind { source: c(format!("/{name}"))?, target: c(name)? });
-            self.rules.push(Rule { path: c(format!("/{name}"))?, grant: Grant::ReadExecute });
+            self.rules.push(Rule { path: c(name)?, grant: Grant::ReadExecute });
         }
         Ok(())
     }
@@ -257,24 +284,6 @@ impl Tree {
             false => Entry::MountPoint(target.clone()),
         });
         self.binds.push(Bind { source: c(format!("/{name}"))?, target });
-        Ok(())
-    }
-
-    /// A directory of the interpreter's outside the system's, with the directories above it.
-    fn add_root(&mut self, root: &Path, source: &Path) -> io::Result<()> {
-        let mut above: Vec<&Path> =
-            root.ancestors().filter(|dir| dir.components().count() > 1).collect();
-        above.reverse();
-        for dir in above {
-            let entry = Entry::Dir(relative(dir)?);
-            if !self.entries.contains(&entry) {
-                self.entries.push(entry);
-            }
-        }
-        let path = c(root.as_os_str().to_owned().into_vec())?;
-        let source = c(source.as_os_str().to_owned().into_vec())?;
-        self.binds.push(Bind { source, target: relative(root)? });
-        self.rules.push(Rule { path, grant: Grant::ReadExecute });
         Ok(())
     }
 }
@@ -306,6 +315,16 @@ pub fn script_path(name: &ScriptName) -> io::Result<CString> {
     c(format!("{directory}/{}", name.as_str()))
 }
 
+/// The program that runs a job's script: its path, its arguments and its environment.
+pub struct Program {
+    /// Its path inside.
+    pub exe: CString,
+    /// Its arguments, the zeroth included.
+    pub args: Vec<CString>,
+    /// Its whole environment.
+    pub environment: Vec<CString>,
+}
+
 /// The program that runs a job's script.
 pub fn program(job: &Job, interpreter: &Interpreter) -> io::Result<Program> {
     let exe = c(interpreter.exe().as_os_str().to_owned().into_vec())?;
@@ -328,32 +347,44 @@ pub fn program(job: &Job, interpreter: &Interpreter) -> io::Result<Program> {
         args.push(c(arg.as_str())?);
     }
     let environment = vec![c("PATH=/usr/bin:/bin")?, c("HOME=/work")?, c("LANG=C.UTF-8")?];
-    Ok(Program::new(exe, args, environment))
+    Ok(Program { exe, args, environment })
 }
 
-/// The limits of each process of a run.
+/// What is limited for each process of a run.
+pub const LIMITED: [Resource; 11] = [
+    Resource::RLIMIT_CORE,
+    Resource::RLIMIT_NOFILE,
+    Resource::RLIMIT_FSIZE,
+    Resource::RLIMIT_NPROC,
+    Resource::RLIMIT_CPU,
+    Resource::RLIMIT_MEMLOCK,
+    Resource::RLIMIT_MSGQUEUE,
+    Resource::RLIMIT_SIGPENDING,
+    Resource::RLIMIT_NICE,
+    Resource::RLIMIT_RTPRIO,
+    Resource::RLIMIT_DATA,
+];
+
+/// The limits of each process of a run, in the order of [`LIMITED`].
 ///
 /// Where a control group counts memory, `by_cgroup` is true and data is not limited a second
 /// time. Where none does, one process may map twice the memory limit, so that the limit itself is
 /// reached first, by what is used and not by what is reserved. Processes may go one over their
 /// limit, so that going over it can be seen; the sandbox's first process counts too.
-pub fn rlimits(limits: &Limits, by_cgroup: bool) -> Vec<(Resource, u64)> {
+pub fn rlimits(limits: &Limits, by_cgroup: bool) -> [u64; LIMITED.len()] {
     let cpu = limits.cpu().as_millis().div_ceil(1000);
-    let mut list = vec![
+    [
         // The one value with which a dump is not even piped to a program of the host's (core(5)).
-        (Resource::RLIMIT_CORE, 1),
-        (Resource::RLIMIT_NOFILE, MAX_OPEN_FILES),
-        (Resource::RLIMIT_FSIZE, limits.work()),
-        (Resource::RLIMIT_NPROC, limits.processes() + 2),
-        (Resource::RLIMIT_CPU, u64::try_from(cpu).unwrap_or(u64::MAX).saturating_add(1)),
-        (Resource::RLIMIT_MEMLOCK, MAX_LOCKED_MEMORY),
-        (Resource::RLIMIT_MSGQUEUE, 0),
-        (Resource::RLIMIT_SIGPENDING, MAX_PENDING_SIGNALS),
-        (Resource::RLIMIT_NICE, 0),
-        (Resource::RLIMIT_RTPRIO, 0),
-    ];
-    if !by_cgroup {
-        list.push((Resource::RLIMIT_DATA, limits.memory().saturating_mul(2)));
-    }
-    list
+        1,
+        MAX_OPEN_FILES,
+        limits.work(),
+        limits.processes() + 2,
+        u64::try_from(cpu).unwrap_or(u64::MAX).saturating_add(1),
+        MAX_LOCKED_MEMORY,
+        0,
+        MAX_PENDING_SIGNALS,
+        0,
+        0,
+        if by_cgroup { RLIM_INFINITY } else { limits.memory().saturating_mul(2) },
+    ]
 }

@@ -1,5 +1,5 @@
-//! The making of a sandbox, as seen from outside: its pipes, its control group, its plan, and the
-//! clone that brings it to life.
+//! The making of a sandbox, as seen from outside: first all that every sandbox has, which then
+//! stands ready; then, with a job, all that only this one has.
 
 use std::{
     ffi::CString,
@@ -7,10 +7,14 @@ use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd},
 };
 
+use aictl_api::limits::Limits;
+use nix::errno::Errno;
+
 use super::{
     Engine, MAX_RESULT, cgroup, child, landlock,
+    load::{Load, Order},
     pipes::{self, Input, Output, Pipe},
-    plan::{self, Plan, Tree},
+    plan::{self, Plan, Roots, Tree},
     script::Script,
     step::{SetupError, Step},
     usage::ProcMeter,
@@ -27,9 +31,151 @@ fn unavailable(what: &str) -> impl FnOnce(io::Error) -> Rejection {
     move |error| Rejection::new(RejectKind::Unavailable, format!("{what}: {error}"))
 }
 
-/// A sandbox that has been started, from outside.
+/// A sandbox's first process, from outside.
+struct First(OwnedFd);
+
+/// Whatever happens to its supervisor, no sandbox outlives it.
+impl Drop for First {
+    fn drop(&mut self) {
+        sys::pidfd_kill(self.0.as_fd());
+        // Reaped already, if it ended in good order.
+        let _reaped = sys::reap(self.0.as_fd());
+    }
+}
+
+/// The pipes between a sandbox and its supervisor.
+struct Pipes {
+    stdin: Pipe,
+    stdout: Pipe,
+    stderr: Pipe,
+    result: Pipe,
+}
+
+impl Pipes {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            stdin: pipes::inward()?,
+            stdout: pipes::outward()?,
+            stderr: pipes::outward()?,
+            result: pipes::outward()?,
+        })
+    }
+}
+
+/// What is to be run, and with what.
+pub struct Task<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// Its script.
+    pub script: &'a Script,
+    /// What runs it.
+    pub interpreter: &'a Interpreter,
+    /// Its standard input, which must be a pipe.
+    pub stdin: Option<OwnedFd>,
+}
+
+/// A sandbox that waits for its job. It ends with this value, and with the thread that made it.
+pub struct Armed {
+    first: First,
+    plan: Plan,
+    pipes: Pipes,
+    group: Option<cgroup::Group>,
+    /// Our end of the sockets through which it is told that the job has come.
+    door: OwnedFd,
+}
+
+impl Armed {
+    /// Has the kernel begin to make a sandbox. What fails shows when a job is to run.
+    ///
+    /// # Errors
+    /// If something that it is made of is not to be had; then nothing was started.
+    pub fn new(engine: &Engine) -> Result<Self, Rejection> {
+        let pipes = Pipes::new().map_err(unavailable("a pipe"))?;
+        let group = engine.cgroup.as_ref().map(cgroup::Delegated::group).transpose();
+        let group = group.map_err(unavailable("a control group"))?;
+        let meeting = socket::pair().map_err(unavailable("a socket"))?;
+        let door = socket::pair().map_err(unavailable("a socket"))?;
+        let mut plan = make_plan(engine, &pipes)?;
+        plan.meeting = [&meeting.0, &meeting.1].map(AsRawFd::as_raw_fd);
+        plan.door = [&door.0, &door.1].map(AsRawFd::as_raw_fd);
+        // A control group counts by itself; without one, somebody has to look.
+        plan.watched = group.is_none();
+        let into = group.as_ref().and_then(cgroup::Group::dir);
+        let namespaces = Engine::namespaces();
+        let first = sys::clone_process(namespaces, into, child::first_process, &mut plan);
+        let first = first.map_err(|errno| {
+            Rejection::new(RejectKind::Unavailable, SetupError { step: Step::Clone, errno })
+        })?;
+        Ok(Self { first: First(first.pidfd), plan, pipes, group, door: door.0 })
+    }
+
+    /// Has the sandbox run a job.
+    ///
+    /// # Errors
+    /// If the job cannot be brought into it; then it ends.
+    pub fn start(mut self, engine: &Engine, task: Task<'_>) -> Result<Sandbox, Rejection> {
+        let job = task.job;
+        if let Some(group) = &self.group {
+            group.limit(&job.limits).map_err(unavailable("a control group"))?;
+        }
+        let told = self.write(engine, &task)?;
+        if let Err(error) = told {
+            // It has ended: its board says why, unless it was killed.
+            let cause =
+                setup_error(&self.plan).map_or_else(|| error.to_string(), |e| e.to_string());
+            return Err(Rejection::new(RejectKind::Unavailable, cause));
+        }
+        let limit = if weaken::off("output") { u64::MAX } else { job.limits.output() };
+        let Self { first, plan, pipes, group, door } = self;
+        // The program's ends of the pipes close here, as they go out of scope.
+        Ok(Sandbox {
+            pidfd: first,
+            watch: plan.watched.then_some(door),
+            plan,
+            meter: None,
+            group,
+            stdout: Output::new(pipes.stdout.ours, limit),
+            stderr: Output::new(pipes.stderr.ours, limit),
+            result: job.want_result.then(|| Output::new(pipes.result.ours, MAX_RESULT)),
+            input: task.stdin.map(|from| Input::new(from, pipes.stdin.ours)),
+        })
+    }
+
+    /// Writes the job down for the sandbox, and tells it; the inner error is that it hears nothing.
+    fn write(&mut self, engine: &Engine, task: &Task<'_>) -> Result<io::Result<()>, Rejection> {
+        let prepare = unavailable;
+        let &Task { job, script, interpreter, .. } = task;
+        let roots = Roots::new(interpreter, &engine.staged)
+            .map_err(prepare("the interpreter's directory"))?;
+        let program = plan::program(job, interpreter).map_err(prepare("the program"))?;
+        let scratch = (job.limits.work() != Limits::default().work())
+            .then(|| plan::scratch_options(job.limits.work()))
+            .transpose()
+            .map_err(prepare("a tmpfs"))?;
+        let path = plan::script_path(&job.name).map_err(prepare("the script's name"))?;
+        let rlimits = plan::rlimits(&job.limits, self.group.is_some());
+        let order = Order {
+            dirs: &roots.dirs,
+            binds: &roots.binds,
+            scratch: scratch.as_deref(),
+            script: &path,
+            text: script.text(),
+            rlimits: if weaken::off("rlimits") { &[] } else { &rlimits },
+            filter: if weaken::off("seccomp") { &[] } else { engine.filter()? },
+            exe: &program.exe,
+            args: &program.args,
+            environment: &program.environment,
+            stdin: task.stdin.is_some(),
+            result: job.want_result,
+        };
+        self.plan.load.write(&order).map_err(sys::io_error).map_err(prepare("shared memory"))?;
+        Ok(socket::try_send(self.door.as_fd(), b"!"))
+    }
+}
+
+/// A sandbox that runs a job, from outside.
 pub struct Sandbox {
-    pub pidfd: OwnedFd,
+    pidfd: First,
     pub plan: Plan,
     /// Where the sandbox's /proc, /work and /tmp arrive.
     pub watch: Option<OwnedFd>,
@@ -39,103 +185,29 @@ pub struct Sandbox {
     pub stderr: Output,
     pub result: Option<Output>,
     pub input: Option<Input>,
-    pub killed: bool,
-}
-
-/// Whatever happens to its supervisor, no sandbox outlives it.
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        if !self.killed {
-            sys::pidfd_kill(self.pidfd.as_fd());
-            let _reaped = sys::reap(self.pidfd.as_fd());
-        }
-    }
-}
-
-/// The pipes between a sandbox and sandboxd.
-struct Pipes {
-    stdout: Pipe,
-    stderr: Pipe,
-    result: Option<Pipe>,
-    /// What the caller gave, and the pipe that it is pumped into.
-    stdin: Option<(OwnedFd, Pipe)>,
-}
-
-impl Pipes {
-    fn new(want_result: bool, stdin: Option<OwnedFd>) -> io::Result<Self> {
-        let inward = |from| pipes::inward().map(|pipe| (from, pipe));
-        Ok(Self {
-            stdout: pipes::outward()?,
-            stderr: pipes::outward()?,
-            result: want_result.then(pipes::outward).transpose()?,
-            stdin: stdin.map(inward).transpose()?,
-        })
-    }
 }
 
 impl Sandbox {
-    /// Makes the sandbox for a job, and starts its script.
-    ///
-    /// # Errors
-    /// If something that it is made of is not to be had; then nothing was started.
-    pub fn start(
-        engine: &Engine,
-        job: &Job,
-        script: Script,
-        interpreter: &Interpreter,
-        stdin: Option<OwnedFd>,
-    ) -> Result<Self, Rejection> {
-        let pipes = Pipes::new(job.want_result, stdin).map_err(unavailable("a pipe"))?;
-        let group = engine.cgroup.as_ref().map(|tree| tree.group(&job.limits)).transpose();
-        let group = group.map_err(unavailable("a control group"))?;
-        // A control group counts by itself; without one, somebody has to look.
-        let watch = match group {
-            Some(_) => None,
-            None => Some(socket::pair().map_err(unavailable("a socket"))?),
-        };
-        let mut plan = make_plan(engine, job, script, interpreter, &pipes, group.is_some())?;
-        plan.watch = watch.as_ref().map_or(-1, |(_, theirs)| theirs.as_raw_fd());
-        let meeting = socket::pair().map_err(unavailable("a socket"))?;
-        plan.meeting = [meeting.0.as_raw_fd(), meeting.1.as_raw_fd()];
-        let into = group.as_ref().and_then(cgroup::Group::dir);
-        let namespaces = Engine::namespaces();
-        let first = sys::clone_process(namespaces, into, child::first_process, &mut plan);
-        let first = first.map_err(|errno| {
-            Rejection::new(RejectKind::Unavailable, SetupError { step: Step::Clone, errno })
-        })?;
-        let limit = if weaken::off("output") { u64::MAX } else { job.limits.output() };
-        // The program's ends of the pipes close here, as they go out of scope.
-        Ok(Self {
-            pidfd: first.pidfd,
-            plan,
-            watch: watch.map(|(ours, _)| ours),
-            meter: None,
-            group,
-            stdout: Output::new(pipes.stdout.ours, limit),
-            stderr: Output::new(pipes.stderr.ours, limit),
-            result: pipes.result.map(|pipe| Output::new(pipe.ours, MAX_RESULT)),
-            input: pipes.stdin.map(|(from, pipe)| Input::new(from, pipe.ours)),
-            killed: false,
-        })
+    /// A descriptor for the sandbox's first process.
+    pub fn pidfd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.pidfd.0.as_fd()
     }
 }
 
-/// Works out all that the processes of a sandbox need.
-fn make_plan(
-    engine: &Engine,
-    job: &Job,
-    script: Script,
-    interpreter: &Interpreter,
-    pipes: &Pipes,
-    by_cgroup: bool,
-) -> Result<Plan, Rejection> {
+/// What went wrong in the making, if anything did.
+pub fn setup_error(plan: &Plan) -> Option<SetupError> {
+    use std::sync::atomic::Ordering::SeqCst;
+    let board = plan.board.get();
+    let step = Step::from_number(board.failed_step.load(SeqCst))?;
+    Some(SetupError { step, errno: Errno::from_raw(board.errno.load(SeqCst)) })
+}
+
+/// Works out all that the processes of a sandbox need before there is a job.
+fn make_plan(engine: &Engine, pipes: &Pipes) -> Result<Plan, Rejection> {
     let prepare = unavailable;
     let tree = match weaken::off("mount-ns") {
         true => None,
-        false => Some(
-            Tree::new(interpreter, &engine.staged, engine.memory())
-                .map_err(prepare("the sandbox's files"))?,
-        ),
+        false => Some(Tree::new(engine.memory()).map_err(prepare("the sandbox's files"))?),
     };
     let mounts = tree.as_ref().map_or(0, |tree| tree.binds.len() + tree.devices.len());
     let (uid_map, gid_map) = plan::id_maps(engine.identity);
@@ -145,34 +217,24 @@ fn make_plan(
             Rejection::new(RejectKind::Unavailable, format!("Landlock: {error}"))
         })?),
     };
-    let stdin = pipes.stdin.as_ref().map(|(_, pipe)| pipe.theirs.as_raw_fd());
     Ok(Plan {
         work: CString::new(plan::work_dir()).map_err(|e| prepare("a path")(e.into()))?,
         host_proc: weaken::off("pid-ns"),
         tree,
         detached: (0..mounts).map(|_| None).collect(),
-        scratch: plan::scratch_options(job.limits.work()).map_err(prepare("a tmpfs"))?,
-        script: (plan::script_path(&job.name).map_err(prepare("the script's name"))?, script),
         uid_map,
         gid_map,
-        stdio: [
-            stdin.unwrap_or(engine.null.as_raw_fd()),
-            pipes.stdout.theirs.as_raw_fd(),
-            pipes.stderr.theirs.as_raw_fd(),
-        ],
-        result: pipes.result.as_ref().map_or(-1, |pipe| pipe.theirs.as_raw_fd()),
-        watch: -1,
+        null: engine.null.as_raw_fd(),
+        stdio: [&pipes.stdin, &pipes.stdout, &pipes.stderr].map(|pipe| pipe.theirs.as_raw_fd()),
+        result: pipes.result.theirs.as_raw_fd(),
+        door: [-1, -1],
+        watched: false,
         meeting: [-1, -1],
         separate_network: !weaken::off("net-ns"),
         parent: engine.own_pidfd.as_raw_fd(),
-        rlimits: match weaken::off("rlimits") {
-            true => Vec::new(),
-            false => plan::rlimits(&job.limits, by_cgroup),
-        },
         landlock,
-        seccomp: (!weaken::off("seccomp")).then(|| engine.filter.clone()),
         drop_privileges: !weaken::off("no-new-privs"),
-        program: plan::program(job, interpreter).map_err(prepare("the program"))?,
+        load: Load::new().map_err(sys::io_error).map_err(prepare("shared memory"))?,
         board: SharedPage::<StatusBoard>::new()
             .map_err(sys::io_error)
             .map_err(prepare("shared memory"))?,

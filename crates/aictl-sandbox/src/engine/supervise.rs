@@ -23,9 +23,8 @@ use super::{
     client::{Client, Wish, timeout, wait_for_room},
     outcome::{self, End, Seen, Stop},
     pipes::{Output, Read},
-    sandbox::Sandbox,
-    script::Script,
-    step::{SetupError, Step},
+    sandbox::{Armed, Sandbox, Task, setup_error},
+    step::Step,
     usage::{ProcMeter, Usage},
 };
 use crate::{
@@ -41,24 +40,21 @@ const LOOK_FASTEST: Duration = Duration::from_millis(4);
 /// How fast a program is thought to be able to take memory at the most, in bytes a second.
 const FASTEST_GROWTH: u64 = 4 << 30;
 
-/// Runs a job for `client`, to which its output goes as it comes. The client may take as long as
-/// `patience` to take what is left when the run is over.
+/// Runs a job in a sandbox that stands ready, for `client`, to which its output goes as it comes. The
+/// client may take as long as `patience` to take what is left when the run is over.
 ///
 /// # Errors
 /// If nothing was run.
 pub fn run(
     engine: &Engine,
+    armed: Armed,
+    task: Task<'_>,
     client: &mut dyn Client,
-    job: &Job,
-    script: Script,
-    stdin: Option<OwnedFd>,
     patience: Duration,
 ) -> Result<RunRecord, Rejection> {
     let started = Instant::now();
-    let stdin = stdin.map(check_stdin).transpose()?;
-    let interpreter = engine.interpreters.get(&job.runtime).ok_or_else(|| {
-        Rejection::new(RejectKind::NoInterpreter, format!("no {} is set up here", job.runtime))
-    })?;
+    let Task { job, script, .. } = task;
+    let task = Task { stdin: task.stdin.map(check_stdin).transpose()?, ..task };
     let (isolation, missing) = engine.layers();
     if let (true, [first, ..]) = (engine.strict, missing.as_slice()) {
         return Err(Rejection::new(
@@ -66,9 +62,9 @@ pub fn run(
             format!("the layer {} is missing on this machine", first.name()),
         ));
     }
-    let sandbox = Sandbox::start(engine, job, script, interpreter, stdin)?;
+    let sandbox = armed.start(engine, task)?;
     // Beside the start of the program, which has its own copy.
-    let sha256 = sandbox.plan.script.1.sha256();
+    let sha256 = script.sha256();
     let record = sandbox.supervise(client, job, started, sha256, patience)?;
     Ok(RunRecord { isolation, missing, ..record })
 }
@@ -94,10 +90,9 @@ impl Sandbox {
     ) -> Result<RunRecord, Rejection> {
         let mut state = Watching::new(started, &job.limits);
         self.watch_until_end(client, &mut state);
-        sys::pidfd_kill(self.pidfd.as_fd());
-        let rusage = sys::reap(self.pidfd.as_fd()).unwrap_or_default();
-        self.killed = true;
-        if let Some(error) = self.setup_error() {
+        sys::pidfd_kill(self.pidfd());
+        let rusage = sys::reap(self.pidfd()).unwrap_or_default();
+        if let Some(error) = setup_error(&self.plan) {
             let kind = match (error.step, error.errno) {
                 (Step::Execute, Errno::ENOENT | Errno::ENOTDIR) => RejectKind::NoInterpreter,
                 _ => RejectKind::Unavailable,
@@ -113,13 +108,6 @@ impl Sandbox {
         }
         self.drain(client, &mut state, patience);
         Ok(self.record(state, rusage, started, sha256, job))
-    }
-
-    /// What went wrong in the making, if anything did.
-    fn setup_error(&self) -> Option<SetupError> {
-        let board = self.plan.board.get();
-        let step = Step::from_number(board.failed_step.load(SeqCst))?;
-        Some(SetupError { step, errno: Errno::from_raw(board.errno.load(SeqCst)) })
     }
 
     /// Pumps and watches until the sandbox's first process has ended, or has to.
@@ -171,9 +159,9 @@ impl Sandbox {
     /// Has the whole sandbox stand still for as long as the client does.
     fn pause(&mut self, client: &mut dyn Client, state: &mut Watching) {
         let since = Instant::now();
-        sys::pidfd_signal(self.pidfd.as_fd(), child::PAUSE);
+        sys::pidfd_signal(self.pidfd(), child::PAUSE);
         client.pause();
-        sys::pidfd_signal(self.pidfd.as_fd(), child::RESUME);
+        sys::pidfd_signal(self.pidfd(), child::RESUME);
         let still = since.elapsed();
         state.deadline += still;
         state.next_look += still;
@@ -188,7 +176,7 @@ impl Sandbox {
         let timeout = timeout(until.saturating_duration_since(Instant::now()));
         let readable = PollFlags::POLLIN;
         let mut fds =
-            vec![PollFd::new(self.pidfd.as_fd(), readable), PollFd::new(client.events(), readable)];
+            vec![PollFd::new(self.pidfd(), readable), PollFd::new(client.events(), readable)];
         if let Some((stream, _)) = &state.pending {
             fds.push(PollFd::new(client.room(*stream), PollFlags::POLLOUT));
         }

@@ -12,7 +12,7 @@ use std::{
 use aictl_api::{limits::Limits, run::Outcome};
 use nix::sys::socket::MsgFlags;
 
-use super::{Engine, Remote, Script, run};
+use super::{Armed, Engine, Remote, Script, Task, run};
 use crate::{
     interpreter::{self, Runtime},
     protocol::{Job, Profile, Reply, RequestId, RunRecord, ScriptArgs, ScriptName},
@@ -21,8 +21,7 @@ use crate::{
 };
 
 fn engine() -> Engine {
-    let python = interpreter::inspect(Runtime::Python, Path::new("/usr/bin/python3")).unwrap();
-    Engine::new(vec![python], false).unwrap()
+    Engine::new(&[], false).unwrap()
 }
 
 fn job() -> Job {
@@ -43,7 +42,11 @@ fn run_script(engine: &Engine, script: &str) -> (RunRecord, Vec<u8>) {
     let (ours, theirs) = socket::pair().unwrap();
     let script = Script::new(script.into(), 1 << 20).unwrap();
     let mut client = Remote(theirs.as_fd());
-    let record = run(engine, &mut client, &job(), script, None, std::time::Duration::ZERO).unwrap();
+    let python = interpreter::inspect(Runtime::Python, Path::new("/usr/bin/python3")).unwrap();
+    let armed = Armed::new(engine).unwrap();
+    let patience = std::time::Duration::ZERO;
+    let task = Task { job: &job(), script: &script, interpreter: &python, stdin: None };
+    let record = run(engine, armed, task, &mut client, patience).unwrap();
     let mut printed = Vec::new();
     while let Ok(packet) = socket::receive(ours.as_fd(), MsgFlags::MSG_DONTWAIT) {
         if let Reply::Output(_, bytes) = Reply::decode(&packet.bytes).unwrap() {

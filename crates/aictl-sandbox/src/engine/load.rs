@@ -1,0 +1,251 @@
+//! What a job brings into a sandbox that stands ready: all that could not be known when the
+//! sandbox's processes were made.
+//!
+//! It is written into memory that they share, before they are told to go on. They read it there
+//! without allocating, and believe it: nobody but their supervisor writes to it.
+
+use std::ffi::{CStr, CString};
+
+use aictl_api::limits::SOURCE;
+use seccompiler::sock_filter;
+
+use super::plan::Bind;
+use crate::{
+    protocol::{MAX_ARGS, MAX_ARGS_BYTES},
+    sys::{SharedBytes, Stored, SysResult},
+};
+
+/// Room for the largest script, the most arguments with their pointers, and the rest: names, the
+/// interpreter's directories and the filter, which are far smaller. Only what is used is taken.
+const ROOM: usize = SOURCE.max as usize + MAX_ARGS_BYTES + MAX_ARGS * 8 + (1 << 20);
+
+/// A job as the supervisor writes it down.
+pub struct Order<'a> {
+    /// Directories to make in the root, in order; relative to it.
+    pub dirs: &'a [CString],
+    /// What is bound read-only, and may be executed.
+    pub binds: &'a [Bind],
+    /// Options for the tmpfs of `/work` and `/tmp`, where they differ from the usual ones.
+    pub scratch: Option<&'a CStr>,
+    /// The script's path below the root.
+    pub script: &'a CStr,
+    /// Its text.
+    pub text: &'a [u8],
+    /// The limits of each process, in the order of [`LIMITED`](super::plan::LIMITED).
+    pub rlimits: &'a [u64],
+    /// The system call filter; empty only where a test has switched it off.
+    pub filter: &'a [sock_filter],
+    /// The program that is executed.
+    pub exe: &'a CStr,
+    /// Its arguments, the zeroth included.
+    pub args: &'a [CString],
+    /// Its whole environment.
+    pub environment: &'a [CString],
+    /// Whether it has a standard input.
+    pub stdin: bool,
+    /// Whether it sends a `result`.
+    pub result: bool,
+}
+
+/// Where the parts of an [`Order`] are: offset and count of each, then its flags.
+#[derive(Clone, Copy)]
+#[repr(usize)]
+enum Part {
+    Dirs,
+    Binds,
+    Scratch,
+    Script,
+    Text,
+    Rlimits,
+    Filter,
+    Exe,
+    Args,
+    Environment,
+    /// The flags stand where the others have their offset.
+    Flags,
+}
+
+/// How many numbers the head holds.
+const HEAD: usize = (Part::Flags as usize + 1) * 2;
+const STDIN: u32 = 1;
+const RESULT: u32 = 2;
+
+/// The memory in which a job comes.
+pub struct Load {
+    memory: SharedBytes,
+    head: Stored<u32>,
+}
+
+impl Load {
+    /// Memory for one job.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub fn new() -> SysResult<Self> {
+        let mut memory = SharedBytes::new(ROOM)?;
+        let head = memory.put(&[0u32; HEAD])?;
+        Ok(Self { memory, head })
+    }
+
+    /// Writes a job down, for children that have not been told yet.
+    ///
+    /// # Errors
+    /// ENOMEM if there is no room for it.
+    pub fn write(&mut self, order: &Order<'_>) -> SysResult<()> {
+        fn joined<'a>(texts: impl Iterator<Item = &'a CString>) -> Vec<u8> {
+            texts.flat_map(|text| text.to_bytes_with_nul()).copied().collect()
+        }
+        let memory = &mut self.memory;
+        let program = memory.put_program(order.exe, order.args, order.environment)?;
+        let pairs = order.binds.iter().flat_map(|bind| [&bind.source, &bind.target]);
+        let parts = [
+            (Part::Dirs, memory.put(&joined(order.dirs.iter()))?.numbers()),
+            (Part::Binds, memory.put(&joined(pairs))?.numbers()),
+            (
+                Part::Scratch,
+                memory.put(order.scratch.map_or(&[][..], CStr::to_bytes_with_nul))?.numbers(),
+            ),
+            (Part::Script, memory.put(order.script.to_bytes_with_nul())?.numbers()),
+            (Part::Text, memory.put(order.text)?.numbers()),
+            (Part::Rlimits, memory.put(order.rlimits)?.numbers()),
+            (Part::Filter, memory.put(order.filter)?.numbers()),
+            (Part::Exe, program[0]),
+            (Part::Args, program[1]),
+            (Part::Environment, program[2]),
+            (
+                Part::Flags,
+                [if order.stdin { STDIN } else { 0 } | if order.result { RESULT } else { 0 }, 0],
+            ),
+        ];
+        let mut head = [0; HEAD];
+        for (part, [first, second]) in parts {
+            let at = part as usize * 2;
+            head[at] = first;
+            head[at + 1] = second;
+        }
+        self.memory.replace(self.head, &head);
+        Ok(())
+    }
+
+    /// Where a part is. Never allocates, nor does what follows.
+    fn at(&self, part: Part) -> [u32; 2] {
+        let head = self.memory.get(self.head);
+        let number = |at: usize| head.get(at).copied().unwrap_or(0);
+        [number(part as usize * 2), number(part as usize * 2 + 1)]
+    }
+
+    fn texts(&self, part: Part) -> Texts<'_> {
+        Texts(self.memory.get_at(self.at(part)))
+    }
+
+    /// [`Order::dirs`].
+    pub fn dirs(&self) -> Texts<'_> {
+        self.texts(Part::Dirs)
+    }
+
+    /// [`Order::binds`]: each its source, and then its target.
+    pub fn binds(&self) -> Texts<'_> {
+        self.texts(Part::Binds)
+    }
+
+    /// [`Order::scratch`].
+    pub fn scratch(&self) -> Option<&CStr> {
+        self.texts(Part::Scratch).next()
+    }
+
+    /// [`Order::script`].
+    pub fn script(&self) -> &CStr {
+        self.texts(Part::Script).next().unwrap_or_default()
+    }
+
+    /// [`Order::text`].
+    pub fn text(&self) -> &[u8] {
+        self.memory.get_at(self.at(Part::Text))
+    }
+
+    /// [`Order::rlimits`].
+    pub fn rlimits(&self) -> &[u64] {
+        self.memory.get_at(self.at(Part::Rlimits))
+    }
+
+    /// [`Order::filter`].
+    pub fn filter(&self) -> &[sock_filter] {
+        self.memory.get_at(self.at(Part::Filter))
+    }
+
+    /// [`Order::stdin`].
+    pub fn has_stdin(&self) -> bool {
+        self.at(Part::Flags)[0] & STDIN != 0
+    }
+
+    /// [`Order::result`].
+    pub fn has_result(&self) -> bool {
+        self.at(Part::Flags)[0] & RESULT != 0
+    }
+
+    /// Becomes the program; returns only if that fails.
+    pub fn execute(&self) -> nix::errno::Errno {
+        let program = [Part::Exe, Part::Args, Part::Environment];
+        self.memory.execute(program.map(|part| self.at(part)))
+    }
+}
+
+/// Texts that stand one after the other, each with the NUL at its end.
+pub struct Texts<'a>(&'a [u8]);
+
+impl<'a> Iterator for Texts<'a> {
+    type Item = &'a CStr;
+
+    fn next(&mut self) -> Option<&'a CStr> {
+        let text = CStr::from_bytes_until_nul(self.0).ok()?;
+        self.0 = self.0.get(text.count_bytes() + 1..).unwrap_or_default();
+        Some(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_read_as_it_was_written() {
+        let c = |text: &str| CString::new(text).unwrap();
+        let filter = [sock_filter { code: 6, jt: 1, jf: 2, k: 0x7fff_0000 }];
+        let (dirs, args) = ([c("a"), c("a/b")], [c("x"), c("")]);
+        let binds = [Bind { source: c("/opt/p"), target: c("opt/p") }];
+        let mut order = Order {
+            dirs: &dirs,
+            binds: &binds,
+            scratch: Some(c"size=1"),
+            script: c"work/s.py",
+            text: b"print(1)\0\n",
+            rlimits: &[1, u64::MAX],
+            filter: &filter,
+            exe: c"/usr/bin/python3",
+            args: &args,
+            environment: &[],
+            stdin: true,
+            result: false,
+        };
+        let mut load = Load::new().unwrap();
+        assert!(load.dirs().next().is_none() && load.text().is_empty());
+        assert_eq!(load.execute(), nix::errno::Errno::EINVAL);
+        load.write(&order).unwrap();
+        assert!(load.dirs().eq([c"a", c"a/b"]));
+        assert!(load.binds().eq([c"/opt/p", c"opt/p"]));
+        assert_eq!(load.scratch(), Some(c"size=1"));
+        assert_eq!(load.script(), c"work/s.py");
+        assert_eq!(load.text(), b"print(1)\0\n");
+        assert_eq!(load.rlimits(), [1, u64::MAX]);
+        assert_eq!(load.filter(), filter);
+        assert!(load.has_stdin() && !load.has_result());
+        order.scratch = None;
+        order.result = true;
+        let mut load = Load::new().unwrap();
+        load.write(&order).unwrap();
+        assert_eq!(load.scratch(), None);
+        assert!(load.has_result());
+        let huge = vec![b'x'; ROOM];
+        assert!(load.write(&Order { text: &huge, ..order }).is_err());
+    }
+}
