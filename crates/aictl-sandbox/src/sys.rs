@@ -335,9 +335,6 @@ unsafe impl Plain for u32 {}
 unsafe impl Plain for u64 {}
 // SAFETY: as above.
 unsafe impl Plain for usize {}
-// SAFETY: repr(C) of u16, u8, u8, u32: eight bytes, all used, any of which are a valid value.
-unsafe impl Plain for seccompiler::sock_filter {}
-
 impl SharedBytes {
     /// Maps `size` bytes, of which none is used yet.
     ///

@@ -186,6 +186,11 @@ fn with_default(help: &str, spec: &limits::LimitSpec) -> String {
     format!("{help} [default: {}]", spec.default_text())
 }
 
+/// Whether the command line begins as that of a run does.
+pub fn is_run(words: impl IntoIterator<Item = OsString>) -> bool {
+    words.into_iter().nth(1).is_some_and(|word| word == "run")
+}
+
 /// Reads the command line.
 ///
 /// # Errors

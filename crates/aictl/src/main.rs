@@ -29,11 +29,14 @@ mod users;
 use std::process::ExitCode;
 
 use aictl_api::authorisation::Verb;
+use aictl_sandbox::embedded;
 
 fn main() -> ExitCode {
     // What our caller has open is no business of the programs that we start. A kernel that cannot
     // do that runs no sandbox, which says so.
     let _old_kernel = aictl_sandbox::cloexec_from(3);
+    // Beside the making of a sandbox, the command line is read in no time.
+    let begun = args::is_run(std::env::args_os()).then(embedded::begin);
     let cli = match args::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return args::explain(&error, std::env::args_os()),
@@ -43,7 +46,9 @@ fn main() -> ExitCode {
         return ExitCode::from(aictl_api::exit::INTERNAL);
     }
     let code = match &cli.command {
-        args::Command::Run(run) => run::main(&cli.global, run),
+        args::Command::Run(run) => {
+            run::main(&cli.global, run, begun.unwrap_or_else(embedded::begin))
+        }
         args::Command::Status(status) => status::main(&cli.global, status),
         args::Command::Gpu(gpu) => gpu::main(&cli.global, gpu),
         args::Command::Schema(schema) => schema::main(&cli.global, schema),

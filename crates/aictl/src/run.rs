@@ -16,7 +16,7 @@ use aictl_api::{
     run::{Outcome, RunReport},
 };
 use aictl_sandbox::{
-    embedded::{self, Client, Wish},
+    embedded::{Begun, Client, Wish},
     interpreter::{self, Interpreter, InterpreterError, Runtime, RuntimeError},
     protocol::{Job, Profile, RejectKind, Rejection, RequestId, RunRecord, ScriptArgs, Stream},
 };
@@ -105,8 +105,8 @@ impl fmt::Display for RunError {
 impl std::error::Error for RunError {}
 
 /// Runs the command; returns the exit code.
-pub fn main(global: &Global, args: &args::Run) -> u8 {
-    match run(global, args) {
+pub fn main(global: &Global, args: &args::Run, begun: Begun) -> u8 {
+    match run(global, args, begun) {
         Ok(code) => code,
         Err(error) => message::fail(global, error.exit_code(), &error.to_string()),
     }
@@ -161,8 +161,7 @@ pub fn find_interpreter(
     interpreter::find(runtime, explicit, path.as_deref(), home.as_deref())
 }
 
-fn run(global: &Global, args: &args::Run) -> Result<u8, RunError> {
-    let begun = embedded::begin();
+fn run(global: &Global, args: &args::Run, begun: Begun) -> Result<u8, RunError> {
     let config = config::load(global.config.as_deref()).map_err(RunError::Config)?.sandbox;
     let limits = limits(args, &config)?;
     let (path, rest) = args

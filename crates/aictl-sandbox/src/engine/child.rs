@@ -32,6 +32,8 @@ use super::{
     plan::{Entry, LIMITED, Plan, RESULT_FD, Tree},
     step::Step,
 };
+use seccompiler::sock_filter;
+
 use crate::sys::{self, MountAttr, SysResult};
 
 /// The first process's end of the pair of sockets on which the two wait for each other.
@@ -354,7 +356,15 @@ fn prepare(plan: &Plan) -> Result<(), Failed> {
     prctl::set_pdeathsig(Signal::SIGKILL).at(Step::Session)?;
     drop_bounds(plan)?;
     drop_privileges(plan)?;
+    if let Some(filters) = &plan.filters {
+        install(filters.first)?;
+    }
     hear(plan.meeting[PROGRAM])
+}
+
+/// Takes on a program of the system call filter.
+fn install(program: &[sock_filter]) -> Result<(), Failed> {
+    seccompiler::apply_filter(program).map_err(|_| (Step::Seccomp, Errno::last()))
 }
 
 /// What is left once the job has come; at its end nothing but the program's start is.
@@ -376,9 +386,8 @@ fn restrict(plan: &mut Plan) -> Result<(), Failed> {
         }
         .at(Step::Rlimits)?;
     }
-    let filter = plan.load.filter();
-    if !filter.is_empty() {
-        seccompiler::apply_filter(filter).map_err(|_| (Step::Seccomp, Errno::last()))?;
+    if let Some(filters) = &plan.filters {
+        install(filters.last)?;
     }
     // That the old root is gone, and with it the last right of the first process.
     hear(meeting)

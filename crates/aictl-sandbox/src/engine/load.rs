@@ -7,7 +7,6 @@
 use std::ffi::{CStr, CString};
 
 use aictl_api::limits::SOURCE;
-use seccompiler::sock_filter;
 
 use super::plan::Bind;
 use crate::{
@@ -15,8 +14,8 @@ use crate::{
     sys::{SharedBytes, Stored, SysResult},
 };
 
-/// Room for the largest script, the most arguments with their pointers, and the rest: names, the
-/// interpreter's directories and the filter, which are far smaller. Only what is used is taken.
+/// Room for the largest script, the most arguments with their pointers, and the rest: names and the
+/// interpreter's directories, which are far smaller. Only what is used is taken.
 const ROOM: usize = SOURCE.max as usize + MAX_ARGS_BYTES + MAX_ARGS * 8 + (1 << 20);
 
 /// A job as the supervisor writes it down.
@@ -33,8 +32,6 @@ pub struct Order<'a> {
     pub text: &'a [u8],
     /// The limits of each process, in the order of [`LIMITED`](super::plan::LIMITED).
     pub rlimits: &'a [u64],
-    /// The system call filter; empty only where a test has switched it off.
-    pub filter: &'a [sock_filter],
     /// The program that is executed.
     pub exe: &'a CStr,
     /// Its arguments, the zeroth included.
@@ -57,7 +54,6 @@ enum Part {
     Script,
     Text,
     Rlimits,
-    Filter,
     Exe,
     Args,
     Environment,
@@ -108,7 +104,6 @@ impl Load {
             (Part::Script, memory.put(order.script.to_bytes_with_nul())?.numbers()),
             (Part::Text, memory.put(order.text)?.numbers()),
             (Part::Rlimits, memory.put(order.rlimits)?.numbers()),
-            (Part::Filter, memory.put(order.filter)?.numbers()),
             (Part::Exe, program[0]),
             (Part::Args, program[1]),
             (Part::Environment, program[2]),
@@ -168,11 +163,6 @@ impl Load {
         self.memory.get_at(self.at(Part::Rlimits))
     }
 
-    /// [`Order::filter`].
-    pub fn filter(&self) -> &[sock_filter] {
-        self.memory.get_at(self.at(Part::Filter))
-    }
-
     /// [`Order::stdin`].
     pub fn has_stdin(&self) -> bool {
         self.at(Part::Flags)[0] & STDIN != 0
@@ -210,7 +200,6 @@ mod tests {
     #[test]
     fn an_order_is_read_as_it_was_written() {
         let c = |text: &str| CString::new(text).unwrap();
-        let filter = [sock_filter { code: 6, jt: 1, jf: 2, k: 0x7fff_0000 }];
         let (dirs, args) = ([c("a"), c("a/b")], [c("x"), c("")]);
         let binds = [Bind { source: c("/opt/p"), target: c("opt/p") }];
         let mut order = Order {
@@ -220,7 +209,6 @@ mod tests {
             script: c"work/s.py",
             text: b"print(1)\0\n",
             rlimits: &[1, u64::MAX],
-            filter: &filter,
             exe: c"/usr/bin/python3",
             args: &args,
             environment: &[],
@@ -237,7 +225,6 @@ mod tests {
         assert_eq!(load.script(), c"work/s.py");
         assert_eq!(load.text(), b"print(1)\0\n");
         assert_eq!(load.rlimits(), [1, u64::MAX]);
-        assert_eq!(load.filter(), filter);
         assert!(load.has_stdin() && !load.has_result());
         order.scratch = None;
         order.result = true;

@@ -17,11 +17,10 @@ mod supervise;
 mod tests;
 mod usage;
 
-use std::{fs::File, io, os::fd::OwnedFd, sync::OnceLock};
+use std::{fs::File, io, os::fd::OwnedFd};
 
 use aictl_api::layer::Layer;
 use nix::{libc, sys::prctl, unistd};
-use seccompiler::{BpfProgram, sock_filter};
 
 pub use client::{Client, Remote, Wish, send_by};
 pub use sandbox::{Armed, Task};
@@ -32,7 +31,6 @@ pub use supervise::run;
 use crate::{
     identity::{self, Identity},
     interpreter::Interpreter,
-    protocol::{RejectKind, Rejection},
     stage::Staged,
     sys, weaken,
 };
@@ -45,8 +43,6 @@ const MAX_RESULT: u64 = MAX_RESULT_TEXT as u64 + 1;
 /// Everything that all runs of one sandboxd share, made once when it starts.
 pub struct Engine {
     identity: Identity,
-    /// Compiled when the first job comes.
-    filter: OnceLock<BpfProgram>,
     landlock: Option<Layer>,
     cgroup: Option<cgroup::Delegated>,
     staged: Staged,
@@ -91,7 +87,6 @@ impl Engine {
         let cgroup = cgroup::Delegated::take_over();
         Ok(Self {
             identity,
-            filter: OnceLock::new(),
             landlock: landlock::available(),
             cgroup,
             staged,
@@ -128,17 +123,6 @@ impl Engine {
     /// Who counts a sandbox's memory.
     fn memory(&self) -> Memory {
         if self.cgroup.is_some() { Memory::Counted } else { Memory::Watched }
-    }
-
-    /// The system call filter.
-    fn filter(&self) -> Result<&[sock_filter], Rejection> {
-        if let Some(filter) = self.filter.get() {
-            return Ok(filter);
-        }
-        let compiled = seccomp::compile(calls(self.memory())).map_err(|error| {
-            Rejection::new(RejectKind::Unavailable, format!("the system call filter: {error}"))
-        })?;
-        Ok(self.filter.get_or_init(|| compiled))
     }
 
     /// The flags of clone(2) for a sandbox's first process; the network namespace is made later.

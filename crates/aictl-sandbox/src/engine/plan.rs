@@ -20,7 +20,7 @@ use nix::{libc::RLIM_INFINITY, sys::resource::Resource};
 use super::{
     landlock::{Grant, Rule},
     load::Load,
-    seccomp::Memory,
+    seccomp::{Filters, Memory},
 };
 use crate::{
     identity::Identity,
@@ -129,6 +129,8 @@ pub struct Plan {
     pub parent: RawFd,
     /// Landlock, where the kernel has it.
     pub landlock: Option<RulesetCreated>,
+    /// The system call filter; `None` only where a test has switched it off.
+    pub filters: Option<Filters>,
     /// Whether capabilities are dropped; `false` only where a test has switched that off.
     pub drop_privileges: bool,
     /// Whether /proc is the host's; `true` only where a test has switched the pid namespace off.

@@ -16,6 +16,7 @@ use super::{
     pipes::{self, Input, Output, Pipe},
     plan::{self, Plan, Roots, Tree},
     script::Script,
+    seccomp::Filters,
     step::{SetupError, Step},
     usage::ProcMeter,
 };
@@ -161,7 +162,6 @@ impl Armed {
             script: &path,
             text: script.text(),
             rlimits: if weaken::off("rlimits") { &[] } else { &rlimits },
-            filter: if weaken::off("seccomp") { &[] } else { engine.filter()? },
             exe: &program.exe,
             args: &program.args,
             environment: &program.environment,
@@ -233,6 +233,7 @@ fn make_plan(engine: &Engine, pipes: &Pipes) -> Result<Plan, Rejection> {
         separate_network: !weaken::off("net-ns"),
         parent: engine.own_pidfd.as_raw_fd(),
         landlock,
+        filters: (!weaken::off("seccomp")).then(|| Filters::of(engine.memory())),
         drop_privileges: !weaken::off("no-new-privs"),
         load: Load::new().map_err(sys::io_error).map_err(prepare("shared memory"))?,
         board: SharedPage::<StatusBoard>::new()

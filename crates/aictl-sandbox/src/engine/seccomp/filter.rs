@@ -61,6 +61,45 @@ fn ranges(calls: impl Iterator<Item = Call>) -> Vec<Range> {
     ranges
 }
 
+/// The calls of the list that a process makes after it has taken on the first program: it takes on
+/// Landlock's rules, and the last program.
+const FINISHING: [libc::c_long; 2] = [libc::SYS_landlock_restrict_self, libc::SYS_seccomp];
+
+fn is_finishing(number: u32) -> bool {
+    FINISHING.contains(&number.into())
+}
+
+/// The program for all of a list but the [finishing](FINISHING) calls, which it lets through.
+///
+/// # Errors
+/// As [`compile`].
+pub fn first(calls: impl Iterator<Item = Call>) -> Result<BpfProgram, BackendError> {
+    let why = "taking on the last layers";
+    let open = FINISHING.into_iter().filter_map(|number| {
+        let number = u32::try_from(number).ok()?;
+        Some(Call { name: "", number, verdict: Verdict::Allow, why })
+    });
+    compile(calls.filter(|call| !is_finishing(call.number)).chain(open))
+}
+
+/// The program that gives the [finishing](FINISHING) calls the verdict of the list, and lets
+/// everything else through: of several programs the kernel obeys the one that allows least.
+///
+/// # Errors
+/// As [`compile`].
+pub fn last(calls: impl Iterator<Item = Call>) -> Result<BpfProgram, BackendError> {
+    let listed: BTreeMap<u32, Verdict> = calls.map(|call| (call.number, call.verdict)).collect();
+    let mut program = vec![instruction(LOAD, 0, 0, OFFSET_NUMBER)];
+    for number in FINISHING.into_iter().filter_map(|number| u32::try_from(number).ok()) {
+        let body = leaf(listed.get(&number).copied().unwrap_or(Verdict::Absent))?;
+        let over = u8::try_from(body.len()).unwrap_or(u8::MAX);
+        program.push(instruction(JUMP_IF_EQUAL, 0, over, number));
+        program.extend(body);
+    }
+    program.push(verdict_return(SeccompAction::Allow));
+    Ok(program)
+}
+
 /// The filter program for a list of calls. All else is [`Verdict::Absent`], but for calls of
 /// another architecture or of the x32 ABI, which kill.
 ///
@@ -247,6 +286,29 @@ mod tests {
             let (action, steps) = run(&program, ARCH, number, odd(number));
             assert_eq!(action, expected(verdict), "number {number}");
             assert!(steps < 160, "number {number}: {steps} steps");
+        }
+    }
+
+    #[test]
+    fn the_two_programs_together_are_the_list() {
+        // The kernel takes the action with the smallest number, as signed (seccomp(2)).
+        let strictest = |actions: [u32; 2]| actions.into_iter().min_by_key(|a| a.cast_signed());
+        for memory in [Memory::Counted, Memory::Watched] {
+            let whole = compile(calls(memory)).unwrap();
+            let (first, last) = (first(calls(memory)).unwrap(), last(calls(memory)).unwrap());
+            let mut open = Vec::new();
+            for number in (0..2048).chain([X32_BIT - 1, X32_BIT, X32_BIT + 317, u32::MAX]) {
+                for args in [[0; 6], [1; 6], [0x7777_7777_7777_7777; 6]] {
+                    let action = |program| run(program, ARCH, number, args).0;
+                    let both = strictest([action(&first), action(&last)]);
+                    assert_eq!(both, Some(action(&whole)), "number {number}");
+                    if action(&first) != action(&whole) && args == [0; 6] {
+                        open.push(number);
+                    }
+                }
+            }
+            assert_eq!(open, [317, 446]);
+            assert!(last.len() < 10);
         }
     }
 
