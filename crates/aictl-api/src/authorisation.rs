@@ -506,7 +506,7 @@ pub const TABLE: &[Member] = &[
     Member {
         interface: Interface::Gpu,
         name: "List",
-        about: "Tells what every GPU does, and what runs on it, of whichever user.",
+        about: "Tells what every GPU does, and what runs on it as far as the helper can see.",
         inputs: &[],
         outputs: &[
             Arg {

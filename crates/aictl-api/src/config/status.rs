@@ -140,14 +140,15 @@ impl Status {
     /// [`std::env::var_os`] does. A bare number is a time in seconds.
     ///
     /// # Errors
-    /// The first variable that is set and whose value does not fit; an empty one does not.
+    /// The first variable whose value does not fit; an empty one is as good as none.
     pub fn with_environment(
         self,
         read: impl Fn(&'static str) -> Option<OsString>,
     ) -> Result<Self, EnvironmentError> {
         let mut numbers = self.numbers();
         for (number, Key { spec, variable, .. }) in numbers.iter_mut().zip(&KEYS) {
-            let Some(value) = read(variable) else { continue };
+            let set = read(variable).filter(|value| !value.is_empty());
+            let Some(value) = set else { continue };
             // What is not UTF-8 is no number either.
             *number = spec
                 .parse(&value.to_string_lossy())
