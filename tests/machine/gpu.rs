@@ -153,12 +153,11 @@ fn the_helper_has_the_drivers_files_and_no_other_devices() {
     let hidden = "console";
     assert!(devices("1").iter().any(|name| name == hidden));
     assert!(!seen.iter().any(|name| name == hidden), "{seen:?}");
-    // And it is not root who is seen in /proc there.
-    let processes = machine.run(
-        Who::Root,
-        &["nsenter", "--target", &helper, "--mount", "--setuid", "65534", "ls", "/proc"],
-    );
-    let processes = processes.ok();
+    // Nor does it see others' processes.
+    let nobody = "65534";
+    let mut ls = vec!["nsenter", "--target", &helper, "--mount"];
+    ls.extend(["--setuid", nobody, "--setgid", nobody, "ls", "/proc"]);
+    let processes = machine.root(&ls);
     assert!(!processes.lines().any(|name| name == "1"), "{processes}");
 }
 
@@ -183,4 +182,29 @@ fn a_driver_that_never_answers_holds_up_nobody_else() {
 fn a_machine_without_a_gpu_has_none_and_no_complaint() {
     let machine = machine();
     assert_eq!(list(&machine, Who::Bob), (Vec::new(), Vec::new()));
+}
+
+/// By the helper and without it: what a process in a child of a service's unit has of a GPU is the
+/// service's.
+#[test]
+fn memory_of_a_gpu_in_a_child_of_a_service_is_the_services() {
+    const MEMORY: u64 = 7_900_000_000;
+    let machine = machine();
+    let driver = Driver::install(&machine);
+    machine.root(&["systemctl", "start", "ollama.service"]);
+    let (_, children) = processes_of(&machine, "ollama.service");
+    driver.says(&json!({"gpus": [gpu(&[(children[0], MEMORY)])]}));
+    for options in [&[][..], &["--embedded"]] {
+        // `status` asks a helper that runs.
+        machine.root(&["systemctl", "start", "aictld.service"]);
+        let run = |argv: &[&str]| {
+            let ran = machine.run(Who::Anna, &[&["aictl"], options, argv].concat());
+            ran.ok()
+        };
+        let document: Value = serde_json::from_str(&run(&["status", "ollama", "--json"])).unwrap();
+        assert_eq!(document["services"][0]["vram_bytes"], MEMORY, "{options:?}: {document:#}");
+        let table = run(&["gpu", "--processes"]);
+        let row = table.lines().find(|line| line.contains("ollama.service"));
+        assert!(row.is_some_and(|row| row.contains("7.4 GiB")), "{options:?}: {table}");
+    }
 }
