@@ -310,8 +310,10 @@ impl<'a> Gatherer<'a> {
         deadline: Instant,
     ) -> (Option<GpuReport>, Option<String>) {
         let mut trouble = None;
+        // Where the bus is slow, the drivers have half of the time at least.
+        let patience = self.settings.http_timeout / 2;
         if !self.embedded
-            && let Ok(Some(helper)) = timeout_at(deadline, self.running_helper()).await
+            && let Ok(Some(helper)) = timeout(patience, self.running_helper()).await
         {
             match timeout_at(deadline, helper.gpus()).await {
                 Ok(Ok(report)) => return (Some(report), None),

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     path::Path,
     time::Duration,
 };
@@ -59,11 +60,12 @@ impl Gatherer<'_> {
                 };
                 sockets.iter().map(socket).collect()
             });
+            let own = own.clone().unwrap_or_default();
             let Plan { places, elsewhere, taken } = plan(service, runs, sockets.as_deref());
             let answer = Answer { asked: None, elsewhere, taken };
             answers.push((vec![None; places.len()], answer));
             for (rank, place) in places.into_iter().enumerate() {
-                let (target, asked) = self.target(service, place);
+                let (target, asked) = self.target(service, place, &own);
                 let time = time_for(self.settings.http_timeout, deadline);
                 probes.spawn(async move {
                     let report = probe(&target, time).await;
@@ -85,7 +87,7 @@ impl Gatherer<'_> {
     }
 
     /// What to ask there, and what is known of it before; with the key, if that may go there.
-    fn target(&self, service: &Service, place: Place) -> (Target, Asked) {
+    fn target(&self, service: &Service, place: Place, own: &BTreeSet<u64>) -> (Target, Asked) {
         let Place { endpoint, listener } = place;
         let listener = match &endpoint {
             Endpoint::Unix(unix) => unix_socket::listener(Path::new(unix.socket())),
@@ -94,6 +96,9 @@ impl Gatherer<'_> {
         let key = self.keys.get(&service.name).cloned();
         let (key, key_use) = match (key, self.keys.source(&service.name).cloned()) {
             (Some(key), Some(source)) if listener.may_have_key() => {
+                let (own, is_own) = (own.clone(), listener == Listener::Own);
+                // Another may have taken the port since.
+                let key = key.guarded(move |client, server| serves(client, server, &own, is_own));
                 (Some(key), KeyUse::Sent(source))
             }
             (Some(_), Some(source)) => (None, KeyUse::Withheld(source)),
@@ -143,6 +148,20 @@ impl Gatherer<'_> {
         }
         names
     }
+}
+
+/// Whether the server at the other end of a connection may have the key: it is in one of these
+/// control groups, or else a process of the user's own is all that listens there.
+fn serves(client: SocketAddr, server: SocketAddr, own: &BTreeSet<u64>, must_be_own: bool) -> bool {
+    if must_be_own {
+        let peer = listeners::served_by(client, server);
+        return peer.and_then(|peer| peer.belongs_to(own)) == Some(true);
+    }
+    // The kernel names no user for a connection that nobody has accepted yet: those count who could.
+    let uid = geteuid().as_raw();
+    let listening = listeners::listeners(Path::new(PROC)).unwrap_or_default();
+    let mut there = listening.iter().filter(|listener| listener.takes(server)).peekable();
+    there.peek().is_some() && there.all(|listener| listener.uid == uid)
 }
 
 /// How long a server may take: all of its time, or as much of it as there is left.
