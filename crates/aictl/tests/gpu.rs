@@ -17,6 +17,9 @@ use common::{aictl, stderr, stdout};
 use helper::{Answer, FakeHelper};
 use serde_json::Value;
 
+/// No process has such a high number (`pid_max` in proc_sys_kernel(5)).
+const NOBODY: u32 = 4_999_999;
+
 /// A GPU with a process of ollama's child, and one of nobody known.
 fn report() -> GpuReport {
     let runner = GpuProcess {
@@ -24,14 +27,14 @@ fn report() -> GpuReport {
         unit: Some("ollama.service".to_owned()),
         service: Some("ollama".to_owned()),
         memory_bytes: Some(7 << 30),
-        ..GpuProcess::new(4243)
+        ..GpuProcess::new(NOBODY - 1)
     };
     let gpu = Gpu {
         name: Some("NVIDIA GeForce RTX 4090".to_owned()),
         memory_total_bytes: Some(24 << 30),
         memory_used_bytes: Some(8 << 30),
         temperature_celsius: Some(64.0),
-        processes: Some(vec![runner, GpuProcess::new(77)]),
+        processes: Some(vec![runner, GpuProcess::new(NOBODY)]),
         ..Gpu::new(0, Vendor::Nvidia, GpuState::Awake)
     };
     GpuReport { gpus: vec![gpu], notes: vec!["one more thing".to_owned()] }
@@ -58,14 +61,14 @@ fn the_helper_tells_whose_processes_use_a_gpu() {
         .lines()
         .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
         .collect();
-    let process = ["0", "4243", "ollama_llama_server", "ollama", "ollama.service", "7.0 GiB"];
+    let process = ["0", "4999998", "ollama_llama_server", "ollama", "ollama.service", "7.0 GiB"];
     assert!(rows.contains(&process.to_vec()), "{text}");
-    assert!(rows.contains(&vec!["0", "77", "-", "-", "-", "-"]), "{text}");
+    assert!(rows.contains(&vec!["0", &NOBODY.to_string(), "-", "-", "-", "-"]), "{text}");
     assert!(text.contains("8.0 of 24 GiB") && text.contains("64"), "{text}");
     assert!(text.ends_with("note: one more thing\n"), "{text}");
     assert!(!text.contains('\u{1b}'), "{text:?}");
     // The processes are not asked for.
-    assert!(!stdout(&run(&helper, "gpu")).contains("4243"));
+    assert!(!stdout(&run(&helper, "gpu")).contains("4999998"));
 
     let output = run(&helper, "gpu --json");
     let document: GpuReport = serde_json::from_slice(&output.stdout).unwrap();

@@ -9,7 +9,6 @@ use super::calls::Call;
 use crate::{
     args::services::UNFINISHED,
     color::Style,
-    message::plain,
     table::{Cell, Column, KEPT, Look, Table, UNKNOWN},
     units,
     users::Users,
@@ -24,7 +23,7 @@ pub fn table(calls: &[Call], users: &Users, look: Look) -> String {
         Column::left("CALLER", KEPT).cut(12, 6),
         Column::left("CALL", KEPT),
         Column::left("SERVICE", KEPT).cut(16, 8),
-        Column::left("RESULT", KEPT).wrap(22, 8),
+        Column::left("RESULT", KEPT).wrap(22, 10).full_before(2),
         Column::right("TOOK", 1),
     ]);
     for call in calls {
@@ -33,7 +32,7 @@ pub fn table(calls: &[Call], users: &Users, look: Look) -> String {
             caller(call, users),
             Cell::known(verb(call)),
             Cell::known(call.service.as_deref()),
-            Cell::new(result(call)).style(style(call)),
+            Cell::new(result(call)).short(brief(call)).style(style(call)),
             Cell::known(call.duration_usec.map(units::micros)),
         ]);
     }
@@ -66,22 +65,25 @@ fn style(call: &Call) -> Style {
 }
 
 /// What came of a call, in a word or two.
-fn result(call: &Call) -> String {
-    let error =
-        call.error.as_deref().map(|error| plain(error.strip_prefix(PREFIX).unwrap_or(error)));
+fn brief(call: &Call) -> String {
     let word = match (call.finished, call.decision, call.outcome) {
         (false, ..) => UNFINISHED,
         (true, Some(decision), _) if decision != Decision::Allowed => decision.name(),
         (true, _, Some(outcome)) => outcome.name(),
         (true, decision, None) => decision.map_or(UNKNOWN, Decision::name),
     };
-    let times = match call.count {
-        Some(count @ 2..) => format!(" ×{count}"),
-        _ => String::new(),
-    };
+    match call.count {
+        Some(count @ 2..) => format!("{word} ×{count}"),
+        _ => word.to_owned(),
+    }
+}
+
+/// The same, and with which error.
+fn result(call: &Call) -> String {
+    let error = call.error.as_deref().map(|error| error.strip_prefix(PREFIX).unwrap_or(error));
     match error {
-        Some(error) if call.outcome != Some(Outcome::Done) => format!("{word}{times} ({error})"),
-        _ => format!("{word}{times}"),
+        Some(error) if call.outcome != Some(Outcome::Done) => format!("{} ({error})", brief(call)),
+        _ => brief(call),
     }
 }
 
@@ -90,7 +92,8 @@ mod tests {
     use super::*;
     use crate::{
         color::{Paint, When},
-        table::{Alphabet, width},
+        table::{Alphabet, tests::shown, width},
+        time::Moment,
     };
 
     fn look(width: Option<u16>, color: When) -> Look {
@@ -171,5 +174,37 @@ mod tests {
         }
         let text = table(&calls, &Users::default(), look(None, When::Never));
         assert_eq!(text.lines().count(), 3, "{text}");
+    }
+
+    #[test]
+    fn calls_of_all_kinds() {
+        let users = Users::default();
+        let denied = Call {
+            decision: Some(Decision::Denied),
+            error: Some("org.aictl1.Error.NotAuthorized".to_owned()),
+            outcome: Some(Outcome::Refused),
+            caller_uid: Some(1000),
+            service: Some("a-service-with-a-long-name".to_owned()),
+            verb: Some("disable".to_owned()),
+            duration_usec: Some(850),
+            ..call()
+        };
+        let limited = Call {
+            decision: Some(Decision::Limited),
+            count: Some(12),
+            verb: None,
+            method: Some("org.aictl1.Gpu.List".to_owned()),
+            service: None,
+            ..denied.clone()
+        };
+        let unfinished = Call { finished: false, duration_usec: None, outcome: None, ..call() };
+        let calls =
+            [call(), denied, limited, unfinished, Call { finished: true, ..Call::default() }];
+        let narrow = table(&calls, &users, look(Some(40), When::Never));
+        let text = format!("=== 40 columns\n{narrow}{}", shown(|look| table(&calls, &users, look)));
+        // Times are shown in the zone of whoever runs this.
+        let time = Moment::default();
+        let text = text.replace(&time.local(), "2026-11-22 12:00:30");
+        insta::assert_snapshot!(text.replace(&time.local_short(), "11-22 12:00"));
     }
 }

@@ -225,7 +225,7 @@ pub fn processes(gpus: &[Gpu], look: Look) -> String {
     let mut table = Table::new([
         Column::right("GPU", KEPT),
         Column::right("PID", KEPT),
-        Column::left("NAME", 6).cut(20, 8),
+        Column::left("NAME", 7).cut(20, 8),
         Column::left("SERVICE", 9).cut(16, 6),
         Column::left("UNIT", 7).cut(24, 10),
         Column::right("MEMORY", 10),
