@@ -157,7 +157,10 @@ fn is_skewed_version(version: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn pairs(lists: &[&[(u32, Option<u64>)]]) -> Option<(Vec<(u32, Option<u64>)>, usize)> {
+    /// A process and its memory.
+    type Pair = (u32, Option<u64>);
+
+    fn pairs(lists: &[&[Pair]]) -> Option<(Vec<Pair>, usize)> {
         let mut processes = Processes { is_known: !lists.is_empty(), ..Processes::default() };
         for list in lists {
             processes.merge(list.iter().copied());

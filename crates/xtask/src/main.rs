@@ -14,6 +14,7 @@ mod install;
 mod json;
 mod licences;
 mod machine;
+mod nvidia;
 mod stats;
 mod table;
 mod test;

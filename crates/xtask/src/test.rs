@@ -7,6 +7,7 @@ use crate::args::{STRICT_VARIABLE, TestOptions};
 use crate::debian::{self, Need};
 use crate::failure::Failure;
 use crate::machine;
+use crate::nvidia;
 use crate::workspace::{self, Workspace};
 
 /// A tier of tests: what can be run with the same demands on the machine.
@@ -59,6 +60,13 @@ pub const TIERS: &[Tier] = &[
             Need { program: "c++", package: "g++" },
         ],
         run: machine::run_providers,
+    },
+    Tier {
+        name: "nvidia",
+        about: "NVIDIA's own library without its driver; only if named",
+        on_demand: true,
+        needs: nvidia::NEEDS,
+        run: nvidia::run,
     },
 ];
 
