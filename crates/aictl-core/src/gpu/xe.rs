@@ -24,6 +24,8 @@ pub(super) fn read(gpu: &mut Gpu, address: Address, device: &Path) -> Counters {
     gpu.memory_shared = Some(is_integrated);
     let tiles = numbered(device, "tile");
     if !is_integrated {
+        // Hardly a kernel has these files: the driver tells it by a call on the open card, for which
+        // unsafe code would be needed.
         gpu.memory_total_bytes =
             sum(&tiles, "vram0/total_bytes").or_else(|| sum(&tiles, "physical_vram_size_bytes"));
         gpu.memory_used_bytes = sum(&tiles, "vram0/used_bytes");
