@@ -68,12 +68,13 @@ fn whoever_has_the_keys_sees_all_of_it() {
 #[test]
 fn without_a_key_a_row_says_how_to_give_one() {
     let machine = servers();
-    for server in [LITELLM, LLAMA_SERVER] {
+    // LiteLLM says to all that it is well, and hides the rest.
+    for (server, health) in [(LITELLM, "active"), (LLAMA_SERVER, "degraded")] {
         if !server.is_there(&machine) {
             continue;
         }
         let row = machine.row(Who::Bob, &[], &server);
-        assert_eq!(row["health"], "degraded", "{row:#}");
+        assert_eq!(row["health"], health, "{row:#}");
         assert_eq!(row["provider"], server.provider, "{row:#}");
         let text = notes(&row);
         assert!(text.contains("key") && text.contains("keys.toml"), "{text}");
@@ -152,18 +153,17 @@ fn a_server_that_cannot_start_is_a_restart_loop() {
 #[test]
 fn a_port_that_another_unit_has_is_told_with_its_name() {
     let machine = servers();
-    machine.root(&["systemctl", "stop", &LLAMA_SERVER.unit()]);
-    machine.restart_with(&WHISPER, "PORT=8080");
-    let answers = ["python3", "-I", "-c", crate::servers::ASK, "http://127.0.0.1:8080/health"];
-    machine.wait_for("whisper.cpp at the port of llama.cpp", || {
-        machine.run(Who::Root, &answers).code == Some(0)
-    });
-    machine.root(&["systemctl", "--no-block", "start", &LLAMA_SERVER.unit()]);
+    let text = "[services.llama-cpp-native]\nendpoint = \"http://127.0.0.1:8090\"\n";
+    machine.write("/etc/aictl/aictl.toml", text);
+    machine.restart_with(&LLAMA_SERVER, "PORT=8090");
     let mut row = Value::Null;
     machine.wait_for("a note on the port", || {
         row = machine.row(Who::Bob, &[], &LLAMA_SERVER);
         notes(&row).contains("whisper-cpp.service")
     });
     assert_ne!(row["health"], "active", "{row:#}");
-    assert!(notes(&row).contains("8080"), "{row:#}");
+    assert!(notes(&row).contains("8090"), "{row:#}");
+    // Where the port is whose it should be, nothing is said of it.
+    let row = machine.row(Who::Bob, &[], &WHISPER);
+    assert_eq!((&row["health"], notes(&row).as_str()), (&json!("active"), ""), "{row:#}");
 }

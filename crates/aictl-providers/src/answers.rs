@@ -90,9 +90,14 @@ impl Answer {
         matches!(self.status, 200..=299)
     }
 
-    /// Whether the server wants a key, or another one.
-    pub(crate) const fn wants_key(&self) -> bool {
-        matches!(self.status, 401 | 403)
+    /// Whether the server wants a key, or another one. LiteLLM looks for a key that is not its
+    /// master key in a database, and says no more than that it has none.
+    pub(crate) fn wants_key(&self) -> bool {
+        match self.status {
+            401 | 403 => true,
+            400 => self.text().contains("\"no_db_connection\""),
+            _ => false,
+        }
     }
 
     /// The content as text, with what is not UTF-8 replaced.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::{
     answers::{Answers, Ask},
     openai,
-    plan::{Facts, Looks, Plan, Reader, never_loading, nothing_later},
+    plan::{Facts, Looks, Plan, Reader, never_loading},
     report::Fact,
     shape::Word,
 };
@@ -20,12 +20,14 @@ pub(crate) const PLAN: Plan = Plan {
     ],
     looks,
     loading: never_loading,
-    later: nothing_later,
+    later,
     facts,
 };
 
 const READINESS: &str = "/health/readiness";
 pub(crate) const LIVELINESS: &str = "/health/liveliness";
+/// What else newer versions (such as 1.106) tell of themselves, to those with the key alone.
+const DETAILS: Ask = Ask::only_with_key("/health/readiness/details", Fact::Version);
 
 #[derive(Deserialize)]
 struct Readiness {
@@ -46,10 +48,19 @@ fn looks(answers: &Answers) -> Looks {
     }
 }
 
+/// Asks for the version where it was not told to all.
+fn later(answers: &Answers) -> Vec<Ask> {
+    match answers.json::<Readiness>(READINESS) {
+        Some(Readiness { litellm_version: None, .. }) => vec![DETAILS],
+        _ => Vec::new(),
+    }
+}
+
 fn facts(reader: &mut Reader<'_>) -> Facts {
-    let readiness = reader.json::<Readiness>(READINESS, Fact::Version);
+    let mut version =
+        |path| reader.json::<Readiness>(path, Fact::Version)?.litellm_version.and_then(Word::get);
     Facts {
-        version: readiness.and_then(|answer| answer.litellm_version).and_then(Word::get),
+        version: version(READINESS).or_else(|| version(DETAILS.path)),
         models: openai::names(reader),
         // Its models are elsewhere.
         loaded: None,

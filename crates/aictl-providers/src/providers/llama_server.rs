@@ -14,8 +14,8 @@ use crate::{
 pub(crate) const PLAN: Plan = Plan {
     asks: &[
         Ask::public("/health", Fact::Health),
-        // Public, unlike most of the rest.
-        Ask::public(openai::PATH, Fact::Models).long(),
+        // Public in older versions; 0.7.0 wants the key for it.
+        Ask::keyed(openai::PATH, Fact::Models).long(),
         Ask::keyed("/props", Fact::Version),
     ],
     looks,

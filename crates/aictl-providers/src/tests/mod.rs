@@ -2,6 +2,7 @@
 
 mod certificates;
 mod hostile;
+mod real;
 mod recorded;
 mod server;
 mod shapes;

@@ -189,7 +189,7 @@ pub(super) const LLAMA_SERVER: Recorded = Recorded {
         JSON,
         r#"{"error":{"code":404,"message":"File Not Found","type":"not_found_error"}}"#,
     ),
-    guarded: &["/props", "/slots", "/metrics"],
+    guarded: &["/v1/models", "/props", "/slots", "/metrics"],
     refusal: (
         "",
         401,

@@ -35,7 +35,7 @@ impl Key {
     }
 }
 
-fn ask_with(
+pub(super) fn ask_with(
     expected: Option<Provider>,
     has_key: bool,
     server: impl Fn(Ask) -> Result<Answer, Trouble>,
