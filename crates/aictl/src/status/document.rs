@@ -118,6 +118,7 @@ pub fn vram(
 ) -> Option<u64> {
     let (mut sum, mut is_complete) = (None, !gpus.gpus.is_empty());
     for gpu in &gpus.gpus {
+        is_complete &= gpu.processes_hidden != Some(true);
         let Some(processes) = &gpu.processes else {
             // What sleeps does nothing for anybody.
             is_complete &= gpu.state == GpuState::Sleeping;
@@ -181,6 +182,7 @@ mod tests {
         let child = [(9, None, Some(3))];
         let silent = [(7, unit, None)];
         use GpuState::{Awake, Lost, Sleeping};
+        let hidden = Gpu { processes_hidden: Some(true), ..gpu(Awake, Some(&two)) };
         for (gpus, scope, usage, expected) in [
             (vec![], Scope::System, None, None),
             (vec![gpu(Awake, Some(&two))], Scope::System, None, Some(10)),
@@ -205,6 +207,9 @@ mod tests {
                 Some(10),
             ),
             (vec![gpu(Awake, None), gpu(Awake, Some(&two))], Scope::System, usage(&[1]), None),
+            // What may not be looked at may be its.
+            (vec![hidden.clone()], Scope::System, usage(&[1]), None),
+            (vec![hidden], Scope::System, usage(&[7]), Some(10)),
         ] {
             let report = GpuReport { gpus, notes: Vec::new() };
             assert_eq!(vram(&report, &ollama, scope, usage.as_ref()), expected, "{report:?}");

@@ -17,7 +17,7 @@ use aictl_core::{
     systemd::{Bus, Systemd, SystemdError, UnitFacts},
     unit_usage::{Roots, Usage, usage},
 };
-use nix::time::ClockId;
+use nix::{time::ClockId, unistd::geteuid};
 use tokio::{
     sync::OnceCell,
     task::spawn_blocking,
@@ -35,7 +35,7 @@ use crate::{args::Global, keys::Keys, services::system_bus};
 /// What everything may take beyond the servers' time.
 const SLACK: Duration = Duration::from_millis(90);
 /// So much before its end, what hangs is given up.
-pub(super) const END: Duration = Duration::from_millis(10);
+const END: Duration = Duration::from_millis(10);
 /// A share of CPU time over less time than this says nothing.
 const SHORTEST: Duration = Duration::from_millis(100);
 pub(super) const PROC: &str = "/proc";
@@ -105,7 +105,7 @@ impl<'a> Gatherer<'a> {
         let sight = document::sight(gpus.as_ref());
         let mut gpus = gpus.unwrap_or_default();
         notes.append(&mut gpus.notes);
-        self.name_services(&mut gpus, &services, &found.usages);
+        self.name_processes(&mut gpus);
         let services = self.rows(&services, wanted, found, &gpus, sight);
         Status {
             totals: Totals::of(&services),
@@ -160,21 +160,13 @@ impl<'a> Gatherer<'a> {
     }
 
     /// Says of each process on a GPU which service it is of.
-    fn name_services(&self, gpus: &mut GpuReport, services: &[&Service], usages: &[Option<Usage>]) {
-        let by_unit = |unit: &str| match self.scope {
-            Scope::System => self.config.services().by_unit(unit),
-            Scope::User => None,
-        };
-        for process in gpus.gpus.iter_mut().flat_map(|gpu| gpu.processes.iter_mut().flatten()) {
-            let of_group = services.iter().zip(usages).find(|(service, usage)| {
-                document::is_of(process, service, self.scope, usage.as_ref())
-            });
-            let of_unit = || process.unit.as_deref().and_then(by_unit);
-            let service = of_group.map(|(service, _)| *service).or_else(of_unit);
-            if let Some(service) = service {
-                process.service = Some(service.name.to_string());
-            }
-        }
+    fn name_processes(&self, gpus: &mut GpuReport) {
+        let uid = (self.scope == Scope::User).then(|| geteuid().as_raw());
+        gpu::name_processes(gpus, Path::new(PROC), |owner| {
+            // A user's unit may have the name of one of the machine's, or of another user's.
+            let service = self.config.services().by_unit(&owner.unit)?;
+            (owner.scope == self.scope && owner.uid == uid).then(|| service.name.to_string())
+        });
     }
 
     /// CPU time in percent of one CPU: since the last look at this run of the unit, or else since
@@ -316,7 +308,10 @@ impl<'a> Gatherer<'a> {
             && let Ok(Some(helper)) = timeout(patience, self.running_helper()).await
         {
             match timeout_at(deadline, helper.gpus()).await {
-                Ok(Ok(report)) => return (Some(report), None),
+                Ok(Ok(mut report)) => {
+                    reader.add_own(&mut report, left(deadline)).await;
+                    return (Some(report), None);
+                }
                 Ok(Err(error)) => {
                     trouble = Some(format!(
                         "the helper does not tell of the GPUs ({error}): they are shown as your own \
@@ -328,8 +323,7 @@ impl<'a> Gatherer<'a> {
                 }
             }
         }
-        let left = deadline.saturating_duration_since(Instant::now() + END);
-        match timeout_at(deadline, reader.read(left)).await {
+        match timeout_at(deadline, reader.read(left(deadline))).await {
             Ok(report) => (Some(report), trouble),
             Err(_elapsed) => (None, Some("the GPUs did not answer in time".to_owned())),
         }
@@ -372,6 +366,11 @@ fn unit(facts: Result<UnitFacts, SystemdError>) -> Unit {
 /// Whether the error is about systemd, and not about one unit.
 fn is_of_systemd(error: &SystemdError) -> bool {
     !matches!(error, SystemdError::NotFound | SystemdError::Alias { .. })
+}
+
+/// What is left until what hangs is given up.
+pub(super) fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now() + END)
 }
 
 /// For how long a unit has been active.

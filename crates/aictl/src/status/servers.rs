@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     facts::{Answer, Asked, KeyUse, Listener, Unit},
-    gather::{END, Gatherer, PROC},
+    gather::{Gatherer, PROC, left},
     plan::{Place, Plan, Socket, plan},
     unix_socket,
 };
@@ -166,7 +166,7 @@ fn serves(client: SocketAddr, server: SocketAddr, own: &BTreeSet<u64>, must_be_o
 
 /// How long a server may take: all of its time, or as much of it as there is left.
 fn time_for(http_timeout: Duration, deadline: Instant) -> Duration {
-    let left = deadline.saturating_duration_since(Instant::now() + END);
+    let left = left(deadline);
     if left >= http_timeout {
         return http_timeout;
     }
