@@ -134,7 +134,7 @@ fn fit(needs: &[Need], shown: &[Option<Shown>], width: usize) -> Option<Vec<Opti
     let mut rooms: Vec<Option<Room>> = needs.iter().zip(shown).map(room).collect();
     let present = || needs.iter().zip(&rooms).filter_map(|(need, room)| Some((need, (*room)?)));
     // Nothing follows the last.
-    let last_gap = present().last().map_or(0, |(need, _)| need.gap);
+    let last_gap = present().next_back().map_or(0, |(need, _)| need.gap);
     let total = present().map(|(need, room)| need.gap + room.width).sum::<usize>() - last_gap;
     for _ in width..total {
         let columns = shown.iter().zip(&mut rooms);
