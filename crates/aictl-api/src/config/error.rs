@@ -55,6 +55,8 @@ pub enum Problem {
         found: &'static str,
         /// What is accepted.
         expected: &'static str,
+        /// The range in which it must lie; empty where there is none.
+        range: String,
     },
     /// The value does not fit the limit.
     Limit(LimitError),
@@ -125,7 +127,12 @@ impl fmt::Display for Problem {
             Self::UnknownKey { meant: Some(meant), .. } => {
                 write!(f, "unknown key; did you mean {meant}?")
             }
-            Self::Kind { found, expected } => write!(f, "{found}, where {expected} is needed"),
+            Self::Kind { found, expected, range } if range.is_empty() => {
+                write!(f, "{found}, where {expected} is needed")
+            }
+            Self::Kind { found, expected, range } => {
+                write!(f, "{found}, where {expected} is needed ({range})")
+            }
             Self::Limit(error) => error.fmt(f),
             Self::RelativePath => {
                 f.write_str("not an absolute path, which begins with / as in \"/usr/bin/python3\"")

@@ -134,6 +134,11 @@ impl<'r> Reader<'r> {
     }
 
     fn kind(&self, entry: &Entry<'_>, expected: &'static str) -> ConfigError {
+        self.kind_in(entry, expected, String::new())
+    }
+
+    /// That a value of another kind is needed, in this range if there is one.
+    fn kind_in(&self, entry: &Entry<'_>, expected: &'static str, range: String) -> ConfigError {
         let found = match entry.value.get_ref() {
             DeValue::String(_) => "a text",
             DeValue::Integer(_) => "an integer",
@@ -143,7 +148,7 @@ impl<'r> Reader<'r> {
             DeValue::Array(_) => "an array",
             DeValue::Table(_) => "a table",
         };
-        self.error(entry, Problem::Kind { found, expected })
+        self.error(entry, Problem::Kind { found, expected, range })
     }
 
     pub fn setting<T>(&self, entry: &Entry<'_>, value: T) -> Setting<T> {
@@ -209,14 +214,13 @@ impl<'r> Reader<'r> {
     }
 
     pub fn limit(&self, entry: &Entry<'_>, spec: &LimitSpec) -> Result<Setting<u64>, ConfigError> {
+        let kind = |expected| Err(self.kind_in(entry, expected, spec.range_text()));
         let value = match (entry.value.get_ref(), spec.unit) {
             (DeValue::String(text), _) => spec.parse(text),
             (DeValue::Integer(number), Unit::Bytes | Unit::Count) => integer(number, spec),
-            (_, Unit::Time) => return Err(self.kind(entry, "a time in quotes such as \"30s\"")),
-            (_, Unit::Bytes) => {
-                return Err(self.kind(entry, "a size such as \"256M\", or a number of bytes,"));
-            }
-            (_, Unit::Count) => return Err(self.kind(entry, "a whole number")),
+            (_, Unit::Time) => return kind("a time in quotes such as \"30s\""),
+            (_, Unit::Bytes) => return kind("a size such as \"256M\", or a number of bytes,"),
+            (_, Unit::Count) => return kind("a whole number"),
         };
         match value {
             Ok(value) => Ok(self.setting(entry, value)),

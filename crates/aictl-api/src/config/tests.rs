@@ -215,7 +215,7 @@ fn every_error_says_where_and_what_is_accepted() {
         (
             "[sandbox.limits]\nmax-processes = 1.5",
             "0.toml:2: sandbox.limits.max-processes = 1.5: a number with a point, where a \
-             whole number is needed",
+             whole number is needed (1 to 4096)",
         ),
         (
             "[sandbox.limits]\ntimeout = \"5 s\"",
@@ -225,22 +225,22 @@ fn every_error_says_where_and_what_is_accepted() {
         (
             "[sandbox.limits]\ntimeout = 30",
             "0.toml:2: sandbox.limits.timeout = 30: an integer, where a time in quotes such \
-             as \"30s\" is needed",
+             as \"30s\" is needed (10ms to 1h)",
         ),
         (
             "[sandbox.limits]\nmemory = true",
             "0.toml:2: sandbox.limits.memory = true: a boolean, where a size such as \"256M\", \
-             or a number of bytes, is needed",
+             or a number of bytes, is needed (16M to 64G)",
         ),
         (
             "[sandbox.limits]\nmemory = [\n1,\n2]",
             "0.toml:2: sandbox.limits.memory = [\\n1,\\n2]: an array, where a size such as \
-             \"256M\", or a number of bytes, is needed",
+             \"256M\", or a number of bytes, is needed (16M to 64G)",
         ),
         (
             "[sandbox.limits.memory]\n",
             "0.toml:1: sandbox.limits.memory: a table, where a size such as \"256M\", or a \
-             number of bytes, is needed",
+             number of bytes, is needed (16M to 64G)",
         ),
         (
             "[sandbox.limits]\ntimout = \"5s\"",

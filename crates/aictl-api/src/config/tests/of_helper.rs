@@ -41,7 +41,7 @@ fn every_error_of_the_helper_says_where_and_what_is_accepted() {
         (
             "helper.action-timeout = 90",
             "0.toml:1: helper.action-timeout = 90: an integer, where a time in quotes such as \
-             \"30s\" is needed",
+             \"30s\" is needed (1s to 1h)",
         ),
         (
             "helper.calls-in-flight = 0",

@@ -94,7 +94,7 @@ fn every_error_of_status_says_where_and_what_is_accepted() {
         (
             "status.refresh-interval = 5",
             "0.toml:1: status.refresh-interval = 5: an integer, where a time in quotes such as \
-             \"30s\" is needed",
+             \"30s\" is needed (1s to 1m)",
         ),
         (
             "status.log-height = 100",
