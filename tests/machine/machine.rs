@@ -22,6 +22,8 @@ const ENVIRONMENT: [&str; 2] = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UT
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(20);
+/// How often, if it may be long in coming.
+const SLOW_LOOK: Duration = Duration::from_millis(500);
 
 /// Who runs a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -402,9 +404,11 @@ impl Machine {
     #[track_caller]
     pub fn wait_long_for(&self, patience: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
         let deadline = Instant::now() + patience;
+        // To look takes time too, which what takes long had rather have for itself.
+        let pause = if patience > PATIENCE { SLOW_LOOK } else { LOOK };
         while !is_so() {
             assert!(Instant::now() < deadline, "it never came: {what}");
-            thread::sleep(LOOK);
+            thread::sleep(pause);
         }
     }
 }

@@ -15,3 +15,4 @@ mod installed;
 mod logs;
 mod machine;
 mod rules;
+mod status;

@@ -51,7 +51,7 @@ struct Purpose {
 
 /// All that aictl does, with stand-ins for the services.
 const STAND_INS: Purpose = Purpose {
-    image: Image { suite: "trixie", packages: &[], apt: &[] },
+    image: Image { suite: "trixie", packages: &["curl"], apt: &[] },
     over: &["tests/machine/people", "tests/machine/root"],
     make_known: MAKE_PEOPLE_KNOWN,
     test: "machine",

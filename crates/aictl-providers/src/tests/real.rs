@@ -43,7 +43,7 @@ fn recorded(server: &str, key: &str, ask: Ask) -> Answer {
         server: header("server"),
         content_type: header("content-type"),
         redirect: None,
-        body: body.as_bytes().to_vec().into(),
+        body: body.as_bytes().to_vec(),
         took: Duration::from_millis(7),
     }
 }
