@@ -301,13 +301,14 @@ impl World {
     fn matching(&self, test: impl Fn(&Path) -> bool) -> Vec<i32> {
         let own = i32::try_from(std::process::id()).unwrap_or_default();
         let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-        entries
-            .filter_map(|entry| {
-                let path = entry.ok()?.path();
-                let pid: i32 = path.file_name()?.to_str()?.parse().ok()?;
-                (pid != own && test(&path)).then_some(pid)
-            })
-            .collect()
+        let mut pids: Vec<i32> = entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter(|pid| *pid != own)
+            .collect();
+        // The newest first: it may be gone by the time that all others have been looked at.
+        pids.sort_unstable_by(|a, b| b.cmp(a));
+        pids.retain(|pid| test(&Path::new("/proc").join(pid.to_string())));
+        pids
     }
 }
 
