@@ -48,6 +48,17 @@ const MESSAGE: usize = 72;
 /// struct rtattr.
 const ATTRIBUTE: usize = 4;
 
+/// A socket as the kernel tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Socket {
+    /// Who has it, and its own end.
+    own: Listener,
+    /// Its other end: of one that listens, nothing.
+    peer: SocketAddr,
+    /// Its state, by the kernel's numbers.
+    state: u8,
+}
+
 /// Why the kernel's list cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiagError {
@@ -84,7 +95,10 @@ pub(super) fn listening() -> Result<Vec<Listener>, DiagError> {
         let states = 1 << TCP_LISTEN;
         let asked = request(sequence, NLM_F_DUMP, family, states, &[0; 48]);
         match ask(&socket, &asked, sequence) {
-            Ok(listeners) => found.extend(listeners),
+            Ok(sockets) => {
+                let listening = sockets.iter().filter(|socket| socket.state == TCP_LISTEN);
+                found.extend(listening.map(|socket| socket.own));
+            }
             // A kernel without IPv6 has no such sockets either.
             Err(DiagError::System(Errno::ENOENT | Errno::EAFNOSUPPORT)) if family == AF_INET6 => {}
             Err(error) => return Err(error),
@@ -100,10 +114,22 @@ pub(super) fn connection(own: SocketAddr, peer: SocketAddr) -> Result<Option<Lis
     let socket = open()?;
     let (sequence, any_state) = (1, u32::MAX);
     match ask(&socket, &request(sequence, 0, family, any_state, &identity), sequence) {
-        Ok(found) => Ok(found.into_iter().next()),
+        // Where there is none, the kernel finds who listens there.
+        Ok(found) => {
+            let is_it = |socket: &&Socket| {
+                let Socket { own: Listener { address, .. }, peer: other, state } = socket;
+                *state != TCP_LISTEN && plain(*address) == own && plain(*other) == peer
+            };
+            Ok(found.iter().find(is_it).map(|socket| socket.own))
+        }
         Err(DiagError::System(Errno::ENOENT)) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// An address of IPv4 as such, also where a socket of IPv6 has it.
+fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 fn open() -> Result<OwnedFd, Errno> {
@@ -114,7 +140,7 @@ fn open() -> Result<OwnedFd, Errno> {
 }
 
 /// Asks, and takes the whole answer.
-fn ask(socket: &OwnedFd, request: &[u8], sequence: u32) -> Result<Vec<Listener>, DiagError> {
+fn ask(socket: &OwnedFd, request: &[u8], sequence: u32) -> Result<Vec<Socket>, DiagError> {
     let kernel = NetlinkAddr::new(0, 0);
     sendto(socket.as_raw_fd(), request, &kernel, MsgFlags::empty())?;
     let mut found = Vec::new();
@@ -174,7 +200,7 @@ fn identity(own: SocketAddr, peer: SocketAddr) -> (u8, [u8; 48]) {
 }
 
 /// Takes the sockets out of one packet; returns whether it was the last one.
-fn read_packet(packet: &[u8], sequence: u32, found: &mut Vec<Listener>) -> Result<bool, DiagError> {
+fn read_packet(packet: &[u8], sequence: u32, found: &mut Vec<Socket>) -> Result<bool, DiagError> {
     let mut rest = packet;
     let mut is_last = false;
     while !rest.is_empty() {
@@ -208,17 +234,20 @@ fn read_packet(packet: &[u8], sequence: u32, found: &mut Vec<Listener>) -> Resul
 }
 
 /// A socket: struct inet_diag_msg, and attributes.
-fn read_socket(message: &[u8]) -> Result<Listener, DiagError> {
-    let family = message.first().ok_or(DiagError::BadAnswer)?;
-    let port = u16::from_be_bytes(array_at(message, 4)?);
-    let ip = match *family {
-        AF_INET => IpAddr::from(array_at::<4>(message, 8)?),
-        AF_INET6 => IpAddr::from(Ipv6Addr::from(array_at::<16>(message, 8)?)),
-        _ => return Err(DiagError::BadAnswer),
+fn read_socket(message: &[u8]) -> Result<Socket, DiagError> {
+    let [family, state] = array_at(message, 0)?;
+    let end = |port: usize, ip: usize| {
+        let port = u16::from_be_bytes(array_at(message, port)?);
+        let ip = match family {
+            AF_INET => IpAddr::from(array_at::<4>(message, ip)?),
+            AF_INET6 => IpAddr::from(Ipv6Addr::from(array_at::<16>(message, ip)?)),
+            _ => return Err(DiagError::BadAnswer),
+        };
+        Ok(SocketAddr::new(ip, port))
     };
+    let (address, peer) = (end(4, 8)?, end(6, 24)?);
     let uid = u32_at(message, 64)?;
-    let mut listener =
-        Listener { address: SocketAddr::new(ip, port), only_v6: false, uid, control_group: None };
+    let mut own = Listener { address, only_v6: false, uid, control_group: None };
     let mut rest = message.get(MESSAGE..).ok_or(DiagError::BadAnswer)?;
     while !rest.is_empty() {
         let length = usize::from(u16_at(rest, 0)?);
@@ -226,15 +255,15 @@ fn read_socket(message: &[u8]) -> Result<Listener, DiagError> {
         let value = rest.get(ATTRIBUTE..length).ok_or(DiagError::BadAnswer)?;
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
         match kind {
-            INET_DIAG_SKV6ONLY => listener.only_v6 = value.first().is_some_and(|only| *only != 0),
+            INET_DIAG_SKV6ONLY => own.only_v6 = value.first().is_some_and(|only| *only != 0),
             INET_DIAG_CGROUP_ID => {
                 let number = u64::from_ne_bytes(array_at(value, 0)?);
-                listener.control_group = (number > ROOT_GROUP).then_some(number);
+                own.control_group = (number > ROOT_GROUP).then_some(number);
             }
             _ => {}
         }
     }
-    Ok(listener)
+    Ok(Socket { own, peer, state })
 }
 
 fn array_at<const N: usize>(bytes: &[u8], at: usize) -> Result<[u8; N], DiagError> {

@@ -113,7 +113,7 @@ fn own_group() -> Option<u64> {
 
 #[test]
 fn the_kernel_lists_what_listens_and_who_is_at_the_other_end() {
-    for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0"] {
+    for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
         // A machine without IPv6.
         let Ok(socket) = TcpListener::bind(address) else { continue };
         let address = socket.local_addr().unwrap();
@@ -127,13 +127,15 @@ fn the_kernel_lists_what_listens_and_who_is_at_the_other_end() {
         let of_files = proc_net::listening(Path::new("/proc")).unwrap();
         assert!(of_files.contains(&expected), "{of_files:?}");
 
-        let to = match address.ip().is_unspecified() {
-            true => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
-            false => address,
-        };
+        let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+        let tos = loopback.map(|ip| SocketAddr::new(ip, address.port()));
+        let to = *tos.iter().find(|to| found.takes(**to)).unwrap();
         let client = TcpStream::connect(to).unwrap();
         let served = served_by(client.local_addr().unwrap(), to).unwrap();
-        assert_eq!(served.address, to);
+        assert_eq!(
+            (served.address.ip().to_canonical(), served.address.port()),
+            (to.ip(), to.port())
+        );
         assert_eq!(served.control_group, own_group());
         let nobody = SocketAddr::new(to.ip(), 1);
         assert_eq!(served_by(nobody, to), None);

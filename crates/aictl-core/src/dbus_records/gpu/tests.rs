@@ -14,7 +14,7 @@ impl Random {
     }
 
     fn chance(&mut self) -> bool {
-        self.next() % 3 != 0
+        !self.next().is_multiple_of(3)
     }
 
     fn maybe<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> Option<T> {

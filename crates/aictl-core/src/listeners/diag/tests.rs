@@ -52,7 +52,8 @@ fn failed(errno: i32) -> Vec<u8> {
 
 fn read(packets: &[Vec<u8>]) -> (Result<bool, DiagError>, Vec<Listener>) {
     let mut found = Vec::new();
-    (read_packet(&packets.concat(), SEQUENCE, &mut found), found)
+    let is_last = read_packet(&packets.concat(), SEQUENCE, &mut found);
+    (is_last, found.into_iter().map(|socket| socket.own).collect())
 }
 
 fn listener(address: &str, uid: u32, control_group: Option<u64>) -> Listener {
