@@ -7,6 +7,7 @@ use std::{
     path::PathBuf,
     process,
     sync::atomic::{AtomicU32, Ordering},
+    thread,
 };
 
 use super::*;
@@ -17,7 +18,7 @@ struct Dir(PathBuf);
 impl Dir {
     fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("nvml-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = format!("nvml-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = env::temp_dir().join(name);
         fs::create_dir(&path).unwrap();
         Self(path)
@@ -102,75 +103,66 @@ fn a_device_sleeps_lightly_or_deeply() {
     }
 }
 
+/// A device of a test: its address, class, vendor, driver and sleep.
+type There = (&'static str, &'static str, &'static str, &'static str, [&'static str; 2]);
 /// What a test expects of each GPU that was told of: its address, its state, and whether it has a
 /// note.
 type Told = (&'static str, GpuState, bool);
+/// A test's name, its devices, whether there is a driver, who is asked, and who is told of.
+type Case<'a> = (&'a str, &'a [There], bool, Option<&'a [&'a str]>, &'a [Told]);
 
 #[test]
 fn only_those_are_asked_who_are_awake_and_only_if_that_wakes_nobody() {
     let (first, second) = ("0000:01:00.0", "0000:02:00.0");
     let sleeping = |address| (address, GpuState::Sleeping, false);
-    let cases: &[(&str, &[(&str, &str, &str, &str, [&str; 2])], bool, Option<&[&str]>, &[Told])] =
-        &[
-            ("nothing", &[], false, None, &[]),
-            ("no device, but a driver", &[], true, Some(&[]), &[]),
-            ("another's", &[(first, VGA, AMD, "amdgpu", ON)], false, None, &[]),
-            ("no GPU", &[(first, "0x0c0330", NVIDIA, "xhci_hcd", ON)], false, None, &[]),
-            (
-                "no GPU, asleep",
-                &[(first, "0x0c0330", NVIDIA, "xhci_hcd", DEEP)],
-                true,
-                Some(&[]),
-                &[],
-            ),
-            ("one", &[(first, VGA, NVIDIA, "nvidia", ON)], true, Some(&[first]), &[]),
-            (
-                "two",
-                &[(first, VGA, NVIDIA, "nvidia", ON), (second, THREE_D, NVIDIA, "nvidia", ON)],
-                true,
-                Some(&[first, second]),
-                &[],
-            ),
-            ("no driver", &[(first, VGA, NVIDIA, "", ON)], false, Some(&[]), &[]),
-            ("no driver, asleep", &[(first, VGA, NVIDIA, "", DEEP)], false, None, &[]),
-            ("another driver", &[(first, VGA, NVIDIA, "nouveau", ON)], true, None, &[]),
-            ("asleep", &[(first, VGA, NVIDIA, "nvidia", LIGHT)], true, None, &[sleeping(first)]),
-            (
-                "deeply asleep",
-                &[(first, VGA, NVIDIA, "nvidia", DEEP)],
-                true,
-                None,
-                &[sleeping(first)],
-            ),
-            (
-                "one of two asleep",
-                &[(first, VGA, NVIDIA, "nvidia", LIGHT), (second, VGA, NVIDIA, "nvidia", ON)],
-                true,
-                Some(&[second]),
-                &[sleeping(first)],
-            ),
-            (
-                "one of two deeply asleep",
-                &[(first, VGA, NVIDIA, "nvidia", DEEP), (second, VGA, NVIDIA, "nvidia", ON)],
-                true,
-                None,
-                &[sleeping(first), (second, GpuState::Awake, true)],
-            ),
-            (
-                "another's deeply asleep",
-                &[(first, VGA, AMD, "amdgpu", DEEP), (second, VGA, NVIDIA, "nvidia", ON)],
-                true,
-                None,
-                &[(second, GpuState::Awake, true)],
-            ),
-            (
-                "another's lightly asleep",
-                &[(first, VGA, AMD, "amdgpu", LIGHT), (second, VGA, NVIDIA, "nvidia", ON)],
-                true,
-                Some(&[second]),
-                &[],
-            ),
-        ];
+    let cases: &[Case<'_>] = &[
+        ("nothing", &[], false, None, &[]),
+        ("no device, but a driver", &[], true, Some(&[]), &[]),
+        ("another's", &[(first, VGA, AMD, "amdgpu", ON)], false, None, &[]),
+        ("no GPU", &[(first, "0x0c0330", NVIDIA, "xhci_hcd", ON)], false, None, &[]),
+        ("no GPU, asleep", &[(first, "0x0c0330", NVIDIA, "xhci_hcd", DEEP)], true, Some(&[]), &[]),
+        ("one", &[(first, VGA, NVIDIA, "nvidia", ON)], true, Some(&[first]), &[]),
+        (
+            "two",
+            &[(first, VGA, NVIDIA, "nvidia", ON), (second, THREE_D, NVIDIA, "nvidia", ON)],
+            true,
+            Some(&[first, second]),
+            &[],
+        ),
+        ("no driver", &[(first, VGA, NVIDIA, "", ON)], false, Some(&[]), &[]),
+        ("no driver, asleep", &[(first, VGA, NVIDIA, "", DEEP)], false, None, &[]),
+        ("another driver", &[(first, VGA, NVIDIA, "nouveau", ON)], true, None, &[]),
+        ("asleep", &[(first, VGA, NVIDIA, "nvidia", LIGHT)], true, None, &[sleeping(first)]),
+        ("deeply asleep", &[(first, VGA, NVIDIA, "nvidia", DEEP)], true, None, &[sleeping(first)]),
+        (
+            "one of two asleep",
+            &[(first, VGA, NVIDIA, "nvidia", LIGHT), (second, VGA, NVIDIA, "nvidia", ON)],
+            true,
+            Some(&[second]),
+            &[sleeping(first)],
+        ),
+        (
+            "one of two deeply asleep",
+            &[(first, VGA, NVIDIA, "nvidia", DEEP), (second, VGA, NVIDIA, "nvidia", ON)],
+            true,
+            None,
+            &[sleeping(first), (second, GpuState::Awake, true)],
+        ),
+        (
+            "another's deeply asleep",
+            &[(first, VGA, AMD, "amdgpu", DEEP), (second, VGA, NVIDIA, "nvidia", ON)],
+            true,
+            None,
+            &[(second, GpuState::Awake, true)],
+        ),
+        (
+            "another's lightly asleep",
+            &[(first, VGA, AMD, "amdgpu", LIGHT), (second, VGA, NVIDIA, "nvidia", ON)],
+            true,
+            Some(&[second]),
+            &[],
+        ),
+    ];
     for (name, devices_of, has_driver, ask, told) in cases {
         let dir = Dir::new();
         for (address, class, vendor, driver, sleep) in *devices_of {
@@ -294,9 +286,14 @@ async fn who_answers_is_not_waited_for_any_longer() {
 #[tokio::test]
 async fn who_does_not_answer_is_killed() {
     // On a busy machine, it may take more than one try until it is started at all in its time.
-    let pid = kill_one().await;
+    let process = Path::new("/proc").join(kill_one().await.trim());
+    // Nothing of the runtime runs in this loop: it is killed already, or never.
+    let state = || fs::read_to_string(process.join("stat"));
+    while state().is_ok_and(|stat| !stat.contains(") Z ")) {
+        thread::yield_now();
+    }
     // Its end is waited for elsewhere: ours is to see it, however long that takes.
-    while Path::new("/proc").join(pid.trim()).exists() {
+    while process.exists() {
         tokio::task::yield_now().await;
     }
 }
