@@ -72,6 +72,21 @@ async fn who_sleeps_is_not_asked() {
 }
 
 #[tokio::test]
+async fn who_sleeps_has_a_name_all_the_same() {
+    let machine = Machine::with_script_beside(&json!({"gpus": [full(1)]}));
+    let device = "sys/bus/pci/devices/0000:01:00.0";
+    machine.write(&format!("{device}/device"), "0xffff\n");
+    machine.write("sys/class/drm/version", "");
+    let card = machine.path("sys/class/drm/card0");
+    fs::create_dir(&card).unwrap();
+    symlink("../../../bus/pci/devices/0000:01:00.0", card.join("device")).unwrap();
+    let report = read(&machine, &[("0000:01:00.0", "nvidia", "D3cold")], LONG).await;
+    assert_eq!(report.gpus.len(), 1);
+    assert_eq!(report.gpus[0].state, GpuState::Sleeping);
+    assert_eq!(report.gpus[0].name.as_deref(), Some("NVIDIA 10de:ffff"));
+}
+
+#[tokio::test]
 async fn a_driver_that_never_answers_holds_nobody_up() {
     let machine =
         Machine::with_script_beside(&json!({"calls": {"Init": {"hang": true}}, "gpus": [full(1)]}));

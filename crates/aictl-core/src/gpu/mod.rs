@@ -330,6 +330,13 @@ fn together(nvidia: GpuReport, mut others: Seen) -> GpuReport {
         }
     }
     let mut report = nvidia;
+    for gpu in &mut report.gpus {
+        // One that sleeps, or does not answer, tells no name: its numbers have one.
+        if let Some(card) = pci::address(gpu).and_then(|address| others.gpus.get(&address)) {
+            gpu.name = gpu.name.take().or_else(|| card.name.clone());
+            gpu.driver_version = gpu.driver_version.take().or_else(|| card.driver_version.clone());
+        }
+    }
     let told: Vec<Address> = report.gpus.iter().filter_map(pci::address).collect();
     let not_told = others.gpus.into_iter().filter(|(address, _)| !told.contains(address));
     report.gpus.extend(not_told.map(|(_, gpu)| gpu));
