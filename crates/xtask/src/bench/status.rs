@@ -90,7 +90,7 @@ const SERVICES: [Service; 5] = [
             (
                 "/info",
                 JSON,
-                r#"{"model_id":"tiny","version":"3.3.6","router":"text-generation-router"}"#,
+                r#"{"model_id":"tiny","version":"3.3.6","max_concurrent_requests":128}"#,
             ),
             ("/v1/models", JSON, r#"{"object":"list","data":[{"id":"tiny","owned_by":"tiny"}]}"#),
         ],
@@ -282,7 +282,8 @@ impl Five {
 
     /// That `aictl status` sees so many servers that are well.
     fn prove(&self, aictl: &Path, well: usize) -> Result<(), Failure> {
-        let output = self.status(aictl).stderr(Stdio::piped()).output();
+        let mut command = self.status(aictl);
+        let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output();
         let output = output.map_err(|error| failed(&error.to_string()))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let seen = text.lines().filter(|line| line.trim() == r#""health": "active","#).count();
