@@ -10,6 +10,8 @@ use serde::Serialize;
 pub const CALL: &str = "2064f3181849442d82823e2d5c520a91";
 /// The `MESSAGE_ID` of a call that changes something and is about to be done.
 pub const BEGUN: &str = "41493dbdf39f4551abd31263531133c5";
+/// The `MESSAGE_ID` of a run that has ended; it has the `AICTL_REQUEST_ID` of the call that began it.
+pub const RAN: &str = "7b0e2c6d5a8f4e0f9d3c1a4762b85e19";
 /// The `MESSAGE_ID` of the helper's start.
 pub const STARTED: &str = "4ec4f5fc21bf4002ab559bf3ef322c9d";
 /// The `MESSAGE_ID` of the helper's end.
@@ -18,12 +20,13 @@ pub const STOPPED: &str = "86df106e224c4dc3979716dd0b9af49f";
 pub const CONFIG: &str = "f74859ea06fc4caf8daefdba212c5831";
 
 /// Every `MESSAGE_ID`, in the order of the journal's catalogue.
-pub const MESSAGE_IDS: [&str; 5] = [CALL, BEGUN, STARTED, STOPPED, CONFIG];
+pub const MESSAGE_IDS: [&str; 6] = [CALL, BEGUN, RAN, STARTED, STOPPED, CONFIG];
 
 /// What each of [`MESSAGE_IDS`] is of, for those who read.
 pub const KINDS: [&str; MESSAGE_IDS.len()] = [
     "A finished call, whatever came of it.",
     "A call that changes something and is about to be done.",
+    "A run in the sandbox has ended; AICTL_REQUEST_ID is that of the call that began it.",
     "The helper has started.",
     "The helper ends.",
     "A configuration was loaded, or refused.",

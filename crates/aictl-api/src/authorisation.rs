@@ -30,6 +30,10 @@ pub const NO_BLOCK: u64 = 1;
 pub const FOLLOW: u64 = 1;
 /// The most lines that `Logs` may be asked for.
 pub const MAX_LOG_LINES: u32 = 10_000;
+/// A flag of `Run`: the script's variable `result` is wanted.
+pub const RESULT: u64 = 1;
+/// A flag of the list of runs: those of all users.
+pub const ALL_USERS: u64 = 1;
 
 /// An interface of the helper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -158,11 +162,13 @@ pub enum RateClass {
     Read,
     /// Calls that change a unit.
     Change,
+    /// Calls that have a script run.
+    Run,
 }
 
 impl RateClass {
     /// Every class.
-    pub const ALL: [Self; 2] = [Self::Read, Self::Change];
+    pub const ALL: [Self; 3] = [Self::Read, Self::Change, Self::Run];
 
     /// The class as a word.
     #[must_use]
@@ -170,6 +176,7 @@ impl RateClass {
         match self {
             Self::Read => "read",
             Self::Change => "change",
+            Self::Run => "run",
         }
     }
 }
@@ -203,11 +210,29 @@ pub enum AuditField {
     DurationUsec,
     /// How many calls the record is of, where it stands for more than one.
     Count,
+    /// The run that was asked about: the identifier of the call that began it.
+    Run,
+    /// SHA-256 of the script, in hexadecimal digits.
+    CodeSha256,
+    /// The size of the script in bytes.
+    CodeBytes,
+    /// How strictly the run is isolated.
+    Profile,
+    /// How many arguments the script was given.
+    ArgumentCount,
+    /// How the run ended.
+    Outcome,
+    /// The exit code of the script.
+    ExitCode,
+    /// The CPU time of all processes of the run, in microseconds.
+    CpuUsec,
+    /// The most memory that the run was seen to use, in bytes.
+    PeakMemory,
 }
 
 impl AuditField {
     /// Every field.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 22] = [
         Self::RequestId,
         Self::Method,
         Self::CallerUid,
@@ -221,6 +246,15 @@ impl AuditField {
         Self::Error,
         Self::DurationUsec,
         Self::Count,
+        Self::Run,
+        Self::CodeSha256,
+        Self::CodeBytes,
+        Self::Profile,
+        Self::ArgumentCount,
+        Self::Outcome,
+        Self::ExitCode,
+        Self::CpuUsec,
+        Self::PeakMemory,
     ];
 
     /// The fields in the record of every call, whatever it was.
@@ -253,6 +287,15 @@ impl AuditField {
             Self::Error => "AICTL_ERROR",
             Self::DurationUsec => "AICTL_DURATION_USEC",
             Self::Count => "AICTL_COUNT",
+            Self::Run => "AICTL_RUN",
+            Self::CodeSha256 => "AICTL_CODE_SHA256",
+            Self::CodeBytes => "AICTL_CODE_BYTES",
+            Self::Profile => "AICTL_PROFILE",
+            Self::ArgumentCount => "AICTL_ARGUMENT_COUNT",
+            Self::Outcome => "AICTL_OUTCOME",
+            Self::ExitCode => "AICTL_EXIT_CODE",
+            Self::CpuUsec => "AICTL_CPU_USEC",
+            Self::PeakMemory => "AICTL_PEAK_MEMORY",
         }
     }
 
@@ -271,8 +314,17 @@ impl AuditField {
             Self::Decision => "Whether the call was allowed.",
             Self::Result => "What came of it.",
             Self::Error => "The name of the error that the caller was given.",
-            Self::DurationUsec => "How long the call took, in microseconds.",
+            Self::DurationUsec => "How long the call, or the run, took, in microseconds.",
             Self::Count => "How many calls the record is of, where it stands for more than one.",
+            Self::Run => "The run that was asked about: the identifier of the call that began it.",
+            Self::CodeSha256 => "SHA-256 of the script, in hexadecimal digits.",
+            Self::CodeBytes => "The size of the script in bytes.",
+            Self::Profile => "How strictly the run is isolated.",
+            Self::ArgumentCount => "How many arguments the script was given.",
+            Self::Outcome => "How the run ended; empty if that is not known.",
+            Self::ExitCode => "The exit code of the script; empty if it has none.",
+            Self::CpuUsec => "The CPU time of all processes of the run, in microseconds.",
+            Self::PeakMemory => "The most memory that the run was seen to use, in bytes.",
         }
     }
 }
@@ -379,6 +431,41 @@ const OF_LOGS: &[Arg] = &[
         name: "since_usec",
         signature: "t",
         about: "Nothing older than this, in microseconds of the real-time clock; 0: any.",
+    },
+];
+
+/// A run, by the identifier of the call that began it.
+const RUN: Arg = Arg { name: "run", signature: "s", about: "The run, as Run has named it." };
+/// The arguments of `Run`.
+const OF_RUN: &[Arg] = &[
+    Arg {
+        name: "script",
+        signature: "h",
+        about: "The script: a memfd sealed against writing, growing and shrinking, and nothing else.",
+    },
+    Arg { name: "name", signature: "s", about: "The file name that the script has for itself." },
+    Arg { name: "runtime", signature: "s", about: "What runs it: python, bash or node." },
+    Arg {
+        name: "arguments",
+        signature: "as",
+        about: "The script's arguments; 1024 and 64 KiB together at most.",
+    },
+    Arg { name: "profile", signature: "s", about: "How strictly it is isolated: standard." },
+    Arg {
+        name: "limits",
+        signature: "(tttttt)",
+        about: "Milliseconds in all and of CPU, bytes of memory, processes, bytes of each output, \
+                bytes of /work; 0: as the configuration says.",
+    },
+    Arg {
+        name: "stdin",
+        signature: "ah",
+        about: "Nothing, or one end of a pipe to read standard input from.",
+    },
+    Arg {
+        name: "flags",
+        signature: "t",
+        about: "1: the script's variable result is wanted. No other bit is accepted.",
     },
 ];
 
@@ -527,6 +614,108 @@ pub const TABLE: &[Member] = &[
             rate: RateClass::Read,
             audit: &[],
         }),
+    },
+    Member {
+        interface: Interface::Sandbox,
+        name: "Run",
+        about: "Has a script run in a sandbox, and answers as soon as it is accepted; it ends with \
+                its caller's connection.",
+        inputs: OF_RUN,
+        outputs: &[
+            RUN,
+            Arg {
+                name: "stdout",
+                signature: "h",
+                about: "The end of a pipe to read standard output from as it comes.",
+            },
+            Arg {
+                name: "stderr",
+                signature: "h",
+                about: "The end of a pipe to read standard error from as it comes.",
+            },
+        ],
+        kind: Kind::Method(Rule {
+            action: Action::SandboxRun,
+            verb: None,
+            rate: RateClass::Run,
+            audit: &[
+                AuditField::CodeSha256,
+                AuditField::CodeBytes,
+                AuditField::Profile,
+                AuditField::ArgumentCount,
+            ],
+        }),
+    },
+    Member {
+        interface: Interface::Sandbox,
+        name: "Wait",
+        about: "Answers at the end of a run of the same connection, once; who was let begin it is \
+                let wait. Nobody's run, and anybody else's, are the same InvalidArgument.",
+        inputs: &[RUN],
+        outputs: &[Arg {
+            name: "record",
+            signature: "a{sv}",
+            about: "What the run came to; kept for a minute after its end. It may gain keys; what \
+                    is unknown is left out.",
+        }],
+        kind: Kind::Method(Rule {
+            action: Action::SandboxRun,
+            verb: None,
+            rate: RateClass::Read,
+            audit: &[AuditField::Run],
+        }),
+    },
+    Member {
+        interface: Interface::Sandbox,
+        name: "Cancel",
+        about: "Ends a run; its record still comes. One that is not the caller's own needs the \
+                action org.aictl1.sandbox.cancel-others, whether or not there is such a run.",
+        inputs: &[RUN],
+        outputs: &[],
+        kind: Kind::Method(Rule {
+            action: Action::SandboxRun,
+            verb: None,
+            rate: RateClass::Read,
+            audit: &[AuditField::Run],
+        }),
+    },
+    Member {
+        interface: Interface::Sandbox,
+        name: "List",
+        about: "Tells of the caller's runs that have not ended.",
+        inputs: &[Arg {
+            name: "flags",
+            signature: "t",
+            about: "1: of those of all users, which needs the action \
+                    org.aictl1.sandbox.cancel-others. No other bit is accepted.",
+        }],
+        outputs: &[Arg {
+            name: "records",
+            signature: "aa{sv}",
+            about: "A record for each, the oldest first; they may gain keys, and lose none.",
+        }],
+        kind: Kind::Method(Rule {
+            action: Action::SandboxRun,
+            verb: None,
+            rate: RateClass::Read,
+            audit: &[],
+        }),
+    },
+    Member {
+        interface: Interface::Sandbox,
+        name: "Started",
+        about: "A run has left the queue and begins.",
+        inputs: &[RUN],
+        outputs: &[],
+        kind: Kind::Signal,
+    },
+    Member {
+        interface: Interface::Sandbox,
+        name: "Ended",
+        about: "A run is over.",
+        inputs: &[RUN],
+        outputs: &[],
+        kind: Kind::Signal,
     },
     Member {
         interface: Interface::Manager,

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::service::Scope;
+use crate::{layer::Layer, run::Outcome, service::Scope};
 
 #[cfg(test)]
 mod tests;
@@ -147,6 +147,44 @@ keys! {
 }
 
 keys! {
+    /// The keys of a [`RunRecord`], in the order of its fields; what is unknown is left out.
+    run_key {
+        OUTCOME = "outcome", "s",
+            "How it ended: exited, signaled, timed-out, out-of-memory, output-limit, \
+            process-limit, or cancelled.";
+        EXIT_CODE = "exit_code", "i", "The script's exit code, if it ended by itself.";
+        SIGNAL = "signal", "i", "The signal that killed it.";
+        MESSAGE = "message", "s", "Why it ended so, where the outcome does not tell all.";
+        STDOUT_TRUNCATED = "stdout_truncated", "b", "Whether standard output was cut.";
+        STDERR_TRUNCATED = "stderr_truncated", "b", "Whether standard error was cut.";
+        RESULT = "result", "s", "The script's variable result, as JSON.";
+        RESULT_ERROR = "result_error", "s", "Why there is none although the script set one.";
+        WALL_USEC = "wall_usec", "t", "Time of the sandbox, in microseconds.";
+        CPU_USEC = "cpu_usec", "t", "CPU time of all processes, in microseconds.";
+        PEAK_MEMORY_BYTES = "peak_memory_bytes", "t", "The most memory that it was seen to use.";
+        CODE_SHA256 = "code_sha256", "s", "SHA-256 of the script, in hexadecimal digits.";
+        PROFILE = "profile", "s", "The profile that it ran under.";
+        ISOLATION = "isolation", "as", "The layers around it.";
+        MISSING = "missing", "as", "The layers that this machine could not provide.";
+        REQUEST_ID = "request_id", "s",
+            "The identifier under which the run stands in the journal.";
+    }
+}
+
+keys! {
+    /// The keys of a [`ListedRun`], in the order of its fields.
+    listed_run_key {
+        RUN = "run", "s", "The run.";
+        CALLER_UID = "caller_uid", "u", "Whose it is.";
+        STATE = "state", "s", "The word queued or running.";
+        RUNTIME = "runtime", "s", "What runs it: python, bash or node.";
+        PROFILE = "profile", "s", "How strictly it is isolated.";
+        CODE_SHA256 = "code_sha256", "s", "SHA-256 of the script, in hexadecimal digits.";
+        AGE_USEC = "age_usec", "t", "How long ago it was accepted, in microseconds.";
+    }
+}
+
+keys! {
     /// The keys of a [`HealthRecord`], in the order of its fields.
     health_key {
         VERSION = "version", "s", "The helper's version.";
@@ -198,6 +236,41 @@ pub struct ActionRecord {
     pub result: String,
     pub log: Vec<String>,
     pub request_id: String,
+}
+
+/// What a run came to; the meaning of each field is that of its key in [`run_key`].
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "each field has the name of its key, which says what it is")]
+pub struct RunRecord {
+    pub outcome: Outcome,
+    pub exit_code: Option<i32>,
+    pub signal: Option<i32>,
+    pub message: Option<String>,
+    pub stdout_truncated: bool,
+    pub stderr_truncated: bool,
+    pub result: Option<serde_json::Value>,
+    pub result_error: Option<String>,
+    pub wall_usec: u64,
+    pub cpu_usec: u64,
+    pub peak_memory_bytes: Option<u64>,
+    pub code_sha256: String,
+    pub profile: String,
+    pub isolation: Vec<Layer>,
+    pub missing: Vec<Layer>,
+    pub request_id: String,
+}
+
+/// A run that has not ended; the meaning of each field is that of its key in [`listed_run_key`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field has the name of its key, which says what it is")]
+pub struct ListedRun {
+    pub run: String,
+    pub caller_uid: u32,
+    pub state: String,
+    pub runtime: String,
+    pub profile: String,
+    pub code_sha256: String,
+    pub age_usec: u64,
 }
 
 /// How the helper is; the meaning of each field is that of its key in [`health_key`].

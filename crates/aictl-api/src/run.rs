@@ -28,6 +28,39 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 8] = [
+        Self::Exited,
+        Self::Signaled,
+        Self::TimedOut,
+        Self::OutOfMemory,
+        Self::OutputLimit,
+        Self::ProcessLimit,
+        Self::Refused,
+        Self::Cancelled,
+    ];
+
+    /// The outcome as a word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exited => "exited",
+            Self::Signaled => "signaled",
+            Self::TimedOut => "timed-out",
+            Self::OutOfMemory => "out-of-memory",
+            Self::OutputLimit => "output-limit",
+            Self::ProcessLimit => "process-limit",
+            Self::Refused => "refused",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The outcome that `word` names.
+    #[must_use]
+    pub fn from_name(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.name() == word)
+    }
+
     /// The exit code of `aictl run` for this outcome.
     ///
     /// `code` and `signal` are those of the program; `Cancelled` counts as ended by `signal` if
@@ -149,6 +182,7 @@ mod tests {
         ];
         for (outcome, word) in words {
             assert_eq!(serde_json::to_value(outcome).unwrap(), word);
+            assert_eq!((outcome.name(), Outcome::from_name(word)), (word, Some(outcome)));
         }
     }
 }

@@ -8,7 +8,11 @@ use super::{
 use crate::{
     audit::{Decision, KINDS, MESSAGE_IDS, Outcome},
     error::{MEANINGS, NAMES, PREFIX},
-    record::{Field, action_key, gpu_key, gpu_process_key, health_key, service_key},
+    record::{
+        Field, action_key, gpu_key, gpu_process_key, health_key, listed_run_key, run_key,
+        service_key,
+    },
+    run,
 };
 
 /// The page, to be installed as /usr/share/man/man5/org.aictl1.5.
@@ -47,6 +51,8 @@ pub fn page() -> String {
         ("An action, of Start and its like", &action_key::FIELDS),
         ("A GPU, of Gpu.List", &gpu_key::FIELDS),
         ("A process on a GPU", &gpu_process_key::FIELDS),
+        ("A run, of Sandbox.Wait", &run_key::FIELDS),
+        ("A run that has not ended, of Sandbox.List", &listed_run_key::FIELDS),
         ("The helper, of Health", &health_key::FIELDS),
     ] {
         page.subsection(title);
@@ -87,6 +93,7 @@ pub fn page() -> String {
         let words = match field {
             AuditField::Decision => Decision::ALL.map(Decision::name).join(", "),
             AuditField::Result => Outcome::ALL.map(Outcome::name).join(", "),
+            AuditField::Outcome => run::Outcome::ALL.map(run::Outcome::name).join(", "),
             _ => String::new(),
         };
         let words = if words.is_empty() { words } else { format!(" One of {words}.") };

@@ -105,7 +105,16 @@ pub const fn detail(field: AuditField) -> Option<&'static str> {
         | AuditField::Result
         | AuditField::Error
         | AuditField::DurationUsec
-        | AuditField::Count => None,
+        | AuditField::Count
+        | AuditField::Run
+        | AuditField::CodeSha256
+        | AuditField::CodeBytes
+        | AuditField::Profile
+        | AuditField::ArgumentCount
+        | AuditField::Outcome
+        | AuditField::ExitCode
+        | AuditField::CpuUsec
+        | AuditField::PeakMemory => None,
     }
 }
 

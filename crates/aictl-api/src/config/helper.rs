@@ -16,7 +16,7 @@ use crate::{
 
 /// A number of the table: the table within it, what it means, and which values it takes.
 pub(super) struct Key {
-    /// `read-rate`, `change-rate`, or nothing.
+    /// `read-rate`, `change-rate`, `run-rate`, or nothing.
     pub table: &'static str,
     pub about: &'static str,
     pub spec: LimitSpec,
@@ -38,7 +38,7 @@ const fn count(
 }
 
 /// Every number of the table, in the order in which they are documented.
-pub(super) const KEYS: [Key; 7] = [
+pub(super) const KEYS: [Key; 9] = [
     time("idle-timeout", "The helper ends when nobody has called it for this time", 60_000),
     time(
         "action-timeout",
@@ -51,10 +51,12 @@ pub(super) const KEYS: [Key; 7] = [
     count("read-rate", "burst", "As many at once before that holds", 100, 10_000),
     count("change-rate", "per-minute", "Calls a minute of one user that act", 60, 60_000),
     count("change-rate", "burst", "As many at once before that holds", 10, 10_000),
+    count("run-rate", "per-minute", "Scripts a minute that one user has run", 600, 60_000),
+    count("run-rate", "burst", "As many at once before that holds", 100, 10_000),
 ];
 
 /// The tables within the table.
-const RATES: [&str; 2] = ["read-rate", "change-rate"];
+const RATES: [&str; 3] = ["read-rate", "change-rate", "run-rate"];
 
 /// What [`super::Settings`] hold of `[helper]`, in the order of [`KEYS`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -129,6 +131,8 @@ pub struct Helper {
     pub read_rate: Rate,
     /// How fast calls of one uid may come that change a unit.
     pub change_rate: Rate,
+    /// How fast calls of one uid may come that have a script run.
+    pub run_rate: Rate,
 }
 
 impl Default for Helper {
@@ -144,12 +148,13 @@ impl Helper {
         match class {
             RateClass::Read => self.read_rate,
             RateClass::Change => self.change_rate,
+            RateClass::Run => self.run_rate,
         }
     }
 
     /// Of the numbers in the order of [`KEYS`], which lie in their ranges.
     fn from_numbers(numbers: [u64; KEYS.len()]) -> Self {
-        let [idle, action, calls, read, read_burst, change, change_burst] = numbers;
+        let [idle, action, calls, read, read_burst, change, change_burst, run, run_burst] = numbers;
         let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let rate = |per_minute, burst| Rate { per_minute: count(per_minute), burst: count(burst) };
         Self {
@@ -158,6 +163,7 @@ impl Helper {
             calls_in_flight: count(calls),
             read_rate: rate(read, read_burst),
             change_rate: rate(change, change_burst),
+            run_rate: rate(run, run_burst),
         }
     }
 
@@ -172,6 +178,8 @@ impl Helper {
             self.read_rate.burst.into(),
             self.change_rate.per_minute.into(),
             self.change_rate.burst.into(),
+            self.run_rate.per_minute.into(),
+            self.run_rate.burst.into(),
         ]
     }
 

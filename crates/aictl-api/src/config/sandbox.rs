@@ -8,15 +8,30 @@ use super::{
     quoted,
     reader::{Entry, Reader},
 };
-use crate::limits::{self, LimitSpec};
+use crate::limits::{self, LimitSpec, Unit};
 
 /// Values of limits, in the order of [`limits::ALL`].
 pub(super) type PerLimit<T> = [T; limits::ALL.len()];
+
+const fn count(name: &'static str, default: u64, min: u64, max: u64) -> LimitSpec {
+    LimitSpec { name, unit: Unit::Count, default, min, max }
+}
+
+/// How many runs the helper lets there be, with what each number means.
+pub(super) const COUNTS: [(LimitSpec, &str); 3] = [
+    (count("runs", 16, 1, 256), "Runs through the helper at one time, of all users together"),
+    (count("runs-per-user", 4, 1, 64), "Runs of one user through the helper at one time"),
+    (
+        count("queue-per-user", 64, 0, 4096),
+        "Runs of one user that wait for their turn; one more is refused",
+    ),
+];
 
 /// What [`super::Settings`] hold of the table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct SandboxSettings {
     pub python: Option<Setting<PathBuf>>,
+    pub counts: [Option<Setting<u64>>; COUNTS.len()],
     pub limits: PerLimit<Option<Setting<u64>>>,
     pub max: PerLimit<Option<Setting<u64>>>,
 }
@@ -30,13 +45,23 @@ impl SandboxSettings {
             }
             "limits" => read_limits(&mut self.limits, reader, entry),
             "max" => read_limits(&mut self.max, reader, entry),
-            _ => Err(reader.unknown(entry, vec!["python", "limits", "max"])),
+            name => {
+                let count = COUNTS.iter().zip(&mut self.counts).find(|((s, _), _)| s.name == name);
+                let Some(((spec, _), setting)) = count else {
+                    let counts = COUNTS.iter().map(|(spec, _)| spec.name);
+                    let known = ["python"].into_iter().chain(counts).chain(["limits", "max"]);
+                    return Err(reader.unknown(entry, known.collect()));
+                };
+                *setting = Some(reader.limit(entry, spec)?);
+                Ok(())
+            }
         })
     }
 
     pub fn over(self, earlier: Self) -> Self {
         Self {
             python: self.python.or(earlier.python),
+            counts: each_over(self.counts, earlier.counts),
             limits: each_over(self.limits, earlier.limits),
             max: each_over(self.max, earlier.max),
         }
@@ -44,13 +69,16 @@ impl SandboxSettings {
 
     pub fn places(&self) -> impl Iterator<Item = (String, Place)> {
         let python = self.python.iter().map(|set| (set.key.clone(), set.place.clone()));
-        let limits = self.limits.iter().chain(&self.max).flatten();
+        let limits = self.counts.iter().chain(&self.limits).chain(&self.max).flatten();
         python.chain(limits.map(|set| (set.key.clone(), set.place.clone())))
     }
 
     /// The settings over the defaults of [`limits::ALL`].
     pub fn build(self, errors: &mut Vec<ConfigError>) -> Sandbox {
         let mut sandbox = Sandbox { python: self.python, ..Sandbox::default() };
+        for (count, set) in sandbox.counts.iter_mut().zip(self.counts) {
+            *count = set.map_or(*count, |set| set.value);
+        }
         for (index, (limit, highest)) in self.limits.into_iter().zip(self.max).enumerate() {
             let spec = limits::ALL[index];
             let above = |value: u64| highest.as_ref().is_some_and(|highest| value > highest.value);
@@ -98,6 +126,7 @@ fn read_limits(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sandbox {
     pub(super) python: Option<Setting<PathBuf>>,
+    pub(super) counts: [u64; COUNTS.len()],
     pub(super) defaults: PerLimit<u64>,
     pub(super) max: PerLimit<(u64, Option<Place>)>,
 }
@@ -106,6 +135,7 @@ impl Default for Sandbox {
     fn default() -> Self {
         Self {
             python: None,
+            counts: COUNTS.map(|(spec, _)| spec.default),
             defaults: limits::ALL.map(|spec| spec.default),
             max: limits::ALL.map(|spec| (spec.max, None)),
         }
@@ -151,6 +181,28 @@ impl Sandbox {
         self.python.as_ref().map(|setting| (setting.value.as_path(), &setting.place))
     }
 
+    /// How many runs through the helper there may be at one time.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        self.count(0)
+    }
+
+    /// How many of them one uid may have.
+    #[must_use]
+    pub fn runs_per_user(&self) -> usize {
+        self.count(1)
+    }
+
+    /// How many runs of one uid may wait for their turn.
+    #[must_use]
+    pub fn queue_per_user(&self) -> usize {
+        self.count(2)
+    }
+
+    fn count(&self, index: usize) -> usize {
+        self.counts.get(index).and_then(|count| usize::try_from(*count).ok()).unwrap_or(usize::MAX)
+    }
+
     /// The value of a limit of [`limits::ALL`] for a caller who asks for `asked`, or for nothing.
     ///
     /// The range of the limit itself is for [`limits::Limits::set`] to check.
@@ -174,6 +226,9 @@ impl Sandbox {
     pub(super) fn shown(&self) -> Vec<(String, Option<String>)> {
         let python = self.python.as_ref().map(|set| quoted(&set.value.to_string_lossy()));
         let mut rows = vec![("sandbox.python".to_owned(), python)];
+        for ((spec, _), count) in COUNTS.iter().zip(self.counts) {
+            rows.push((format!("sandbox.{}", spec.name), Some(written(spec, count))));
+        }
         for (index, spec) in limits::ALL.iter().enumerate() {
             let value = written(spec, self.defaults[index]);
             rows.push((format!("sandbox.limits.{}", spec.name), Some(value)));

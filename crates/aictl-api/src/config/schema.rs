@@ -5,7 +5,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{helper, sandbox::show, status};
+use super::{
+    helper,
+    sandbox::{COUNTS, show},
+    status,
+};
 use crate::{
     authorisation::Verb,
     endpoint::MAX_ENDPOINT,
@@ -80,16 +84,16 @@ fn sandbox() -> Value {
         "description": "The Python that runs scripts, as an absolute path",
         "pattern": "^/",
     });
+    let counts = COUNTS.iter().map(|(spec, about)| (spec.name, number(about, spec, spec.default)));
     table(
         "Sandboxed runs",
-        [
-            ("python", python),
+        [("python", python)].into_iter().chain(counts).chain([
             (
                 "limits",
                 table("What a run gets that asks for nothing else", limits(|spec| spec.default)),
             ),
             ("max", table("The most that a run may ask for", limits(|spec| spec.max))),
-        ],
+        ]),
     )
 }
 
@@ -191,6 +195,7 @@ fn helper() -> Value {
         within("").chain([
             rate("read-rate", "How fast calls of one user may come that only look"),
             rate("change-rate", "How fast calls of one user may come that act"),
+            rate("run-rate", "How fast one user may have scripts run"),
         ]),
     )
 }

@@ -7,14 +7,17 @@ use crate::gpu::{Gpu, GpuProcess, GpuState, Vendor};
 
 #[test]
 fn keys_are_unique_and_of_their_form() {
-    let of_gpus = [&gpu_key::FIELDS[..], &gpu_process_key::FIELDS];
+    let of_gpus =
+        [&gpu_key::FIELDS[..], &gpu_process_key::FIELDS, &run_key::FIELDS, &listed_run_key::FIELDS];
     for fields in [&service_key::FIELDS[..], &action_key::FIELDS, &health_key::FIELDS]
         .into_iter()
         .chain(of_gpus)
     {
         let keys: Vec<&str> = fields.iter().map(|field| field.key).collect();
         assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "{keys:?}");
-        let good = |key: &&str| key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        let good = |key: &&str| {
+            key.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        };
         assert!(keys.iter().all(good), "{keys:?}");
         assert!(fields.iter().all(|field| field.about.ends_with('.')), "{fields:?}");
     }
@@ -45,6 +48,17 @@ fn the_keys_are_those_of_the_interface() {
         "u s s s s s s s t t b d d d d d u u u u u u u u as b t t b aa{sv} b as"
     );
     assert_eq!(signatures(&gpu_process_key::FIELDS), "u s s s t");
+    assert_eq!(signatures(&run_key::FIELDS), "s i i s b b s s t t t s s as as s");
+    assert_eq!(signatures(&listed_run_key::FIELDS), "s u s s s s t");
+    assert_eq!(
+        run_key::ALL.join(" "),
+        "outcome exit_code signal message stdout_truncated stderr_truncated result result_error \
+         wall_usec cpu_usec peak_memory_bytes code_sha256 profile isolation missing request_id"
+    );
+    assert_eq!(
+        listed_run_key::ALL.join(" "),
+        "run caller_uid state runtime profile code_sha256 age_usec"
+    );
     assert_eq!(
         service_key::ALL.join(" "),
         "name display unit scope required verbs load_state active_state sub_state enabled main_pid \

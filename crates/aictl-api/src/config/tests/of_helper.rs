@@ -10,7 +10,25 @@ fn what_the_helper_does_has_the_documented_defaults() {
     assert_eq!(helper.calls_in_flight, 16);
     assert_eq!(helper.rate(RateClass::Read), Rate { per_minute: 600, burst: 100 });
     assert_eq!(helper.rate(RateClass::Change), Rate { per_minute: 60, burst: 10 });
+    assert_eq!(helper.rate(RateClass::Run), Rate { per_minute: 600, burst: 100 });
     assert!(audit.required);
+    let sandbox = Config::default().sandbox;
+    assert_eq!((sandbox.runs(), sandbox.runs_per_user(), sandbox.queue_per_user()), (16, 4, 64));
+}
+
+#[test]
+fn how_many_runs_there_may_be_is_set_alone_and_in_its_range() {
+    let texts = ["sandbox.runs = 256\nsandbox.queue-per-user = 0", "sandbox.runs-per-user = 1"];
+    let sandbox = config(&texts).unwrap().sandbox;
+    assert_eq!((sandbox.runs(), sandbox.runs_per_user(), sandbox.queue_per_user()), (256, 1, 0));
+    for (text, range) in [
+        ("sandbox.runs = 0", "1 to 256"),
+        ("sandbox.runs-per-user = 65", "1 to 64"),
+        ("sandbox.queue-per-user = 4097", "0 to 4096"),
+    ] {
+        let error = config(&[text]).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("is out of range: {range}")), "{error}");
+    }
 }
 
 #[test]
@@ -18,7 +36,7 @@ fn each_key_of_the_helper_is_set_alone() {
     let texts = [
         "[helper]\nidle-timeout = \"1s\"\nread-rate = { per-minute = 1 }",
         "[helper]\naction-timeout = \"1h\"\ncalls-in-flight = 256\n[helper.read-rate]\nburst = 2\n\
-         [helper.change-rate]\nper-minute = 3\nburst = 4\n[audit]\nrequired = false",
+         [helper.change-rate]\nper-minute = 3\nburst = 4\n[helper.run-rate]\nburst = 5\n[audit]\nrequired = false",
     ];
     let Config { helper, audit, .. } = config(&texts).unwrap();
     let expected = Helper {
@@ -27,6 +45,7 @@ fn each_key_of_the_helper_is_set_alone() {
         calls_in_flight: 256,
         read_rate: Rate { per_minute: 1, burst: 2 },
         change_rate: Rate { per_minute: 3, burst: 4 },
+        run_rate: Rate { per_minute: 600, burst: 5 },
     };
     assert_eq!((helper, audit.required), (expected, false));
 }
@@ -67,7 +86,7 @@ fn every_error_of_the_helper_says_where_and_what_is_accepted() {
         (
             "helper.user = \"root\"",
             "0.toml:1: helper.user = \"root\": unknown key; known here: idle-timeout, \
-             action-timeout, calls-in-flight, read-rate, change-rate",
+             action-timeout, calls-in-flight, read-rate, change-rate, run-rate",
         ),
         (
             "audit.required = 0",
