@@ -7,6 +7,7 @@ mod status;
 use std::env;
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -32,6 +33,10 @@ const SCRIPT: &str = "print(1)\n";
 const PRINTED: &[u8] = b"1\n";
 /// Shows whether a peer isolates at all: a network namespace of its own is the least of it.
 const PROBE: &str = "import os\nprint(os.readlink('/proc/self/ns/net'))\n";
+
+/// Whom the rows run as where root measures: an ordinary user, as people are. Root's sandboxes are
+/// made in another way, by some peers without a user namespace.
+const ORDINARY: u32 = 65534;
 
 /// `--guard`: the most that `aictl run` may take, as a multiple of bare Python. Generous, since a
 /// loaded machine must not fail a build; the aim is far lower.
@@ -121,7 +126,8 @@ fn measure_run(
     install: bool,
 ) -> Result<(Vec<Measured>, Vec<Skipped>), Failure> {
     let machine = Machine {
-        aictl: aictl.to_owned(),
+        // Where everybody may execute it.
+        aictl: scripts.copy(aictl)?,
         bubblewrap: provide(&PEERS[0..1], install),
         firejail: provide(&PEERS[1..2], install),
         manager: manager(),
@@ -287,6 +293,10 @@ fn command(row: &Row) -> Command {
         if let Some(value) = env::var_os(name) {
             command.env(name, value);
         }
+    }
+    // firejail gains root by itself, and only for users that its list names.
+    if debian::is_root() && ![SYSTEMD_RUN, FIREJAIL].contains(&row.name) {
+        command.uid(ORDINARY).gid(ORDINARY).current_dir("/").env("HOME", "/");
     }
     command
 }
@@ -493,6 +503,15 @@ impl Scripts {
         write(&scripts.hello, SCRIPT)?;
         write(&scripts.probe, PROBE)?;
         Ok(scripts)
+    }
+
+    /// A copy of a program beside the scripts.
+    fn copy(&self, program: &Path) -> Result<PathBuf, Failure> {
+        let copy = self.dir.join("aictl");
+        match std::fs::copy(program, &copy) {
+            Ok(_) => Ok(copy),
+            Err(source) => Err(Failure::File { what: "cannot write", path: copy, source }),
+        }
     }
 }
 
