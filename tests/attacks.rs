@@ -125,7 +125,7 @@ fn failures(
 /// All cases must be contained, and nothing may be left behind.
 fn all_contained(who: &str, user: Option<u32>, weaken: Option<&str>, cases: &[Case]) {
     let world = World::new(&programs(), &corpus()).unwrap();
-    let way = Way { user, weaken: weaken.map(str::to_owned), control: false };
+    let way = Way { user, weaken: weaken.map(str::to_owned), ..Way::default() };
     let mut failures = failures(
         &world,
         cases,
@@ -179,6 +179,7 @@ fn every_attack_works_with_its_layers_off() {
             user: None,
             weaken: Some(case.off.layers.join(",")),
             control: case.off.control,
+            delegated: None,
         },
         |case, seen| {
             (!seen.attack_works(case)).then(|| format!("no escape with these off: {:?}", case.off))

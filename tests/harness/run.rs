@@ -4,7 +4,7 @@ use std::{
     fmt, fs,
     io::{self, BufRead, BufReader, Read},
     os::unix::process::CommandExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Mutex,
@@ -40,7 +40,20 @@ pub struct Way {
     pub weaken: Option<String>,
     /// Whether the script is told to do what must be noticed by itself.
     pub control: bool,
+    /// A control group with controllers for its children: aictl gets one of them for itself, as it
+    /// gets a unit's from systemd. Only root can hand it over.
+    pub delegated: Option<PathBuf>,
 }
+
+/// Goes to a control group that is made and given to the user first, and becomes the user.
+const ENTER: &str = "
+set -e
+user=$1 group=$2
+shift 2
+mkdir \"$group\"
+chown \"$user\" \"$group\" \"$group/cgroup.procs\" \"$group/cgroup.subtree_control\"
+echo $$ >\"$group/cgroup.procs\"
+exec setpriv --reuid \"$user\" --regid \"$user\" --clear-groups -- \"$@\"";
 
 /// What was seen of one run.
 #[derive(Debug)]
@@ -117,6 +130,13 @@ impl Seen {
             .map(|word| format!("{word} is neither in `isolation` nor in `missing`"))
     }
 
+    /// Layers that were not there; `None` if there was each of them, or nothing was reported.
+    #[allow(dead_code, reason = "only the virtual machine has every layer")]
+    pub fn missing(&self) -> Option<String> {
+        let missing = self.report.get("missing")?.as_array()?;
+        (!missing.is_empty()).then(|| format!("these are missing: {missing:?}"))
+    }
+
     /// Whether the attack succeeded, so that the case is able to notice an escape.
     pub fn attack_works(&self, case: &Case) -> bool {
         if self.flaw.is_some() {
@@ -186,7 +206,17 @@ fn run_once(
     round: u32,
 ) -> io::Result<Seen> {
     let coordinates = world.coordinates(id, round, way.control)?;
-    let mut command = Command::new(world.directory.join("bin/aictl"));
+    let aictl = world.directory.join("bin/aictl");
+    let group = way.delegated.as_ref().map(|parent| parent.join(format!("{id}-{round}")));
+    let mut command = match &group {
+        None => Command::new(aictl),
+        Some(group) => {
+            let mut command = Command::new("/bin/sh");
+            let user = way.user.unwrap_or_default().to_string();
+            command.args(["-c", ENTER, "sh", &user]).arg(group).arg(aictl);
+            command
+        }
+    };
     command.arg("run");
     if case.kill_at.is_none() {
         command.arg("--json");
@@ -201,7 +231,7 @@ fn run_once(
         Some(layers) => command.env("AICTL_WEAKEN", layers),
         None => command.env_remove("AICTL_WEAKEN"),
     };
-    if let Some(user) = way.user {
+    if let (Some(user), None) = (way.user, &group) {
         // The standard library also drops all groups.
         command.uid(user).gid(user);
     }
@@ -211,10 +241,31 @@ fn run_once(
         return Err(io::Error::other("aictl has no pipes"));
     };
     let stderr = drain(stderr);
-    match &case.kill_at {
+    let mut seen = match &case.kill_at {
         Some(line) => kill_at(world, child, BufReader::new(stdout), line, id),
         None => finish(world, child, &drain(stdout), &stderr, id),
+    }?;
+    if let Some(Err(left)) = group.map(|group| remove_group(&group, case.kill_at.is_some())) {
+        seen.flaw = seen.flaw.or(Some(left));
     }
+    Ok(seen)
+}
+
+/// Removes aictl's control group, in which no group of a run may be left unless aictl was killed;
+/// says what is.
+fn remove_group(group: &Path, killed: bool) -> Result<(), String> {
+    let error = |error: io::Error| format!("{}: {error}", group.display());
+    for entry in fs::read_dir(group).map_err(error)? {
+        let entry = entry.map_err(error)?;
+        if entry.file_type().map_err(error)?.is_dir() {
+            let name = entry.file_name();
+            if name != "supervisor" && !killed {
+                return Err(format!("the control group {name:?} is left"));
+            }
+            fs::remove_dir(entry.path()).map_err(error)?;
+        }
+    }
+    fs::remove_dir(group).map_err(error)
 }
 
 /// Waits for the end of a run, and looks at all that is left of it.

@@ -4,6 +4,7 @@
 mod boot;
 mod image;
 mod servers;
+pub mod vm;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -51,7 +52,7 @@ struct Purpose {
 
 /// All that aictl does, with stand-ins for the services.
 const STAND_INS: Purpose = Purpose {
-    image: Image { suite: "trixie", packages: &["curl"], apt: &[] },
+    image: Image { suite: "trixie", packages: &["curl"], apt: &[], hooks: &[] },
     over: &["tests/machine/people", "tests/machine/root"],
     make_known: MAKE_PEOPLE_KNOWN,
     test: "machine",
@@ -69,6 +70,7 @@ const PROVIDERS: Purpose = Purpose {
         packages: &["llama.cpp-tools", "python3-gguf", "python3-numpy", "whisper.cpp-tools"],
         // A mirror that is some days behind does for a machine that is thrown away.
         apt: &["Acquire::Check-Valid-Until \"false\""],
+        hooks: &[],
     },
     over: &["tests/machine/people", "tests/providers/root"],
     make_known: &[

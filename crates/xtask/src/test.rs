@@ -48,6 +48,13 @@ pub const TIERS: &[Tier] = &[
         run: machine::run,
     },
     Tier {
+        name: "vm",
+        about: "root: on a kernel of its own, under qemu; only if named",
+        on_demand: true,
+        needs: machine::vm::NEEDS,
+        run: machine::vm::run,
+    },
+    Tier {
         name: "providers",
         about: "root: the same beside real AI servers; only if named",
         on_demand: true,

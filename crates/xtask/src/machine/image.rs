@@ -19,6 +19,8 @@ pub struct Image {
     pub packages: &'static [&'static str],
     /// Options of apt while it is made, as in apt.conf(5).
     pub apt: &'static [&'static str],
+    /// What is done at the end, as mmdebstrap's --customize-hook.
+    pub hooks: &'static [&'static str],
 }
 
 /// What belongs to a small machine.
@@ -49,6 +51,7 @@ impl Image {
     fn name(&self) -> String {
         let mut hasher = DefaultHasher::new();
         (self.suite, self.packages()).hash(&mut hasher);
+        self.hooks.iter().for_each(|hook| hook.hash(&mut hasher));
         format!("{}-{:016x}", self.suite, hasher.finish())
     }
 }
@@ -75,6 +78,7 @@ pub fn provide(what: &Image, directory: &Path) -> Result<PathBuf, Failure> {
         .arg(format!("--include={}", what.packages().join(",")))
         // No machine has the identity of another: the first boot makes one up.
         .arg("--customize-hook=: > \"$1/etc/machine-id\"")
+        .args(what.hooks.iter().map(|hook| format!("--customize-hook={hook}")))
         .args(what.apt.iter().map(|option| format!("--aptopt={option}")))
         .arg(suite)
         .arg(&unfinished)
