@@ -14,8 +14,10 @@ use aictl_api::{
 use zbus::{OwnedVariant, Str, Variant};
 
 mod gpu;
+mod run;
 
 pub use gpu::{gpu, gpu_fields, gpu_process, gpu_process_fields};
+pub use run::{listed_run, listed_run_fields, run, run_fields};
 
 /// A record on the bus.
 pub type Record = HashMap<String, OwnedVariant>;

@@ -2,10 +2,13 @@
 
 use std::{
     fmt, io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    path::Path,
 };
 
-use nix::sys::socket::MsgFlags;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, socket as new_socket,
+};
 
 use crate::{
     protocol::{Job, ProtocolError, Reply, Request},
@@ -56,6 +59,18 @@ impl Connection {
         }
     }
 
+    /// Connects to the sandboxd that listens at `path`. Nothing that is done with this connection
+    /// waits: [`try_receive`](Self::try_receive) is for it.
+    ///
+    /// # Errors
+    /// If nobody listens there, or so many wait already that one more has no place now (EAGAIN).
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = new_socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+        connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+        Ok(Self { socket })
+    }
+
     /// Uses a socket that is connected to a sandboxd already.
     #[must_use]
     pub fn from_socket(socket: OwnedFd) -> Self {
@@ -79,7 +94,7 @@ impl Connection {
 
     /// Asks for the run's end; the outcome still comes. A sandboxd that is gone is no error.
     pub fn cancel(&self) {
-        let _gone = socket::send(self.socket.as_fd(), &Request::Cancel.encode(), &[]);
+        let _gone = socket::try_send(self.socket.as_fd(), &Request::Cancel.encode());
     }
 
     /// Waits for the next reply.
@@ -87,17 +102,39 @@ impl Connection {
     /// # Errors
     /// If sandboxd ended without one, or sent what is none.
     pub fn receive(&self) -> Result<Reply, ClientError> {
-        let receive = || socket::receive(self.socket.as_fd(), MsgFlags::empty());
+        self.receive_with(MsgFlags::empty()).map_err(ClientError::Connection)?
+    }
+
+    /// The next reply, if it has come.
+    ///
+    /// # Errors
+    /// `WouldBlock` if it has not; within, as [`receive`](Self::receive).
+    pub fn try_receive(&self) -> io::Result<Result<Reply, ClientError>> {
+        match self.receive_with(MsgFlags::MSG_DONTWAIT) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                Ok(Err(ClientError::Connection(error)))
+            }
+            other => other,
+        }
+    }
+
+    fn receive_with(&self, flags: MsgFlags) -> io::Result<Result<Reply, ClientError>> {
+        let receive = || socket::receive(self.socket.as_fd(), flags);
         let packet = match receive() {
             // It ended before it read all that was sent; its last reply is still there (unix(7)).
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => receive(),
             other => other,
-        }
-        .map_err(ClientError::Connection)?;
+        }?;
         if packet.bytes.is_empty() {
-            return Err(ClientError::Ended);
+            return Ok(Err(ClientError::Ended));
         }
-        Reply::decode(&packet.bytes).map_err(ClientError::Protocol)
+        Ok(Reply::decode(&packet.bytes).map_err(ClientError::Protocol))
+    }
+}
+
+impl AsRawFd for Connection {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 }
 

@@ -19,4 +19,5 @@ mod stage;
 mod sys;
 mod weaken;
 
+pub use engine::{Script, ScriptError};
 pub use sys::{cloexec_from, ignore_signal, sealed_memfd, stdout_was_closed};

@@ -5,7 +5,7 @@ use std::{collections::HashMap, os::fd::OwnedFd};
 use aictl_api::error::CallError;
 use zbus::{Fd, Message, OwnedVariant};
 
-use crate::standard::StandardError;
+use crate::{runs::Accepted, standard::StandardError};
 
 /// A record as it stands on the bus.
 pub type Fields = HashMap<String, OwnedVariant>;
@@ -25,6 +25,8 @@ pub enum Answer {
     Noted(Vec<Fields>, Vec<String>),
     /// A descriptor to read from.
     Stream(OwnedFd),
+    /// A run that was accepted.
+    Run(Accepted),
 }
 
 /// Why a call gives nothing.
@@ -82,6 +84,9 @@ pub fn reply(call: &Message, outcome: Result<Answer, Refusal>) -> zbus::Result<M
         Ok(Answer::Records(records)) => done().build(&records),
         Ok(Answer::Noted(records, notes)) => done().build(&(records, notes)),
         Ok(Answer::Stream(end)) => done().build(&Fd::from(end)),
+        Ok(Answer::Run(Accepted { run, stdout, stderr, .. })) => {
+            done().build(&(run, Fd::from(stdout), Fd::from(stderr)))
+        }
         Err(refusal) => {
             let error = Message::error(&header, refusal.dbus_name());
             let retry_after = match &refusal {

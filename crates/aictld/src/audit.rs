@@ -10,11 +10,15 @@ use aictl_api::{
     audit::{Decision, Outcome},
     authorisation::{AuditField, Verb},
     error::CallError,
+    run,
     service::UnitName,
 };
 use aictl_core::journal::send::Priority;
 
-use crate::answer::{Answer, Refusal};
+use crate::{
+    answer::{Answer, Refusal},
+    runs::{Code, Ended},
+};
 
 /// The most users whose refused calls are summed up at one time.
 const MAX_FLOODS: usize = 1024;
@@ -53,6 +57,10 @@ pub struct Trail {
     pub unit: Option<UnitName>,
     /// What is to be done to it.
     pub verb: Option<Verb>,
+    /// The run that is asked about.
+    pub run: Option<String>,
+    /// The script that is to be run.
+    pub code: Option<Code>,
     /// When the call came.
     pub came: Instant,
     /// Whether everything allowed it.
@@ -75,6 +83,8 @@ impl Trail {
             service: None,
             unit: None,
             verb: None,
+            run: None,
+            code: None,
             came,
             allowed: false,
             begun: false,
@@ -170,6 +180,17 @@ impl Trail {
         if let Some(verb) = self.verb {
             fields.push((AuditField::Verb, verb.name().to_owned()));
         }
+        if let Some(run) = &self.run {
+            fields.push((AuditField::Run, visible(run)));
+        }
+        if let Some(code) = &self.code {
+            fields.extend([
+                (AuditField::CodeSha256, code.sha256.clone()),
+                (AuditField::CodeBytes, code.bytes.to_string()),
+                (AuditField::Profile, code.profile.to_owned()),
+                (AuditField::ArgumentCount, code.arguments.to_string()),
+            ]);
+        }
         fields
     }
 
@@ -179,6 +200,64 @@ impl Trail {
             Some(service) => format!("{} of {} by {who}", self.method, visible(service)),
             None => format!("{} by {who}", self.method),
         }
+    }
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Ran<'a> {
+    /// The call that began it.
+    pub request_id: &'a str,
+    /// Its caller's user.
+    pub uid: u32,
+    /// Its caller's process, as the bus tells it.
+    pub pid: Option<u32>,
+    /// The unit that its caller runs in.
+    pub caller_unit: &'a str,
+    /// Its script.
+    pub code: &'a Code,
+    /// What it came to.
+    pub ended: &'a Ended,
+    /// How long ago it was accepted.
+    pub duration: Duration,
+}
+
+/// The record of a run's end.
+#[must_use]
+pub fn ran(ran: &Ran<'_>) -> Record {
+    let number = |number: Option<u64>| number.map_or_else(String::new, |n| n.to_string());
+    let Ran { request_id, uid, pid, caller_unit, code, ended, duration } = ran;
+    let record = ended.as_ref().ok();
+    let (result, word) = match record.map(|record| record.outcome) {
+        Some(run::Outcome::Cancelled) => (Outcome::Cancelled, run::Outcome::Cancelled.name()),
+        Some(outcome) => (Outcome::Done, outcome.name()),
+        None => (Outcome::Failed, ""),
+    };
+    let error = ended.as_ref().err().map_or("", CallError::dbus_name);
+    let exit_code = record.and_then(|record| record.exit_code);
+    let fields = vec![
+        (AuditField::RequestId, (*request_id).to_owned()),
+        (AuditField::CallerUid, uid.to_string()),
+        (AuditField::CallerPid, number(pid.map(u64::from))),
+        (AuditField::CallerUnit, (*caller_unit).to_owned()),
+        (AuditField::CodeSha256, code.sha256.clone()),
+        (AuditField::CodeBytes, code.bytes.to_string()),
+        (AuditField::Profile, code.profile.to_owned()),
+        (AuditField::Result, result.name().to_owned()),
+        (AuditField::Error, error.to_owned()),
+        (AuditField::Outcome, word.to_owned()),
+        (AuditField::ExitCode, exit_code.map_or_else(String::new, |code| code.to_string())),
+        (AuditField::CpuUsec, number(record.map(|record| record.cpu_usec))),
+        (AuditField::PeakMemory, number(record.and_then(|record| record.peak_memory_bytes))),
+        (AuditField::DurationUsec, duration.as_micros().to_string()),
+    ];
+    let how = if word.is_empty() { result.name() } else { word };
+    Record {
+        message_id: aictl_api::audit::RAN,
+        priority: Priority::Info,
+        message: format!("the script of user {uid} has ended: {how}"),
+        fields,
+        calls: None,
     }
 }
 

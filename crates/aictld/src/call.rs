@@ -4,13 +4,22 @@
 //! it is in the catalogue is for the gate to find out, which has the same words for every name
 //! that is not.
 
-use std::time::Duration;
+use std::{
+    os::fd::{AsRawFd, OwnedFd},
+    sync::Arc,
+    time::Duration,
+};
 
 use aictl_api::{
     authorisation::{
-        FOLLOW, Interface, Kind, MAX_LOG_LINES, Member, NO_BLOCK, OBJECT_PATH, TABLE, Verb,
+        ALL_USERS, FOLLOW, Interface, Kind, MAX_LOG_LINES, Member, NO_BLOCK, OBJECT_PATH, RESULT,
+        TABLE, Verb,
     },
     error::CallError,
+};
+use aictl_sandbox::{
+    interpreter::Runtime,
+    protocol::{MAX_ARGS, MAX_ARGS_BYTES, Profile, ScriptArgs, ScriptName},
 };
 use zbus::{Message, message::Body, wire::DynamicDeserialize};
 
@@ -18,6 +27,9 @@ use crate::standard::{Standard, StandardError};
 
 /// The most bytes of all arguments together; any call of the table needs far fewer.
 pub const MAX_BODY: usize = 4096;
+/// The most bytes of all arguments of a call that has a script run: what the script may be given,
+/// each with its length, its end and the gap before the next.
+pub const MAX_RUN_BODY: usize = MAX_BODY + MAX_ARGS_BYTES + MAX_ARGS * 8;
 /// The most bytes of a service's name that are looked at: a longer one is no name at all.
 pub const MAX_NAME: usize = 256;
 
@@ -39,6 +51,56 @@ pub enum Request {
     Gpus,
     /// How the helper is.
     Health,
+    /// A script is to be run.
+    Run(Box<Run>),
+    /// The end of a run is to be waited for.
+    Wait {
+        /// As the caller names it.
+        run: String,
+    },
+    /// A run is to be ended.
+    Cancel {
+        /// As the caller names it.
+        run: String,
+    },
+    /// The runs that have not ended.
+    Runs {
+        /// Of all users.
+        all: bool,
+    },
+}
+
+/// A descriptor that came with a call.
+#[derive(Debug, Clone)]
+pub struct Descriptor(pub Arc<OwnedFd>);
+
+impl PartialEq for Descriptor {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_raw_fd() == other.0.as_raw_fd()
+    }
+}
+
+impl Eq for Descriptor {}
+
+/// A script that is to be run. Its descriptors are of any kind yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The script.
+    pub script: Descriptor,
+    /// Its file name.
+    pub name: ScriptName,
+    /// What runs it.
+    pub runtime: Runtime,
+    /// Its arguments.
+    pub args: ScriptArgs,
+    /// How strictly it is isolated.
+    pub profile: Profile,
+    /// Its limits in the order of the call; 0 for what is configured.
+    pub limits: [u64; 6],
+    /// Where standard input comes from.
+    pub stdin: Vec<Descriptor>,
+    /// Whether its `result` is wanted.
+    pub want_result: bool,
 }
 
 /// An action on a service's unit.
@@ -72,7 +134,13 @@ impl Request {
     #[must_use]
     pub fn service(&self) -> Option<&str> {
         match self {
-            Self::List | Self::Gpus | Self::Health => None,
+            Self::List
+            | Self::Gpus
+            | Self::Health
+            | Self::Run(_)
+            | Self::Wait { .. }
+            | Self::Cancel { .. }
+            | Self::Runs { .. } => None,
             Self::Get { service } => Some(service),
             Self::Act(act) => Some(&act.service),
             Self::Logs(logs) => Some(&logs.service),
@@ -136,7 +204,20 @@ pub fn read(member: &Member, message: &Message, most: Duration) -> Result<Reques
         ("List", _) if member.interface == Interface::Gpu => {
             arguments(member, &body).map(|()| Request::Gpus)
         }
+        ("List", _) => {
+            let (flags,) = arguments::<(u64,)>(member, &body)?;
+            Ok(Request::Runs { all: flag(flags, ALL_USERS)? })
+        }
         ("Health", _) => arguments(member, &body).map(|()| Request::Health),
+        ("Run", _) => run(arguments(member, &body)?).map(|run| Request::Run(Box::new(run))),
+        ("Wait", _) => {
+            let (run,) = arguments::<(&str,)>(member, &body)?;
+            Ok(Request::Wait { run: run_name(run)? })
+        }
+        ("Cancel", _) => {
+            let (run,) = arguments::<(&str,)>(member, &body)?;
+            Ok(Request::Cancel { run: run_name(run)? })
+        }
         ("Get", _) => {
             let (service,) = arguments::<(&str,)>(member, &body)?;
             Ok(Request::Get { service: name(service)? })
@@ -162,9 +243,11 @@ fn arguments<'b, T: DynamicDeserialize<'b>>(
     let expected: String = member.inputs.iter().map(|arg| arg.signature).collect();
     // Of types without a byte: they were dropped when the call was read (`bus`).
     let is_dropped = body.is_empty() && !body.signature().to_string_no_parens().is_empty();
-    if body.len() > MAX_BODY || is_dropped {
+    let takes_descriptors = expected.contains('h');
+    let most = if takes_descriptors { MAX_RUN_BODY } else { MAX_BODY };
+    if body.len() > most || is_dropped {
         return Err(CallError::InvalidArgument(format!(
-            "the arguments are larger than {MAX_BODY} bytes"
+            "the arguments are larger than {most} bytes"
         )));
     }
     let wrong = || {
@@ -180,7 +263,7 @@ fn arguments<'b, T: DynamicDeserialize<'b>>(
         [_] => body.signature().to_string(),
         _ => body.signature().to_string_no_parens(),
     };
-    if found != expected || !body.message().data().fds().is_empty() {
+    if found != expected || (!takes_descriptors && !body.message().data().fds().is_empty()) {
         return Err(wrong());
     }
     body.deserialize().map_err(|_| wrong())
@@ -201,6 +284,49 @@ fn flag(flags: u64, known: u64) -> Result<bool, CallError> {
         0 => Ok(flags & known != 0),
         _ => Err(CallError::InvalidArgument(format!("unknown flags: {:#x}", flags & !known))),
     }
+}
+
+/// What `Run` is called with.
+type RunArguments<'b> = (
+    zbus::OwnedFd,
+    &'b str,
+    &'b str,
+    Vec<String>,
+    &'b str,
+    (u64, u64, u64, u64, u64, u64),
+    Vec<zbus::OwnedFd>,
+    u64,
+);
+
+fn run(
+    (script, name, runtime, args, profile, limits, stdin, flags): RunArguments<'_>,
+) -> Result<Run, CallError> {
+    let invalid = |what: &str| CallError::InvalidArgument(what.to_owned());
+    let descriptor = |fd: zbus::OwnedFd| Descriptor(Arc::new(fd.into()));
+    let (wall, cpu, memory, processes, output, work) = limits;
+    Ok(Run {
+        script: descriptor(script),
+        name: ScriptName::try_from(name.to_owned()).map_err(invalid)?,
+        runtime: runtime.parse().map_err(|_| invalid("the runtime is python, bash or node"))?,
+        args: ScriptArgs::try_from(args).map_err(invalid)?,
+        profile: match profile {
+            "standard" => Profile::Standard,
+            _ => return Err(invalid("the profile is standard")),
+        },
+        limits: [wall, cpu, memory, processes, output, work],
+        stdin: stdin.into_iter().map(descriptor).collect(),
+        want_result: flag(flags, RESULT)?,
+    })
+}
+
+/// The name of a run; one of another form is none's.
+fn run_name(text: &str) -> Result<String, CallError> {
+    if text.len() > MAX_NAME {
+        return Err(CallError::InvalidArgument(format!(
+            "the name of a run is at most {MAX_NAME} bytes long"
+        )));
+    }
+    Ok(text.to_owned())
 }
 
 fn act(

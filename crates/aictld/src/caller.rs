@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -74,6 +77,8 @@ impl Caller {
 pub struct Seat {
     caller: OnceCell<Arc<Caller>>,
     calls: watch::Sender<usize>,
+    /// How many runs it has.
+    runs: AtomicUsize,
     gone: watch::Sender<bool>,
     asking: Arc<Semaphore>,
 }
@@ -88,11 +93,22 @@ impl Drop for Sitting {
     }
 }
 
+/// The end of a run's time at its seat, when dropped.
+#[derive(Debug)]
+pub struct Stay(Arc<Seat>);
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.0.runs.fetch_sub(1, SeqCst);
+    }
+}
+
 impl Seat {
     fn empty(asking: Arc<Semaphore>) -> Self {
         Self {
             caller: OnceCell::new(),
             calls: watch::Sender::new(0),
+            runs: AtomicUsize::new(0),
             gone: watch::Sender::new(false),
             asking,
         }
@@ -117,10 +133,17 @@ impl Seat {
         has_room.then(|| Sitting(Arc::clone(self)))
     }
 
-    /// Whether a call of it is going on.
+    /// Keeps it remembered for as long as a run of it is there.
+    #[must_use]
+    pub fn stay(self: &Arc<Self>) -> Stay {
+        self.runs.fetch_add(1, SeqCst);
+        Stay(Arc::clone(self))
+    }
+
+    /// Whether a call of it, or a run, is going on.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        *self.calls.borrow() > 0
+        *self.calls.borrow() > 0 || self.runs.load(SeqCst) > 0
     }
 
     /// Waits until no call of it is going on.
@@ -277,6 +300,15 @@ mod tests {
         for number in 0..busy.len() {
             assert!(callers.seat(&name(number)).is_busy());
         }
+        // So does one with a run.
+        let seat = callers.seat(&name(7));
+        let stay = seat.stay();
+        for number in 20 * MAX_SEATS..22 * MAX_SEATS {
+            let _seat = callers.seat(&name(number));
+        }
+        assert!(Arc::ptr_eq(&seat, &callers.seat(&name(7))));
+        drop(stay);
+        assert!(!seat.is_busy());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use zbus::{Connection, Message, MessageStream, message::Flags, message::Type};
 
 use crate::{
     answer::{self, Answer, Refusal},
+    call::MAX_BODY,
     caller::Seat,
     gate,
     helper::Helper,
@@ -63,7 +64,12 @@ impl Line {
         let in_use = helper.activity.begin();
         let sitting = seat.sit();
         let room = Arc::clone(&helper.room).try_acquire_owned();
-        let (Some(sitting), Ok(room)) = (sitting, room) else {
+        let is_heavy = message.body().len() > MAX_BODY || !message.data().fds().is_empty();
+        let heavy = match is_heavy {
+            true => Arc::clone(&helper.heavy).try_acquire_owned().map(Some),
+            false => Ok(None),
+        };
+        let (Some(sitting), Ok(room), Ok(heavy)) = (sitting, room, heavy) else {
             let refusal = gate::unseen(helper, seat, &message);
             let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
             let line = self.clone();
@@ -79,7 +85,7 @@ impl Line {
             if let Some(outcome) = gate::answer(call).await {
                 line.send(&message, outcome).await;
             }
-            drop((sitting, room, in_use));
+            drop((sitting, room, heavy, in_use));
         });
     }
 

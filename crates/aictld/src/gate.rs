@@ -8,11 +8,12 @@ use std::{
 
 use aictl_api::{
     audit::Outcome,
-    authorisation::{Member, RateClass, Rule},
+    authorisation::{Action, Member, RateClass, Rule},
     error::CallError,
     record::ActionRecord,
     service::Service,
 };
+use aictl_core::dbus_records;
 use zbus::{Message, message::Flags};
 
 use crate::{
@@ -21,11 +22,11 @@ use crate::{
     call::{self, Request, Target},
     caller::{Caller, Seat},
     gpus,
-    helper::Helper,
+    helper::{Flight, Helper},
     limits::Over,
     logs,
     policy::Policy,
-    polkit, services,
+    polkit, runs, services,
 };
 
 /// One call on its way.
@@ -63,14 +64,15 @@ pub async fn answer(call: Call<'_>) -> Option<Result<Answer, Refusal>> {
         Ok(Target::Method(member)) => member.rule().map_or(RateClass::Read, |rule| rule.rate),
         _ => RateClass::Read,
     };
-    let _flight = match helper.admit(caller.uid, class, &policy) {
-        Ok(flight) => flight,
+    let mut flight = match helper.admit(caller.uid, class, &policy) {
+        Ok(flight) => Some(flight),
         Err(over) => return Some(Err(limited(helper, &trail, &caller, over).await)),
     };
 
     let unit = caller.unit(helper.systemd.as_ref());
     let outcome = {
-        let work = work(helper, seat, &caller, message, target, &mut trail, &policy);
+        let going = Going { helper, seat, caller: &caller, message };
+        let work = work(going, target, &mut trail, &policy, &mut flight);
         let work = async { tokio::join!(work, unit).0 };
         tokio::select! {
             biased;
@@ -132,7 +134,18 @@ async fn conclude(
     match write(helper, &record).await {
         Err(_) if trail.begun => Some(outcome),
         Err(error) => Some(Err(error.into())),
-        Ok(()) => Some(outcome),
+        Ok(()) => Some(outcome.map(let_go)),
+    }
+}
+
+/// Lets a run begin whose call has its record now.
+fn let_go(answer: Answer) -> Answer {
+    match answer {
+        Answer::Run(runs::Accepted { ticket: Some(ticket), run, stdout, stderr }) => {
+            ticket.let_go();
+            Answer::Run(runs::Accepted { ticket: None, run, stdout, stderr })
+        }
+        answer => answer,
     }
 }
 
@@ -204,16 +217,24 @@ fn lookup<'a>(
     }
 }
 
+/// A call that was let in.
+#[derive(Clone, Copy)]
+struct Going<'a> {
+    helper: &'a Arc<Helper>,
+    seat: &'a Arc<Seat>,
+    caller: &'a Arc<Caller>,
+    message: &'a Message,
+}
+
 /// From the arguments of a call to its answer.
-async fn work(
-    helper: &Arc<Helper>,
-    seat: &Arc<Seat>,
-    caller: &Arc<Caller>,
-    message: &Message,
+async fn work<'a>(
+    going: Going<'a>,
     target: Result<Target, crate::standard::StandardError>,
     trail: &mut Trail,
     policy: &Policy,
+    flight: &mut Option<Flight<'a>>,
 ) -> Result<Answer, Refusal> {
+    let Going { helper, seat, caller, message } = going;
     let member: &Member = match target? {
         Target::Standard(standard) => return Ok(standard.answer(message)?),
         Target::Method(member) => member,
@@ -226,7 +247,21 @@ async fn work(
     let service = lookup(policy, rule, &request)?;
     trail.unit = service.map(|service| service.unit.clone());
 
-    authorise(helper, caller, message, rule, service, trail).await?;
+    if let Request::Wait { run } | Request::Cancel { run } = &request {
+        trail.run = Some(run.clone());
+    }
+    let order = match &request {
+        Request::Run(run) => {
+            let order = runs::check(run, &policy.sandbox).await?;
+            trail.code = Some(order.code.clone());
+            Some(order)
+        }
+        _ => None,
+    };
+
+    for action in actions(helper, seat, caller, rule, &request) {
+        authorise(going, action, rule, service, trail).await?;
+    }
 
     // While polkit asked, the caller may have gone, and the configuration may have changed.
     if seat.is_gone() {
@@ -240,18 +275,76 @@ async fn work(
         )
         .into());
     }
-    act(helper, seat, caller, &policy, request, now, trail).await
+    match (order, request) {
+        (Some(order), _) => run(going, &policy, order, trail),
+        (None, Request::Wait { run }) => {
+            let run = helper.runs.of_seat(&run, seat)?;
+            trail.allowed = true;
+            // There are no more of these than runs, which are counted themselves.
+            *flight = None;
+            Ok(Answer::Record(dbus_records::run_fields(&run.wait().await?)))
+        }
+        (None, Request::Cancel { run }) => {
+            let run = helper.runs.get(&run).ok_or_else(runs::no_such_run)?;
+            trail.allowed = true;
+            run.cancel();
+            Ok(Answer::Nothing)
+        }
+        (None, Request::Runs { all }) => {
+            trail.allowed = true;
+            let runs = helper.runs.list((!all).then_some(caller.uid));
+            Ok(Answer::Records(runs.iter().map(dbus_records::listed_run_fields).collect()))
+        }
+        (None, request) => act(helper, seat, caller, &policy, request, now, trail).await,
+    }
+}
+
+/// What polkit is asked: the rule's action, but for runs. Whoever was let begin one is let wait for
+/// it and end it, over the same connection; another user's needs more, whether it is there or not.
+fn actions(
+    helper: &Helper,
+    seat: &Arc<Seat>,
+    caller: &Caller,
+    rule: &Rule,
+    request: &Request,
+) -> Vec<Action> {
+    match request {
+        Request::Wait { .. } => Vec::new(),
+        Request::Cancel { run } if helper.runs.of_seat(run, seat).is_ok() => Vec::new(),
+        Request::Cancel { run } => match helper.runs.get(run) {
+            Some(run) if run.uid() == caller.uid => vec![rule.action],
+            _ => vec![Action::SandboxCancelOthers],
+        },
+        Request::Runs { all: true } => vec![rule.action, Action::SandboxCancelOthers],
+        _ => vec![rule.action],
+    }
+}
+
+/// Has a script run, as soon as the call is recorded and it is its turn.
+fn run(
+    going: Going<'_>,
+    policy: &Policy,
+    order: runs::Order,
+    trail: &mut Trail,
+) -> Result<Answer, Refusal> {
+    let Going { helper, seat, caller, .. } = going;
+    if helper.is_draining() {
+        return Err(unavailable("the helper is just ending: call again").into());
+    }
+    let accepted = runs::accept(helper, seat, caller, &trail.request_id, order, &policy.sandbox)?;
+    trail.allowed = true;
+    Ok(Answer::Run(accepted))
 }
 
 /// Whether polkit allows it.
 async fn authorise(
-    helper: &Helper,
-    caller: &Caller,
-    message: &Message,
+    going: Going<'_>,
+    action: Action,
     rule: &Rule,
     service: Option<&Service>,
     trail: &Trail,
 ) -> Result<(), CallError> {
+    let Going { helper, caller, message, .. } = going;
     let bus = helper.bus.as_ref().ok_or_else(|| unavailable("the system bus is not there"))?;
     let subject = caller.subject.as_ref().ok_or_else(|| {
         CallError::NotAuthorized(
@@ -263,7 +356,7 @@ async fn authorise(
     let flags = message.primary_header().flags();
     let question = polkit::Question {
         subject,
-        action: rule.action,
+        action,
         service,
         verb: rule.verb,
         interactive: flags.contains(Flags::ALLOW_INTERACTIVE_AUTH),
@@ -323,6 +416,11 @@ async fn act(
             trail.outcome = Some(if success { Outcome::Done } else { Outcome::Failed });
             Ok(Answer::Record(services::action(record)))
         }
+        // `work` has done it.
+        (
+            Request::Run(_) | Request::Wait { .. } | Request::Cancel { .. } | Request::Runs { .. },
+            _,
+        ) => Err(runs::no_such_run().into()),
         // `lookup` found the service of every request that names one.
         (Request::Get { .. } | Request::Logs(_) | Request::Act(_), None) => {
             Err(CallError::no_such_service().into())

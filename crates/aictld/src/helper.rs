@@ -1,6 +1,7 @@
 //! The helper: what all calls share.
 
 use std::{
+    path::PathBuf,
     process,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -29,10 +30,14 @@ use crate::{
     policy::{Policies, Policy},
     polkit::{Patience, Polkit},
     request_id::RequestIds,
+    runs::Runs,
 };
 
 /// The most calls that are looked at at one time, before anybody knows whose they are.
 const MAX_TASKS: usize = 4096;
+
+/// The most calls with descriptors or long arguments that are looked at at one time.
+const MAX_HEAVY: usize = 512;
 
 /// What all calls share.
 #[derive(Debug)]
@@ -55,8 +60,12 @@ pub struct Helper {
     pub followers: Followers,
     /// GPUs that are looked at.
     pub gpus: Arc<Gpus>,
+    /// Runs of scripts.
+    pub runs: Runs,
     /// Room for calls.
     pub room: Arc<Semaphore>,
+    /// Room for calls with descriptors or long arguments.
+    pub heavy: Arc<Semaphore>,
     /// Identifiers for calls.
     pub ids: RequestIds,
     /// Calls that were refused before it was known whose they are, and are not recorded yet.
@@ -95,6 +104,8 @@ pub struct Parts {
     pub followers: Followers,
     /// How GPUs are looked at.
     pub gpus: Arc<Gpus>,
+    /// Where the keeper of the sandboxes listens.
+    pub sandboxd: PathBuf,
     /// Calls that nobody will ever know whose they are.
     pub unrecorded: Arc<AtomicU64>,
 }
@@ -123,8 +134,17 @@ impl Helper {
     /// # Errors
     /// If the kernel gives no random bytes.
     pub fn new(parts: Parts) -> std::io::Result<Self> {
-        let Parts { bus, systemd, policies, journal, patience, followers, gpus, unrecorded } =
-            parts;
+        let Parts {
+            bus,
+            systemd,
+            policies,
+            journal,
+            patience,
+            followers,
+            gpus,
+            sandboxd,
+            unrecorded,
+        } = parts;
         Ok(Self {
             bus,
             systemd,
@@ -135,7 +155,9 @@ impl Helper {
             activity: Activity::default(),
             followers,
             gpus,
+            runs: Runs::new(&sandboxd),
             room: Arc::new(Semaphore::new(MAX_TASKS)),
+            heavy: Arc::new(Semaphore::new(MAX_HEAVY)),
             ids: RequestIds::open()?,
             unrecorded,
             limits: Mutex::default(),
@@ -198,6 +220,12 @@ impl Helper {
         self.stage.send_replace(Stage::Ending);
     }
 
+    /// Whether nothing new may begin that would stay open.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        *self.stage.borrow() >= Stage::Draining
+    }
+
     /// Waits until nothing may stay open.
     pub async fn draining(&self) {
         self.reached(Stage::Draining).await;
@@ -247,6 +275,16 @@ impl Helper {
     pub async fn tell_changed(&self, service: &Service) {
         let Some(bus) = &self.bus else { return };
         if let Ok(signal) = changed(service) {
+            // Who listens is not known, and nobody is owed it.
+            let _lost = bus.send(&signal).await;
+        }
+    }
+
+    /// Tells all who listen that a run has begun or ended.
+    pub async fn tell_of_run(&self, member: &str, run: &str) {
+        let Some(bus) = &self.bus else { return };
+        let signal = Message::signal(OBJECT_PATH, Interface::Sandbox.name(), member).build(&(run,));
+        if let Ok(signal) = signal {
             // Who listens is not known, and nobody is owed it.
             let _lost = bus.send(&signal).await;
         }

@@ -22,5 +22,7 @@ pub mod peer;
 pub mod policy;
 pub mod polkit;
 pub mod request_id;
+pub mod runs;
 pub mod services;
 pub mod standard;
+pub mod wire;

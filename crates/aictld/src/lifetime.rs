@@ -7,6 +7,7 @@ use std::{
     fmt,
     future::pending,
     io,
+    path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
@@ -36,6 +37,7 @@ use crate::{
     peer::Peers,
     policy::{Load, Policies},
     polkit::{self, Patience},
+    runs,
 };
 
 /// The bus itself: its name, and its interface.
@@ -62,6 +64,8 @@ pub struct Settings {
     pub followers: Followers,
     /// How GPUs are looked at.
     pub gpus: Arc<Gpus>,
+    /// Where the keeper of the sandboxes listens.
+    pub sandboxd: PathBuf,
     /// Our own socket, if it was passed.
     pub listener: Option<UnixListener>,
 }
@@ -77,6 +81,7 @@ impl Settings {
             patience: Patience::default(),
             followers: Followers::new(JournalReader::default(), STALL),
             gpus: Arc::new(Gpus::system()),
+            sandboxd: PathBuf::from(runs::SOCKET),
             listener,
         }
     }
@@ -135,7 +140,8 @@ impl Life {
     /// If the machine gives no random numbers. A bus that cannot be reached is no error: then
     /// every call is refused.
     pub async fn start(settings: Settings) -> Result<Self, LifeError> {
-        let Settings { bus, policies, journal, patience, followers, gpus, listener } = settings;
+        let Settings { bus, policies, journal, patience, followers, gpus, sandboxd, listener } =
+            settings;
         let unrecorded = Arc::new(AtomicU64::new(0));
         let connection = connect(&bus, Arc::clone(&unrecorded)).await;
         let systemd = match &connection {
@@ -150,6 +156,7 @@ impl Life {
             patience,
             followers,
             gpus,
+            sandboxd,
             unrecorded,
         };
         let helper = Arc::new(Helper::new(parts).map_err(LifeError::Random)?);

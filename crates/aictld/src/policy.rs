@@ -11,7 +11,7 @@ use std::{
 
 use aictl_api::{
     authorisation::RateClass,
-    config::{Config, Helper, Rate},
+    config::{Config, Helper, Rate, Sandbox},
     record::CONFIG_OK,
     service::Catalogue,
 };
@@ -26,6 +26,8 @@ pub struct Policy {
     pub catalogue: Catalogue,
     /// Times and limits.
     pub helper: Helper,
+    /// What runs may have, and how many there may be.
+    pub sandbox: Sandbox,
     /// Whether a call without a record is refused.
     pub audit_required: bool,
 }
@@ -35,6 +37,7 @@ impl From<Config> for Policy {
         Self {
             catalogue: config.services().clone(),
             helper: config.helper,
+            sandbox: config.sandbox,
             audit_required: config.audit.required,
         }
     }

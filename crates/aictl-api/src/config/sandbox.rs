@@ -7,6 +7,7 @@ use super::{
     error::{ConfigError, Place, Problem},
     quoted,
     reader::{Entry, Reader},
+    strict::{Strict, StrictSettings},
 };
 use crate::limits::{self, LimitSpec, Unit};
 
@@ -34,6 +35,7 @@ pub(super) struct SandboxSettings {
     pub counts: [Option<Setting<u64>>; COUNTS.len()],
     pub limits: PerLimit<Option<Setting<u64>>>,
     pub max: PerLimit<Option<Setting<u64>>>,
+    pub strict: StrictSettings,
 }
 
 impl SandboxSettings {
@@ -45,11 +47,12 @@ impl SandboxSettings {
             }
             "limits" => read_limits(&mut self.limits, reader, entry),
             "max" => read_limits(&mut self.max, reader, entry),
+            "strict" => self.strict.read(reader, entry),
             name => {
                 let count = COUNTS.iter().zip(&mut self.counts).find(|((s, _), _)| s.name == name);
                 let Some(((spec, _), setting)) = count else {
                     let counts = COUNTS.iter().map(|(spec, _)| spec.name);
-                    let known = ["python"].into_iter().chain(counts).chain(["limits", "max"]);
+                    let known = ["python"].into_iter().chain(counts).chain(["limits", "max", "strict"]);
                     return Err(reader.unknown(entry, known.collect()));
                 };
                 *setting = Some(reader.limit(entry, spec)?);
@@ -64,18 +67,21 @@ impl SandboxSettings {
             counts: each_over(self.counts, earlier.counts),
             limits: each_over(self.limits, earlier.limits),
             max: each_over(self.max, earlier.max),
+            strict: self.strict.over(earlier.strict),
         }
     }
 
     pub fn places(&self) -> impl Iterator<Item = (String, Place)> {
         let python = self.python.iter().map(|set| (set.key.clone(), set.place.clone()));
         let limits = self.counts.iter().chain(&self.limits).chain(&self.max).flatten();
-        python.chain(limits.map(|set| (set.key.clone(), set.place.clone())))
+        let limits = limits.map(|set| (set.key.clone(), set.place.clone()));
+        python.chain(limits).chain(self.strict.places())
     }
 
     /// The settings over the defaults of [`limits::ALL`].
     pub fn build(self, errors: &mut Vec<ConfigError>) -> Sandbox {
-        let mut sandbox = Sandbox { python: self.python, ..Sandbox::default() };
+        let strict = self.strict.build();
+        let mut sandbox = Sandbox { python: self.python, strict, ..Sandbox::default() };
         for (count, set) in sandbox.counts.iter_mut().zip(self.counts) {
             *count = set.map_or(*count, |set| set.value);
         }
@@ -129,6 +135,8 @@ pub struct Sandbox {
     pub(super) counts: [u64; COUNTS.len()],
     pub(super) defaults: PerLimit<u64>,
     pub(super) max: PerLimit<(u64, Option<Place>)>,
+    /// `[sandbox.strict]`
+    pub strict: Strict,
 }
 
 impl Default for Sandbox {
@@ -138,6 +146,7 @@ impl Default for Sandbox {
             counts: COUNTS.map(|(spec, _)| spec.default),
             defaults: limits::ALL.map(|spec| spec.default),
             max: limits::ALL.map(|spec| (spec.max, None)),
+            strict: Strict::default(),
         }
     }
 }
@@ -237,6 +246,7 @@ impl Sandbox {
             let value = written(spec, self.max[index].0);
             rows.push((format!("sandbox.max.{}", spec.name), Some(value)));
         }
+        rows.extend(self.strict.shown());
         rows
     }
 }
@@ -249,7 +259,7 @@ pub(super) fn show(spec: &LimitSpec, value: u64) -> String {
 /// A value of a limit as it stands in a file: a count bare, all else in quotes.
 pub(super) fn written(spec: &LimitSpec, value: u64) -> String {
     match spec.unit {
-        limits::Unit::Count => value.to_string(),
+        Unit::Count => value.to_string(),
         _ => quoted(&show(spec, value)),
     }
 }

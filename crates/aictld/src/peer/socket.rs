@@ -1,15 +1,18 @@
 //! The two halves of a connection of our own socket, as zbus takes them.
 //!
 //! Two things are done here that zbus leaves to a friendly world: a message has a largest size,
-//! known before room is made for it, and descriptors are not received at all, for no call takes
-//! one. (Read without room for them, they are closed by the kernel: unix(7).)
+//! known before room is made for it, and descriptors are not received at all, but for the few of
+//! the one call that takes some ([`wire`]). (Read without room for them, they are closed by the
+//! kernel: unix(7).)
 
 use std::{
-    io::{self, IoSlice},
+    io::{self, IoSlice, IoSliceMut},
+    mem::MaybeUninit,
     os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
 };
 
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, Interest},
     net::{
@@ -23,8 +26,13 @@ use zbus::{
     export::async_trait::async_trait,
 };
 
+use crate::{
+    call::MAX_RUN_BODY,
+    wire::{self, MAX_RUN_DESCRIPTORS},
+};
+
 /// The most bytes of a message: header and arguments.
-pub const MAX_MESSAGE: usize = 64 * 1024;
+pub const MAX_MESSAGE: usize = 8 * 1024 + MAX_RUN_BODY;
 /// The part of a message that says how long it is.
 pub const START: usize = 16;
 
@@ -55,6 +63,47 @@ impl ReadHalf for Reader {
     }
 }
 
+impl Reader {
+    /// Reads into the whole buffer; returns the descriptors that came along.
+    async fn fill(&mut self, buffer: &mut [u8]) -> io::Result<Vec<OwnedFd>> {
+        let mut descriptors = Vec::new();
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let read = match self.descriptors {
+                false => self.half.read(&mut buffer[filled..]).await?,
+                true => {
+                    let (read, more) = self.receive(&mut buffer[filled..]).await?;
+                    descriptors.extend(more);
+                    read
+                }
+            };
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            filled += read;
+        }
+        Ok(descriptors)
+    }
+
+    /// Reads bytes with descriptors: one more than any call has shows that there are too many.
+    async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        let stream: &UnixStream = self.half.as_ref();
+        let receive = || {
+            let mut space =
+                [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_RUN_DESCRIPTORS + 1))];
+            let mut control = RecvAncillaryBuffer::new(&mut space);
+            let mut bytes = [IoSliceMut::new(buffer)];
+            let received = recvmsg(stream, &mut bytes, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+            let descriptors = control.drain().filter_map(|message| match message {
+                RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+                _ => None,
+            });
+            Ok((received.bytes, descriptors.flatten().collect()))
+        };
+        stream.async_io(Interest::READABLE, receive).await
+    }
+}
+
 /// Messages of a bounded size.
 #[derive(Debug)]
 struct Bounded(Reader);
@@ -68,18 +117,23 @@ impl ReadHalf for Bounded {
         descriptors: &mut Vec<OwnedFd>,
     ) -> zbus::Result<Message> {
         let mut start = [0; START];
-        let mut length = 0;
-        while length < START {
-            let (read, _) = self.0.recvmsg(&mut start[length..]).await?;
-            if read == 0 {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-            }
-            length += read;
-        }
+        // They come with a message's first bytes.
+        let came = self.0.fill(&mut start).await?;
+        let (fields, _) = lengths(start).ok_or(zbus::Error::ExcessData)?;
         if size(start).is_none_or(|size| size > MAX_MESSAGE) {
             return Err(zbus::Error::ExcessData);
         }
+        let mut header = vec![0; fields];
+        self.0.fill(&mut header).await?;
+        match wire::may_have(&header, start[0], came.len()) {
+            true => descriptors.extend(came),
+            false => {
+                drop(came);
+                wire::forget_descriptors(&mut header, start[0]);
+            }
+        }
         bytes.extend_from_slice(&start);
+        bytes.extend_from_slice(&header);
         self.0.receive_message(seq, bytes, descriptors).await
     }
 

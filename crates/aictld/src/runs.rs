@@ -1,0 +1,390 @@
+//! Runs of scripts: accepted from callers, begun in turn, handed to the keeper of the sandboxes
+//! (aictl-sandboxd), and ended with their caller, whatever he was doing.
+//!
+//! Each has a task of its own. It waits for its turn, then for the run, and never for the caller:
+//! one who does not read his output holds up his own run, until its time is up.
+
+mod drive;
+mod order;
+pub mod queue;
+mod record;
+
+use std::{
+    collections::HashMap,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use aictl_api::{
+    config::Sandbox,
+    error::CallError,
+    record::{ListedRun, RunRecord},
+};
+use aictl_sandbox::{
+    interpreter::Runtime,
+    protocol::{Job, RequestId},
+};
+use nix::{fcntl::OFlag, unistd::pipe2};
+use tokio::{
+    net::unix::pipe,
+    sync::{Notify, oneshot, watch},
+    time,
+};
+
+pub use drive::Why;
+pub use order::{Code, Order, check};
+use queue::{Bounds, Full, Queue};
+
+use crate::{
+    audit,
+    caller::{Caller, Seat},
+    helper::Helper,
+    limits::WAIT_FOR_ANOTHER,
+};
+
+/// Where the keeper of the sandboxes listens (aictl-sandboxd.socket).
+pub const SOCKET: &str = "/run/aictl/sandboxd";
+/// How long a record is kept that nobody fetches.
+const KEEP: Duration = Duration::from_secs(60);
+/// How long the bus may take over a signal.
+const SIGNAL_TIME: Duration = Duration::from_secs(1);
+
+/// What a run came to.
+pub type Ended = Result<RunRecord, CallError>;
+
+/// All runs.
+#[derive(Debug)]
+pub struct Runs {
+    sandboxd: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: Queue<String>,
+    /// Those that are there, by their identifiers.
+    runs: HashMap<String, Arc<Run>>,
+    /// How each of those that wait is told that it begins.
+    turns: HashMap<String, oneshot::Sender<()>>,
+}
+
+/// One run.
+#[derive(Debug)]
+pub struct Run {
+    id: String,
+    caller: Arc<Caller>,
+    seat: Arc<Seat>,
+    code: Code,
+    runtime: Runtime,
+    came: Instant,
+    begun: AtomicBool,
+    cancelled: watch::Sender<bool>,
+    end: watch::Sender<Option<Ended>>,
+    /// Whether somebody waits for its end.
+    awaited: AtomicBool,
+    fetched: Notify,
+}
+
+/// A run that was accepted, and begins once this is let go: its call is recorded first. Dropped
+/// instead, it never begins.
+#[derive(Debug)]
+pub struct Ticket(oneshot::Sender<()>);
+
+impl Ticket {
+    /// Lets the run begin.
+    pub fn let_go(self) {
+        // One whose caller has gone does not listen any more.
+        let _gone = self.0.send(());
+    }
+}
+
+/// What the caller of an accepted run gets.
+#[derive(Debug)]
+pub struct Accepted {
+    /// What the run is called.
+    pub run: String,
+    /// The end of a pipe that its standard output comes out of.
+    pub stdout: OwnedFd,
+    /// The end of a pipe that its standard error comes out of.
+    pub stderr: OwnedFd,
+    /// What it waits for, until it is let go.
+    pub ticket: Option<Ticket>,
+}
+
+/// The answer to whoever names a run that there is not, or that is not his to know of: the same
+/// words for both.
+#[must_use]
+pub fn no_such_run() -> CallError {
+    CallError::InvalidArgument(
+        "no such run: it is not one of this connection's, or its record was fetched already"
+            .to_owned(),
+    )
+}
+
+impl Runs {
+    /// None yet; the keeper of the sandboxes listens at `sandboxd`.
+    #[must_use]
+    pub fn new(sandboxd: &Path) -> Self {
+        Self { sandboxd: sandboxd.to_owned(), state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many run, and how many wait.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        self.lock().queue.counts()
+    }
+
+    /// The run of this name, if it is one of this connection's.
+    ///
+    /// # Errors
+    /// [`no_such_run`].
+    pub fn of_seat(&self, id: &str, seat: &Arc<Seat>) -> Result<Arc<Run>, CallError> {
+        let run = self.lock().runs.get(id).filter(|run| Arc::ptr_eq(&run.seat, seat)).cloned();
+        run.ok_or_else(no_such_run)
+    }
+
+    /// The run of this name, whosever it is.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<Arc<Run>> {
+        self.lock().runs.get(id).cloned()
+    }
+
+    /// The runs that have not ended, the oldest first: of this user, or of all.
+    #[must_use]
+    pub fn list(&self, uid: Option<u32>) -> Vec<ListedRun> {
+        let state = self.lock();
+        let mut runs: Vec<_> = state
+            .runs
+            .values()
+            .filter(|run| uid.is_none_or(|uid| run.uid() == uid) && run.end.borrow().is_none())
+            .collect();
+        runs.sort_by_key(|run| run.came);
+        runs.into_iter().map(|run| run.listed()).collect()
+    }
+
+    /// Has those begin whose turn it is.
+    fn begin(&self, state: &mut State, bounds: Bounds) {
+        while let Some(id) = state.queue.next(bounds) {
+            if let Some(turn) = state.turns.remove(&id) {
+                // One that ends just now gives its place back itself.
+                let _ended = turn.send(());
+            }
+        }
+    }
+}
+
+fn bounds(config: &Sandbox) -> Bounds {
+    Bounds {
+        running: config.runs(),
+        running_of_one: config.runs_per_user(),
+        waiting_of_one: config.queue_per_user(),
+    }
+}
+
+impl Run {
+    /// Whose it is.
+    #[must_use]
+    pub fn uid(&self) -> u32 {
+        self.caller.uid
+    }
+
+    /// Ends it.
+    pub fn cancel(&self) {
+        self.cancelled.send_replace(true);
+    }
+
+    fn listed(&self) -> ListedRun {
+        let state = if self.begun.load(SeqCst) { "running" } else { "queued" };
+        ListedRun {
+            run: self.id.clone(),
+            caller_uid: self.uid(),
+            state: state.to_owned(),
+            runtime: self.runtime.name().to_owned(),
+            profile: self.code.profile.to_owned(),
+            code_sha256: self.code.sha256.clone(),
+            age_usec: u64::try_from(self.came.elapsed().as_micros()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Waits for its end, and fetches its record.
+    ///
+    /// # Errors
+    /// Why there is none, or that somebody waits for it already.
+    pub async fn wait(&self) -> Result<RunRecord, CallError> {
+        if self.awaited.swap(true, SeqCst) {
+            return Err(CallError::Refused("this run is waited for already".to_owned()));
+        }
+        let mut end = self.end.subscribe();
+        // The sender is this run's own: it is not dropped before us.
+        let ended = end.wait_for(Option::is_some).await.ok().and_then(|ended| ended.clone());
+        self.fetched.notify_one();
+        ended.unwrap_or_else(|| Err(no_such_run()))
+    }
+
+    /// Waits until there is a reason to end it.
+    async fn stopped(&self, helper: &Helper) -> Why {
+        let mut cancelled = self.cancelled.subscribe();
+        tokio::select! {
+            biased;
+            () = self.seat.gone() => Why::Gone,
+            // The sender is this run's own: it is not dropped before us.
+            _ = cancelled.wait_for(|cancelled| *cancelled) => Why::Asked,
+            () = helper.draining() => Why::HelperEnds,
+        }
+    }
+}
+
+/// Takes a run, which is counted from here on.
+///
+/// # Errors
+/// [`CallError::LimitExceeded`] if there are too many.
+pub fn accept(
+    helper: &Arc<Helper>,
+    seat: &Arc<Seat>,
+    caller: &Arc<Caller>,
+    id: &str,
+    order: Order,
+    config: &Sandbox,
+) -> Result<Accepted, CallError> {
+    let request_id = RequestId::try_from(id.to_owned())
+        .map_err(|_| CallError::Unavailable("the run has no name".to_owned()))?;
+    let (stdout, to_stdout) = new_pipe()?;
+    let (stderr, to_stderr) = new_pipe()?;
+    let run = Arc::new(Run {
+        id: id.to_owned(),
+        caller: Arc::clone(caller),
+        seat: Arc::clone(seat),
+        code: order.code.clone(),
+        runtime: order.runtime,
+        came: Instant::now(),
+        begun: AtomicBool::new(false),
+        cancelled: watch::Sender::new(false),
+        end: watch::Sender::new(None),
+        awaited: AtomicBool::new(false),
+        fetched: Notify::new(),
+    });
+    let (turn, my_turn) = oneshot::channel();
+    let (go, may_go) = oneshot::channel();
+    {
+        let mut state = helper.runs.lock();
+        let pushed = state.queue.push(caller.uid, id.to_owned(), order.bytes(), bounds(config));
+        pushed.map_err(|full| {
+            let what = match full {
+                Full::Mine => "too many of your runs wait for their turn",
+                Full::All => "too many runs wait for their turn",
+            };
+            CallError::limit_exceeded(what, WAIT_FOR_ANOTHER)
+        })?;
+        state.runs.insert(id.to_owned(), Arc::clone(&run));
+        state.turns.insert(id.to_owned(), turn);
+        helper.runs.begin(&mut state, bounds(config));
+    }
+    let Order { script, stdin, name, runtime, args, profile, limits, want_result, .. } = order;
+    let job = Job {
+        request_id,
+        name,
+        runtime,
+        args,
+        limits,
+        profile,
+        want_result,
+        stdin: stdin.is_some(),
+    };
+    let errand = drive::Errand { job, script, stdin, stdout: to_stdout, stderr: to_stderr };
+    let stay = seat.stay();
+    let in_use = helper.activity.begin();
+    let helper = Arc::clone(helper);
+    tokio::spawn(async move {
+        live(&helper, &run, errand, may_go, my_turn).await;
+        drop((stay, in_use));
+    });
+    Ok(Accepted { run: id.to_owned(), stdout, stderr, ticket: Some(Ticket(go)) })
+}
+
+/// A pipe: the caller's end, and ours, which is never waited for.
+fn new_pipe() -> Result<(OwnedFd, pipe::Sender), CallError> {
+    let no_room = || {
+        CallError::Unavailable("the helper has no room for another run; try again later".to_owned())
+    };
+    let (theirs, ours) = pipe2(OFlag::O_CLOEXEC).map_err(|_| no_room())?;
+    let ours = pipe::Sender::from_owned_fd(ours).map_err(|_| no_room())?;
+    Ok((theirs, ours))
+}
+
+/// A run from its acceptance until it is forgotten.
+async fn live(
+    helper: &Arc<Helper>,
+    run: &Arc<Run>,
+    errand: drive::Errand,
+    may_go: oneshot::Receiver<()>,
+    my_turn: oneshot::Receiver<()>,
+) {
+    // Its call could not be recorded, or its caller did not wait for that.
+    if may_go.await.is_err() {
+        leave(helper, run);
+        helper.runs.lock().runs.remove(&run.id);
+        return;
+    }
+    let mut stopped = std::pin::pin!(run.stopped(helper));
+    let begins = tokio::select! {
+        biased;
+        why = &mut stopped => Err(why),
+        _ = my_turn => Ok(()),
+    };
+    let ended = match begins {
+        Ok(()) => {
+            run.begun.store(true, SeqCst);
+            tell(helper, "Started", run).await;
+            let done = drive::drive(&helper.runs.sandboxd, errand, stopped).await;
+            done.and_then(|(record, why)| record::finished(run, record, why))
+        }
+        Err(why) => {
+            drop(errand);
+            Ok(record::never_begun(run, why))
+        }
+    };
+    leave(helper, run);
+    let record = audit::ran(&audit::Ran {
+        request_id: &run.id,
+        uid: run.caller.uid,
+        pid: run.caller.pid,
+        caller_unit: run.caller.known_unit(),
+        code: &run.code,
+        ended: &ended,
+        duration: run.came.elapsed(),
+    });
+    // It is over in any case.
+    let _lost = helper.journal.write(&record).await;
+    run.end.send_replace(Some(ended));
+    tell(helper, "Ended", run).await;
+    tokio::select! {
+        () = time::sleep(KEEP) => {}
+        () = run.fetched.notified() => {}
+        () = run.seat.gone() => {}
+        () = helper.draining() => {}
+    }
+    helper.runs.lock().runs.remove(&run.id);
+}
+
+/// Gives a run's place to the next.
+fn leave(helper: &Helper, run: &Run) {
+    let bounds = bounds(&helper.policies.now().sandbox);
+    let mut state = helper.runs.lock();
+    state.turns.remove(&run.id);
+    state.queue.leave(run.uid(), &run.id);
+    helper.runs.begin(&mut state, bounds);
+}
+
+async fn tell(helper: &Helper, member: &str, run: &Run) {
+    // Who listens is not known, and nobody is owed it.
+    let _late = time::timeout(SIGNAL_TIME, helper.tell_of_run(member, &run.id)).await;
+}

@@ -1,0 +1,285 @@
+//! One run as the keeper of the sandboxes makes it: handed over, its output passed on, its end
+//! awaited.
+
+use std::{
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream as StdStream,
+    },
+    path::Path,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use aictl_api::error::CallError;
+use aictl_sandbox::{
+    client::{ClientError, Connection},
+    protocol::{Job, RejectKind, Rejection, Reply, RunRecord, Stream},
+};
+use tokio::{
+    io::Interest,
+    net::{UnixStream, unix::pipe},
+    time::{self, Instant},
+};
+
+use super::record::plain;
+use crate::limits::WAIT_FOR_ANOTHER;
+
+/// How long it may take until there is room for one more connection.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// How long to wait between two attempts.
+const CONNECT_PAUSE: Duration = Duration::from_millis(10);
+/// How long it may take until a run begins: the keeper may have to be started.
+const START_TIME: Duration = Duration::from_secs(30);
+/// How much longer than its time a run may take to end, before its output is not waited with.
+const SLACK: Duration = Duration::from_secs(2);
+/// How long after that the keeper may take to say so; it has a patience of its own.
+const LAST_TIME: Duration = Duration::from_secs(25);
+/// How long a run may take to end that was told to.
+const CANCEL_TIME: Duration = Duration::from_secs(5);
+
+/// Why a run is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Its caller has gone.
+    Gone,
+    /// Somebody who may has asked for it.
+    Asked,
+    /// The helper ends.
+    HelperEnds,
+    /// Nobody reads its output any more.
+    NobodyReads,
+}
+
+/// What is handed over, and where the output goes.
+#[derive(Debug)]
+pub struct Errand {
+    pub job: Job,
+    pub script: Arc<OwnedFd>,
+    pub stdin: Option<Arc<OwnedFd>>,
+    pub stdout: pipe::Sender,
+    pub stderr: pipe::Sender,
+}
+
+/// Has a run made, until it ends or `stopped` says why it must.
+///
+/// # Errors
+/// If nothing was run, or nobody knows what came of it.
+pub async fn drive(
+    sandboxd: &Path,
+    errand: Errand,
+    mut stopped: Pin<&mut impl Future<Output = Why>>,
+) -> Result<(RunRecord, Option<Why>), CallError> {
+    let Errand { job, script, stdin, stdout, stderr } = errand;
+    let connection = connect(sandboxd).await?;
+    connection
+        .submit(&job, script.as_fd(), stdin.as_ref().map(|stdin| stdin.as_fd()))
+        .map_err(|error| broken(&error))?;
+    // The other side has its own.
+    drop((script, stdin));
+    let connection =
+        Waiting::new(connection).map_err(|error| broken(&ClientError::Connection(error)))?;
+    let wall = job.limits.wall();
+    let mut output = Output {
+        streams: [Sink::new(stdout), Sink::new(stderr)],
+        until: Instant::now() + START_TIME + wall + SLACK,
+    };
+    let mut begun = false;
+    let mut why = None;
+    let mut deadline = output.until + LAST_TIME;
+    loop {
+        let reply = tokio::select! {
+            biased;
+            reason = &mut stopped, if why.is_none() => {
+                why = Some(reason);
+                connection.connection.cancel();
+                // What has been printed is still passed on, as far as it is read.
+                output.until = Instant::now();
+                deadline = Instant::now() + CANCEL_TIME;
+                continue;
+            }
+            reply = connection.receive() => reply.map_err(|error| broken(&error))?,
+            () = time::sleep_until(deadline) => return Err(silent()),
+        };
+        let (stream, bytes) = match reply {
+            Reply::Output(stream, bytes) => (stream, bytes),
+            Reply::Done(record) => return Ok((output.cut(*record), why)),
+            Reply::Rejected(rejection) => return Err(rejected(&rejection)),
+        };
+        if !begun {
+            begun = true;
+            if why.is_none() {
+                output.until = Instant::now() + wall + SLACK;
+                deadline = output.until + LAST_TIME;
+            }
+        }
+        let written = tokio::select! {
+            biased;
+            reason = &mut stopped, if why.is_none() => Err(reason),
+            written = output.write(stream, &bytes) => Ok(written),
+        };
+        match written {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) if why.is_some() => output.lose(stream),
+            Ok(Err(_)) => {
+                why = Some(Why::NobodyReads);
+                output.lose(stream);
+                connection.connection.cancel();
+                deadline = Instant::now() + CANCEL_TIME;
+            }
+            Err(reason) => {
+                why = Some(reason);
+                output.lose(stream);
+                connection.connection.cancel();
+                output.until = Instant::now();
+                deadline = Instant::now() + CANCEL_TIME;
+            }
+        }
+    }
+}
+
+/// Where the output goes, for as long as it is waited with.
+struct Output {
+    streams: [Sink; 2],
+    /// Then what there is no room for is left out.
+    until: Instant,
+}
+
+/// One stream of it; `None` once nothing more goes there.
+struct Sink {
+    pipe: Option<pipe::Sender>,
+    is_cut: bool,
+}
+
+impl Sink {
+    const fn new(pipe: pipe::Sender) -> Self {
+        Self { pipe: Some(pipe), is_cut: false }
+    }
+}
+
+impl Output {
+    const fn sink(&mut self, stream: Stream) -> &mut Sink {
+        let [stdout, stderr] = &mut self.streams;
+        match stream {
+            Stream::Stdout => stdout,
+            Stream::Stderr => stderr,
+        }
+    }
+
+    /// Passes output on; waits with its reader, and when the time is up leaves out the rest.
+    async fn write(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+        let until = self.until;
+        let sink = self.sink(stream);
+        let Some(pipe) = &sink.pipe else {
+            sink.is_cut = true;
+            return Ok(());
+        };
+        let mut left = bytes;
+        while !left.is_empty() {
+            match pipe.try_write(left) {
+                Ok(written) => left = left.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let Ok(ready) = time::timeout_at(until, pipe.writable()).await else {
+                        *sink = Sink { pipe: None, is_cut: true };
+                        return Ok(());
+                    };
+                    ready?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing more goes to this stream.
+    fn lose(&mut self, stream: Stream) {
+        *self.sink(stream) = Sink { pipe: None, is_cut: true };
+    }
+
+    /// The record, with what was left out here.
+    fn cut(&self, record: RunRecord) -> RunRecord {
+        let [stdout, stderr] = &self.streams;
+        RunRecord {
+            stdout_truncated: record.stdout_truncated || stdout.is_cut,
+            stderr_truncated: record.stderr_truncated || stderr.is_cut,
+            ..record
+        }
+    }
+}
+
+/// Connects to the keeper of the sandboxes, which systemd starts then.
+async fn connect(sandboxd: &Path) -> Result<Connection, CallError> {
+    let until = Instant::now() + CONNECT_TIME;
+    loop {
+        match Connection::open(sandboxd) {
+            Ok(connection) => return Ok(connection),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {
+                time::sleep(CONNECT_PAUSE).await;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(CallError::limit_exceeded("the sandboxes are busy", WAIT_FOR_ANOTHER));
+            }
+            Err(_) => {
+                return Err(CallError::Unavailable(
+                    "nobody makes sandboxes here: look at `systemctl status \
+                     aictl-sandboxd.socket`"
+                        .to_owned(),
+                ));
+            }
+        }
+    }
+}
+
+/// A connection whose replies can be waited for beside other things.
+struct Waiting {
+    connection: Connection,
+    /// The same socket once more: that it carries packets is nothing to who waits for them.
+    socket: UnixStream,
+}
+
+impl Waiting {
+    fn new(connection: Connection) -> io::Result<Self> {
+        let socket = StdStream::from(connection.as_fd().try_clone_to_owned()?);
+        Ok(Self { connection, socket: UnixStream::from_std(socket)? })
+    }
+
+    async fn receive(&self) -> Result<Reply, ClientError> {
+        let receive = || self.connection.try_receive();
+        let reply = self.socket.async_io(Interest::READABLE, receive).await;
+        reply.map_err(ClientError::Connection)?
+    }
+}
+
+fn broken(error: &ClientError) -> CallError {
+    CallError::Unavailable(match error {
+        ClientError::Connection(_) | ClientError::Ended => {
+            "the keeper of the sandboxes ended during the run, and the run with it: try again, or \
+             look at `systemctl status aictl-sandboxd`"
+                .to_owned()
+        }
+        _ => "the keeper of the sandboxes is of another version than the helper: restart both, \
+              with `systemctl restart aictld aictl-sandboxd`"
+            .to_owned(),
+    })
+}
+
+fn silent() -> CallError {
+    CallError::Unavailable(
+        "the keeper of the sandboxes does not answer, and the run was given up: look at `systemctl \
+         status aictl-sandboxd`"
+            .to_owned(),
+    )
+}
+
+fn rejected(rejection: &Rejection) -> CallError {
+    let message = plain(&rejection.message);
+    match rejection.kind {
+        RejectKind::Invalid => CallError::InvalidArgument(message),
+        RejectKind::LimitExceeded => {
+            CallError::limit_exceeded("the sandboxes are busy", WAIT_FOR_ANOTHER)
+        }
+        _ => CallError::Unavailable(message),
+    }
+}
