@@ -11,6 +11,7 @@ mod sandbox;
 mod schema;
 mod services;
 pub mod status;
+mod strict;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub use helper::{Audit, Helper, Rate};
 pub use reader::closest;
 pub use sandbox::{OverMax, Sandbox};
 pub use schema::schema;
+pub use strict::Strict;
 
 use reader::{Reader, entries};
 

@@ -6,6 +6,7 @@
 
 pub mod actions;
 pub mod audit;
+pub mod check;
 pub mod config;
 pub mod doctor;
 pub mod failure;

@@ -21,3 +21,4 @@ pub mod run;
 pub mod schema;
 pub mod service;
 pub mod status;
+pub mod strict;

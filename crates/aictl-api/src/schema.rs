@@ -10,6 +10,7 @@ use crate::{
     document::{
         actions::Actions,
         audit::Audit,
+        check::Check,
         config::{Problems, Settings},
         doctor,
         failure::Failure,
@@ -44,6 +45,11 @@ pub const DOCUMENTS: &[Document] = &[
         schema: schema::<Actions<'static>>,
     },
     Document { name: "run", command: "aictl run --json SCRIPT", schema: schema::<RunReport> },
+    Document {
+        name: "check",
+        command: "aictl check --json SCRIPT",
+        schema: schema::<Check<'static>>,
+    },
     Document { name: "audit", command: "aictl audit --json", schema: schema::<Audit<'static>> },
     Document { name: "doctor", command: "aictl doctor --json", schema: schema::<doctor::Report> },
     Document {

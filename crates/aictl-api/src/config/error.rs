@@ -7,6 +7,7 @@ use crate::{
     endpoint::EndpointError,
     limits::LimitError,
     service::{MAX_DISPLAY, MAX_SERVICES, NameError, ServiceName},
+    strict::ImportsError,
 };
 
 /// Where something is written.
@@ -107,6 +108,8 @@ pub enum Problem {
         /// Where that service's unit is set, if it is not built in.
         place: Option<Place>,
     },
+    /// The texts are no modules to allow.
+    Imports(ImportsError),
     /// There are more services than a catalogue holds.
     TooManyServices,
 }
@@ -172,6 +175,7 @@ impl fmt::Display for Problem {
                 "the unit of the built-in service {by}: change services.{by} instead, or take it \
                  out with services.{by}.enabled = false"
             ),
+            Self::Imports(error) => error.fmt(f),
             Self::TooManyServices => write!(f, "more than {MAX_SERVICES} services in all"),
         }
     }

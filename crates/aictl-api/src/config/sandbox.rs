@@ -52,7 +52,8 @@ impl SandboxSettings {
                 let count = COUNTS.iter().zip(&mut self.counts).find(|((s, _), _)| s.name == name);
                 let Some(((spec, _), setting)) = count else {
                     let counts = COUNTS.iter().map(|(spec, _)| spec.name);
-                    let known = ["python"].into_iter().chain(counts).chain(["limits", "max", "strict"]);
+                    let known =
+                        ["python"].into_iter().chain(counts).chain(["limits", "max", "strict"]);
                     return Err(reader.unknown(entry, known.collect()));
                 };
                 *setting = Some(reader.limit(entry, spec)?);

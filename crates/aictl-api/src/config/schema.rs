@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     helper,
     sandbox::{COUNTS, show},
-    status,
+    status, strict as strict_table,
 };
 use crate::{
     authorisation::Verb,
@@ -16,6 +16,7 @@ use crate::{
     limits::{self, LimitSpec, Unit},
     provider::Provider,
     service::{MAX_DISPLAY, MAX_SERVICE_NAME, MAX_UNIT_NAME},
+    strict::{IMPORTS, LIMITS as LIMITS_OF_STRICT, MAX_IMPORTS},
 };
 
 /// What each limit is, in the order of [`limits::ALL`]; the words of the example file.
@@ -93,7 +94,24 @@ fn sandbox() -> Value {
                 table("What a run gets that asks for nothing else", limits(|spec| spec.default)),
             ),
             ("max", table("The most that a run may ask for", limits(|spec| spec.max))),
+            ("strict", strict()),
         ]),
+    )
+}
+
+fn strict() -> Value {
+    let imports = json!({
+        "type": "array",
+        "description": "The modules that a script may import, with the public ones below each",
+        "items": { "type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*(\\.[A-Za-z_][A-Za-z0-9_]*)*$" },
+        "maxItems": MAX_IMPORTS,
+        "default": IMPORTS,
+    });
+    let limits = LIMITS_OF_STRICT.iter().zip(strict_table::ABOUT);
+    let limits = limits.map(|(spec, about)| (spec.name, number(about, spec, spec.default)));
+    table(
+        "What the profile strict leaves to a script",
+        [("imports", imports)].into_iter().chain(limits),
     )
 }
 

@@ -9,6 +9,7 @@ mod of_status;
 use super::{
     reader::distance,
     sandbox::{PerLimit, show},
+    strict::ABOUT,
     *,
 };
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     limits::{self, LimitSpec},
     provider::Provider,
     service::{MAX_SERVICES, Service, Verbs},
+    strict::{self as strict_profile, Imports},
 };
 
 const EXAMPLE: &str = include_str!("../../../../examples/aictl.toml");
@@ -85,6 +87,13 @@ fn the_example_shows_every_key_with_its_default_and_range() {
         assert_eq!(comment(place), format!("{} {range}.", schema::LIMITS[index]));
     }
     assert_eq!(settings.sandbox.python.as_ref().unwrap().value, Path::new("/usr/bin/python3"));
+    let strict = &settings.sandbox.strict;
+    assert_eq!(strict.imports.as_ref().unwrap().value, Imports::default());
+    for ((spec, about), set) in strict_profile::LIMITS.iter().zip(ABOUT).zip(&strict.limits) {
+        let set = set.as_ref().unwrap();
+        assert_eq!(set.value, spec.default, "strict.{}", spec.name);
+        assert_eq!(comment(&set.place), format!("{about} ({}).", spec.range_text()));
+    }
     let set: Vec<_> = settings.helper.places().collect();
     for (key, (name, place)) in helper::KEYS.iter().zip(&set) {
         assert!(name.ends_with(&format!(
@@ -179,6 +188,22 @@ fn values_are_texts_or_numbers() {
     }
 }
 
+/// Limits that people know from elsewhere, as a profile.
+#[test]
+fn what_strict_leaves_to_a_script_can_be_less() {
+    let text = "[sandbox]\nruns-per-user = 2\n\
+                [sandbox.limits]\ntimeout = \"30s\"\nmemory = \"128M\"\n\
+                [sandbox.strict]\nmax-source = 10000\nmax-nodes = 5000\n\
+                imports = [\"json\", \"datetime\", \"math\", \"re\", \"typing\", \"collections\", \
+                \"itertools\", \"functools\"]\n";
+    let strict = config(&[text]).unwrap().sandbox.strict;
+    assert_eq!((strict.source, strict.nodes, strict.depth), (10_000, 5000, 100));
+    assert_eq!(strict.imports.names().len(), 8);
+    assert!(strict.imports.allow("collections.abc") && !strict.imports.allow("random"));
+    let none = config(&[text, "[sandbox.strict]\nimports = []\n"]).unwrap().sandbox.strict;
+    assert_eq!((none.imports.names().len(), none.source), (0, 10_000));
+}
+
 #[test]
 fn every_error_says_where_and_what_is_accepted() {
     let table = [
@@ -189,6 +214,24 @@ fn every_error_says_where_and_what_is_accepted() {
         (
             "[sandbox.limits]\ntimeout = \"2h\"",
             "0.toml:2: sandbox.limits.timeout = \"2h\": 2h is out of range: 10ms to 1h",
+        ),
+        (
+            "[sandbox.strict]\nimports = [\"json\", \"a b\"]",
+            "0.toml:2: sandbox.strict.imports = [\"json\", \"a b\"]: \"a b\" is no module's name, \
+             such as json or collections.abc",
+        ),
+        (
+            "[sandbox.strict]\nimports = \"json\"",
+            "0.toml:2: sandbox.strict.imports = \"json\": a text, where an array of modules such as \
+             [\"json\"] is needed",
+        ),
+        (
+            "[sandbox.strict]\nmax-nodes = 0",
+            "0.toml:2: sandbox.strict.max-nodes = 0: 0 is out of range: 1 to 100000",
+        ),
+        (
+            "[sandbox.strict]\nimport = []",
+            "0.toml:2: sandbox.strict.import = []: unknown key; did you mean imports?",
         ),
         (
             "[sandbox.max]\nmemory = \"65G\"",
@@ -258,7 +301,7 @@ fn every_error_says_where_and_what_is_accepted() {
         (
             "\n[sandbox]\ntimeout = \"5s\"",
             "0.toml:3: sandbox.timeout = \"5s\": unknown key; known here: python, runs, runs-per-user, \
-             queue-per-user, limits, max",
+             queue-per-user, limits, max, strict",
         ),
         ("[sandbx]\n", "0.toml:1: sandbx: unknown key; did you mean sandbox?"),
         ("Sandbox.max = 1", "0.toml:1: Sandbox: unknown key; did you mean sandbox?"),

@@ -1,0 +1,190 @@
+//! The profile `strict`: which part of Python it leaves to a script.
+//!
+//! The static check before a run (crate `aictl-check`) and the import hook inside the sandbox take
+//! what is allowed from here, so that they cannot drift. Both are policy: they refuse early, and
+//! say what to write instead. The wall around a script is the kernel's, under every profile.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{LimitSpec, Unit};
+
+/// The modules that a script may import where the configuration names no others.
+pub const IMPORTS: [&str; 15] = [
+    "collections",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "enum",
+    "fractions",
+    "functools",
+    "itertools",
+    "json",
+    "math",
+    "random",
+    "re",
+    "statistics",
+    "string",
+    "typing",
+];
+
+/// Builtin functions that a script has no use of: those that turn text into code or into names,
+/// and those that reach out of it. `__import__` stays inside, since `import` calls it, and is the
+/// hook there.
+pub const FORBIDDEN_BUILTINS: [&str; 14] = [
+    "breakpoint",
+    "compile",
+    "delattr",
+    "dir",
+    "eval",
+    "exec",
+    "getattr",
+    "globals",
+    "help",
+    "input",
+    "locals",
+    "open",
+    "setattr",
+    "vars",
+];
+
+/// Size of a script.
+pub const SOURCE: LimitSpec =
+    LimitSpec { name: "max-source", unit: Unit::Bytes, default: 64 << 10, min: 1, max: 1 << 20 };
+/// Nodes of a script's syntax tree.
+pub const NODES: LimitSpec =
+    LimitSpec { name: "max-nodes", unit: Unit::Count, default: 5000, min: 1, max: 100_000 };
+/// How deep a script's syntax tree nests.
+pub const DEPTH: LimitSpec =
+    LimitSpec { name: "max-depth", unit: Unit::Count, default: 100, min: 1, max: 200 };
+/// Every limit of the static check.
+pub const LIMITS: [LimitSpec; 3] = [SOURCE, NODES, DEPTH];
+
+/// The most modules that can be allowed.
+pub const MAX_IMPORTS: usize = 64;
+/// The most characters of a module's name.
+const MAX_NAME: usize = 100;
+
+/// Why a list is no list of modules to allow; its [`fmt::Display`] is meant for the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImportsError {
+    /// Not a module's name.
+    Name(String),
+    /// More than [`MAX_IMPORTS`].
+    TooMany,
+}
+
+impl fmt::Display for ImportsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => {
+                write!(f, "{name:?} is no module's name, such as json or collections.abc")
+            }
+            Self::TooMany => write!(f, "more than {MAX_IMPORTS} modules"),
+        }
+    }
+}
+
+impl std::error::Error for ImportsError {}
+
+/// The modules that a script may import, with the public modules below each.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct Imports(Vec<String>);
+
+impl Default for Imports {
+    fn default() -> Self {
+        Self(IMPORTS.map(str::to_owned).to_vec())
+    }
+}
+
+impl TryFrom<Vec<String>> for Imports {
+    type Error = ImportsError;
+
+    fn try_from(mut names: Vec<String>) -> Result<Self, ImportsError> {
+        if names.len() > MAX_IMPORTS {
+            return Err(ImportsError::TooMany);
+        }
+        if let Some(name) = names.iter().find(|name| !is_module_name(name)) {
+            return Err(ImportsError::Name(name.chars().take(MAX_NAME).collect()));
+        }
+        names.sort_unstable();
+        names.dedup();
+        Ok(Self(names))
+    }
+}
+
+impl From<Imports> for Vec<String> {
+    fn from(imports: Imports) -> Self {
+        imports.0
+    }
+}
+
+fn is_module_name(name: &str) -> bool {
+    let is_identifier = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    name.len() <= MAX_NAME && name.split('.').all(is_identifier)
+}
+
+impl Imports {
+    /// The names, in order.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+
+    /// Whether a script may import `module`: one of the list, or one below it that is not private.
+    #[must_use]
+    pub fn allow(&self, module: &str) -> bool {
+        // `from __future__ import …` only says how to read the text.
+        module == "__future__"
+            || self.0.iter().any(|name| name == module)
+            || (module.split('.').all(|part| !part.starts_with('_'))
+                && module.rmatch_indices('.').any(|(at, _)| {
+                    let above = &module[..at];
+                    self.0.iter().any(|name| name == above)
+                }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_allowed_with_the_public_ones_below_it() {
+        let names = ["json", "collections", "os.path"].map(str::to_owned).to_vec();
+        let imports = Imports::try_from(names).unwrap();
+        for (module, expected) in [
+            ("json", true),
+            ("json.decoder", true),
+            ("json.decoder.x", true),
+            ("json._x", false),
+            ("json._x.y", false),
+            ("jsonx", false),
+            ("collections.abc", true),
+            ("os", false),
+            ("os.path", true),
+            ("os.pathx", false),
+            ("__future__", true),
+            ("__future__.x", false),
+            ("", false),
+        ] {
+            assert_eq!(imports.allow(module), expected, "{module}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_module_cannot_be_allowed() {
+        for name in ["", ".", "a.", ".a", "a b", "a,b", "a\n", "ä", "1a", &"a".repeat(101)] {
+            assert!(Imports::try_from(vec![name.to_owned()]).is_err(), "{name:?}");
+        }
+        assert!(Imports::try_from(vec!["a".to_owned(); MAX_IMPORTS + 1]).is_err());
+        let twice = Imports::try_from(vec!["b".to_owned(), "a".to_owned(), "b".to_owned()]);
+        assert_eq!(twice.unwrap().names(), ["a", "b"]);
+        assert_eq!(Imports::try_from(IMPORTS.map(str::to_owned).to_vec()), Ok(Imports::default()));
+    }
+}
