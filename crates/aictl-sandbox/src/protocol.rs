@@ -11,7 +11,7 @@
 
 use std::{fmt, io};
 
-use aictl_api::{layer::Layer, limits::Limits, run::Outcome};
+use aictl_api::{layer::Layer, limits::Limits, run::Outcome, strict::Imports};
 use serde::{Deserialize, Serialize};
 
 use crate::interpreter::Runtime;
@@ -192,21 +192,25 @@ impl From<ScriptArgs> for Vec<String> {
 }
 
 /// How strictly a run is isolated.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Profile {
     /// Every layer of the kernel; the language is whole.
     #[default]
     Standard,
+    /// The same layers; a Python script imports no other modules than these, and has no builtin
+    /// function that turns text into code or into names. Who asks for it has checked the script.
+    Strict(Imports),
 }
 
 impl Profile {
     /// The profile's name.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Standard => "standard",
+            Self::Strict(_) => "strict",
         }
     }
 }
@@ -445,7 +449,10 @@ mod tests {
 
     #[test]
     fn requests_and_replies_survive_a_round_trip() {
-        for request in [Request::Run(Box::new(job())), Request::Cancel] {
+        let strict = Job { profile: Profile::Strict(Imports::default()), ..job() };
+        for request in
+            [Request::Run(Box::new(job())), Request::Run(Box::new(strict)), Request::Cancel]
+        {
             assert_eq!(Request::decode(&request.encode()), Ok(request));
         }
         let rejection =
@@ -491,6 +498,8 @@ mod tests {
             ("NUL in an argument", with("\"x\"", "\"x\\u0000\"")),
             ("an unknown runtime", with("\"python\"", "\"perl\"")),
             ("an unknown profile", with("\"standard\"", "\"none\"")),
+            ("strict without modules", with("\"standard\"", "\"strict\"")),
+            ("strict with no module's name", with("\"standard\"", "{\"strict\":[\"a b\"]}")),
             ("a limit of 0", with("\"processes\":64", "\"processes\":0")),
         ];
         for (what, bytes) in cases {

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aictl_api::limits::Limits;
+use aictl_api::{limits::Limits, strict::FORBIDDEN_BUILTINS};
 use landlock::RulesetCreated;
 use nix::{libc::RLIM_INFINITY, sys::resource::Resource};
 
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     identity::Identity,
     interpreter::{Interpreter, Runtime},
-    protocol::{Job, ScriptName},
+    protocol::{Job, Profile, ScriptName},
     stage::Staged,
     sys::{SharedPage, StatusBoard},
     weaken,
@@ -48,6 +48,8 @@ const MAX_PENDING_SIGNALS: u64 = 1024;
 
 /// Runs a Python script as Python itself would, and then sends its `result`.
 const PYTHON_BOOTSTRAP: &str = include_str!("bootstrap.py");
+/// As above, with what the profile strict leaves to a script.
+const PYTHON_STRICT: &str = concat!(include_str!("strict.py"), include_str!("bootstrap.py"));
 /// Sends a `result`; compiled only where there is one.
 const PYTHON_SEND_RESULT: &str = include_str!("send_result.py");
 
@@ -332,18 +334,27 @@ pub fn program(job: &Job, interpreter: &Interpreter) -> io::Result<Program> {
     let exe = c(interpreter.exe().as_os_str().to_owned().into_vec())?;
     let script = format!("{}/{}", work_dir(), job.name.as_str());
     let mut args = vec![exe.clone()];
-    match interpreter.runtime() {
+    match (interpreter.runtime(), &job.profile) {
+        (Runtime::Python, Profile::Strict(imports)) => {
+            let send = if job.want_result { PYTHON_SEND_RESULT } else { "" };
+            let allowed = format!("{} {}", imports.names().join(","), FORBIDDEN_BUILTINS.join(","));
+            args.extend([c("-E")?, c("-s")?, c("-c")?, c(PYTHON_STRICT)?]);
+            args.extend([c(allowed)?, c(send)?, c(script)?]);
+        }
+        (Runtime::Bash | Runtime::Node, Profile::Strict(_)) => {
+            return Err(io::Error::other("the profile strict is for Python alone"));
+        }
         // Neither PYTHON* variables nor packages of the user's: there are none, and Python need
         // not look. Nothing waits in a buffer, so that a run that is stopped keeps its output.
-        Runtime::Python if !job.want_result => {
+        (Runtime::Python, Profile::Standard) if !job.want_result => {
             args.extend([c("-E")?, c("-s")?, c("-u")?, c(script)?]);
         }
         // The standard streams are made line by line by the bootstrap.
-        Runtime::Python => {
+        (Runtime::Python, Profile::Standard) => {
             args.extend([c("-E")?, c("-s")?, c("-c")?, c(PYTHON_BOOTSTRAP)?]);
             args.extend([c(PYTHON_SEND_RESULT)?, c(script)?]);
         }
-        Runtime::Bash | Runtime::Node => args.push(c(script)?),
+        (Runtime::Bash | Runtime::Node, Profile::Standard) => args.push(c(script)?),
     }
     for arg in job.args.as_slice() {
         args.push(c(arg.as_str())?);

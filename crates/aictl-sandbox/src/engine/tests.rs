@@ -9,7 +9,11 @@ use std::{
     thread,
 };
 
-use aictl_api::{limits::Limits, run::Outcome};
+use aictl_api::{
+    limits::Limits,
+    run::Outcome,
+    strict::{FORBIDDEN_BUILTINS, Imports},
+};
 use nix::sys::socket::MsgFlags;
 
 use super::{Armed, Engine, Remote, Script, Task, run};
@@ -39,13 +43,17 @@ fn job() -> Job {
 
 /// Runs a script, and returns the record with its standard output.
 fn run_script(engine: &Engine, script: &str) -> (RunRecord, Vec<u8>) {
+    run_job(engine, &job(), script)
+}
+
+fn run_job(engine: &Engine, job: &Job, script: &str) -> (RunRecord, Vec<u8>) {
     let (ours, theirs) = socket::pair().unwrap();
     let script = Script::new(script.into(), 1 << 20).unwrap();
     let mut client = Remote(theirs.as_fd());
     let python = interpreter::inspect(Runtime::Python, Path::new("/usr/bin/python3")).unwrap();
     let armed = Armed::new(engine).unwrap();
     let patience = std::time::Duration::ZERO;
-    let task = Task { job: &job(), script: &script, interpreter: &python, stdin: None };
+    let task = Task { job, script: &script, interpreter: &python, stdin: None };
     let record = run(engine, armed, task, &mut client, patience).unwrap();
     let mut printed = Vec::new();
     while let Ok(packet) = socket::receive(ours.as_fd(), MsgFlags::MSG_DONTWAIT) {
@@ -96,4 +104,70 @@ fn nothing_is_allocated_between_clone_and_exec() {
 #[test]
 fn the_guard_tells_processes_apart() {
     assert!(alloc_guard::allowed());
+}
+
+/// What the static check before a run says of a module, the hook inside says as well, and allowed
+/// modules work as ever.
+#[test]
+fn strict_leaves_the_same_modules_inside_as_the_check_before() {
+    let engine = engine();
+    let names = ["json", "datetime", "dataclasses", "enum", "collections", "encodings.utf_16"];
+    let imports = Imports::try_from(names.map(str::to_owned).to_vec()).unwrap();
+    let job = Job { profile: Profile::Strict(imports.clone()), ..job() };
+    let run = |script: &str| {
+        let (record, printed) = run_job(&engine, &job, script);
+        assert_eq!(record.exit_code, Some(0), "{script}: {record:?}");
+        (record.result, String::from_utf8(printed).unwrap())
+    };
+    let modules = [
+        "json",
+        "json.decoder",
+        "json._x",
+        "jsonx",
+        "os",
+        "sys",
+        "builtins",
+        "importlib",
+        "collections.abc",
+        "_collections_abc",
+        "encodings",
+        "encodings.utf_16",
+        "encodings.idna",
+        "__future__",
+        "math",
+        "posix",
+        "_strptimes",
+    ];
+    for module in modules {
+        let script = format!(
+            "try:\n    import {module}\n    print('there')\n\
+             except ModuleNotFoundError:\n    print('there')\n\
+             except ImportError as error:\n    print(error)\n"
+        );
+        let expected = match imports.allow(module) {
+            true => "there\n".to_owned(),
+            false => format!("the profile strict does not allow the module {module}\n"),
+        };
+        assert_eq!(run(&script).1, expected);
+    }
+    let script = "\
+import json, enum\n\
+from collections import Counter, namedtuple\n\
+from dataclasses import dataclass, field\n\
+from datetime import datetime\n\
+@dataclass(order=True)\n\
+class Item:\n    name: str\n    tags: list = field(default_factory=list)\n\
+class Kind(enum.Enum):\n    A = 1\n\
+Pair = namedtuple('Pair', 'a b')\n\
+result = [Item('x').name, Kind.A.value, Pair(1, 2).b, Counter('aab').most_common(1)[0][0],\n\
+          datetime.strptime('2024-02-29', '%Y-%m-%d').day, len('x'.encode('utf-16')),\n\
+          json.loads('[1]')[0]]\n";
+    assert_eq!(run(script).0, Some(serde_json::json!(["x", 1, 2, "a", 29, 4, 1])));
+    for name in FORBIDDEN_BUILTINS {
+        let script = format!("try:\n    {name}\nexcept NameError:\n    print('gone')\n");
+        assert_eq!(run(&script).1, "gone\n", "{name}");
+    }
+    let without = Job { want_result: false, ..job.clone() };
+    let (record, printed) = run_job(&engine, &without, "print(__name__, 'os' in [])\n");
+    assert_eq!((record.exit_code, printed.as_slice()), (Some(0), &b"__main__ False\n"[..]));
 }
