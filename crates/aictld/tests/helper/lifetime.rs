@@ -122,6 +122,7 @@ async fn a_taken_name_is_an_error() {
             aictld::logs::STALL,
         ),
         gpus: std::sync::Arc::new(Plan::default().gpus),
+        sandboxd: "/nonexistent/sandboxd".into(),
         listener: None,
     })
     .await

@@ -10,4 +10,5 @@ mod limits;
 mod logs;
 mod peer;
 mod records;
+mod sandbox;
 mod world;

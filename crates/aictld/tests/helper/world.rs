@@ -7,6 +7,7 @@ pub mod polkit;
 
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -44,6 +45,7 @@ use polkit::FakePolkit;
 pub const SERVICES: &str = "org.aictl1.Services";
 pub const MANAGER: &str = "org.aictl1.Manager";
 pub const GPU: &str = "org.aictl1.Gpu";
+pub const SANDBOX: &str = "org.aictl1.Sandbox";
 
 /// Limits that no test meets by accident.
 pub const WIDE: &str = "
@@ -51,6 +53,7 @@ pub const WIDE: &str = "
     calls-in-flight = 256
     read-rate = { per-minute = 60000, burst = 10000 }
     change-rate = { per-minute = 60000, burst = 10000 }
+    run-rate = { per-minute = 60000, burst = 10000 }
 ";
 
 /// A helper, and all that it speaks with.
@@ -76,6 +79,8 @@ pub struct Plan {
     pub stall: Duration,
     /// What a look at the GPUs sees.
     pub gpus: Gpus,
+    /// Where the keeper of the sandboxes listens.
+    pub sandboxd: PathBuf,
     /// Whether there is somebody in the journal's place.
     pub has_journal: bool,
 }
@@ -92,6 +97,7 @@ impl Default for Plan {
             reader: JournalReader::with_program("/bin/true"),
             stall: Duration::from_secs(60),
             gpus: Gpus::new(|| Box::pin(async { GpuReport::default() })),
+            sandboxd: PathBuf::from("/nonexistent/sandboxd"),
             has_journal: true,
         }
     }
@@ -121,6 +127,7 @@ impl Plan {
             patience: self.patience,
             followers: Followers::new(self.reader, self.stall),
             gpus: Arc::new(self.gpus),
+            sandboxd: self.sandboxd,
             listener: self.listener,
         })
         .await

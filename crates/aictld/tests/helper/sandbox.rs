@@ -1,0 +1,621 @@
+//! Runs of scripts through the helper, with a real keeper of sandboxes beside it.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::PermissionsExt,
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering::SeqCst},
+};
+
+use aictl_api::{audit, record::RunRecord, run::Outcome as RunOutcome};
+use aictl_core::dbus_records;
+use aictl_sandbox::sealed_memfd;
+use aictld::lifetime::Order;
+use nix::{
+    fcntl::OFlag,
+    sys::{
+        memfd::{MFdFlags, memfd_create},
+        socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket},
+    },
+    unistd::pipe2,
+};
+use zbus::{Fd, Message, message::Flags};
+
+use crate::world::{
+    Client, Outcome, Pending, Plan, SANDBOX, WIDE, World, error, journald::Entry, polkit::Say,
+};
+
+/// A keeper of sandboxes with a socket of its own, which outlives it as systemd's does.
+struct Keeper {
+    child: Option<Child>,
+    listener: OwnedFd,
+    directory: PathBuf,
+}
+
+/// Beside the tests of the same build.
+fn program() -> PathBuf {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    path.push("aictl-sandboxd");
+    assert!(path.is_file(), "no {}: run `cargo build -p aictl-sandbox`", path.display());
+    path
+}
+
+impl Keeper {
+    fn start() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("aictld-keeper-{}-{}", std::process::id(), NEXT.fetch_add(1, SeqCst));
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir(&directory).unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+        let kind = SockType::SeqPacket;
+        let listener = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        let address = UnixAddr::new(&directory.join("socket")).unwrap();
+        bind(listener.as_raw_fd(), &address).unwrap();
+        listen(&listener, Backlog::new(128).unwrap()).unwrap();
+        let mut keeper = Self { child: None, listener, directory };
+        keeper.begin();
+        keeper
+    }
+
+    /// Starts the program, as systemd does for the next connection.
+    fn begin(&mut self) {
+        // As systemd passes it: descriptor 3, and the process's own id.
+        let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\" 3<&0 0</dev/null";
+        let child = Command::new("/bin/sh")
+            .args(["-c", script, program().to_str().unwrap()])
+            .args(["--interpreter", "python=/usr/bin/python3", "--interpreter", "bash=/bin/bash"])
+            // Where the machine lacks a layer, these tests are about everything else.
+            .arg("--allow-missing")
+            .env_clear()
+            .stdin(Stdio::from(self.listener.try_clone().unwrap()))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+    }
+
+    fn kill(&mut self) {
+        let mut child = self.child.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.join("socket")
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _gone = child.kill();
+            let _reaped = child.wait();
+        }
+        let _removed = fs::remove_dir_all(&self.directory);
+    }
+}
+
+async fn world_with(keeper: &Keeper, config: &str) -> World {
+    let config = format!("{WIDE}{config}");
+    Plan { config, sandboxd: keeper.socket(), ..Plan::default() }.begin().await
+}
+
+/// A script that is to be run.
+struct Script<'a> {
+    script: OwnedFd,
+    name: &'a str,
+    runtime: &'a str,
+    arguments: Vec<String>,
+    profile: &'a str,
+    limits: (u64, u64, u64, u64, u64, u64),
+    stdin: Vec<OwnedFd>,
+    flags: u64,
+}
+
+impl Script<'_> {
+    fn python(text: &str) -> Self {
+        Self {
+            script: sealed_memfd(text.as_bytes()).unwrap(),
+            name: "a.py",
+            runtime: "python",
+            arguments: Vec::new(),
+            profile: "standard",
+            limits: (0, 0, 0, 0, 0, 0),
+            stdin: Vec::new(),
+            flags: 0,
+        }
+    }
+
+    async fn send(&self, client: &Client) -> Pending {
+        let stdin: Vec<Fd<'_>> = self.stdin.iter().map(Fd::from).collect();
+        let body = (
+            Fd::from(&self.script),
+            self.name,
+            self.runtime,
+            &self.arguments,
+            self.profile,
+            self.limits,
+            stdin,
+            self.flags,
+        );
+        client.send(SANDBOX, "Run", &body, Flags::empty()).await
+    }
+
+    async fn call(&self, client: &Client) -> Outcome {
+        self.send(client).await.answer().await
+    }
+
+    async fn begin(&self, client: &Client) -> Run {
+        Run::of(&self.call(client).await.unwrap())
+    }
+}
+
+/// A run that was accepted.
+struct Run {
+    name: String,
+    stdout: fs::File,
+    stderr: fs::File,
+}
+
+impl Run {
+    fn of(answer: &Message) -> Self {
+        let body = answer.body();
+        let (name, stdout, stderr): (String, zbus::OwnedFd, zbus::OwnedFd) =
+            body.deserialize().unwrap();
+        let file = |fd: zbus::OwnedFd| fs::File::from(OwnedFd::from(fd));
+        Self { name, stdout: file(stdout), stderr: file(stderr) }
+    }
+
+    async fn wait(&self, client: &Client) -> RunRecord {
+        record(wait(client, &self.name).await.unwrap())
+    }
+
+    /// Standard output and standard error to their ends.
+    async fn output(self) -> (String, String) {
+        let read = |mut file: fs::File| {
+            let mut text = String::new();
+            file.read_to_string(&mut text).unwrap();
+            text
+        };
+        tokio::task::spawn_blocking(move || (read(self.stdout), read(self.stderr))).await.unwrap()
+    }
+}
+
+fn record(answer: Message) -> RunRecord {
+    dbus_records::run(answer.body().deserialize().unwrap()).unwrap()
+}
+
+async fn wait(client: &Client, run: &str) -> Outcome {
+    client.call(SANDBOX, "Wait", &(run,)).await
+}
+
+/// Waits until something is so.
+async fn until(mut is_so: impl FnMut() -> bool) {
+    while !is_so() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The records of runs that have ended.
+fn ran(world: &World) -> Vec<Entry> {
+    let mut entries = world.journal.take();
+    entries.retain(|entry| entry["MESSAGE_ID"] == audit::RAN);
+    entries
+}
+
+/// Prints, and goes on until it is ended.
+const ENDLESS: &str = "print('on', flush=True)\nimport signal\nwhile True: signal.pause()";
+
+#[tokio::test]
+async fn a_script_runs_and_its_caller_and_the_journal_are_told() {
+    let keeper = Keeper::start();
+    let world = world_with(&keeper, "").await;
+    let client = world.client().await;
+    let text = "import sys\nprint('out', sys.argv[1:], __file__)\nprint('err', file=sys.stderr)\n\
+                result = {'a': [1, None]}\nsys.exit(3)";
+    let mut script = Script::python(text);
+    script.arguments = vec!["secret argument".to_owned(), "b".to_owned()];
+    script.flags = 1;
+    let run = script.begin(&client).await;
+    let record = run.wait(&client).await;
+    assert_eq!((record.outcome, record.exit_code), (RunOutcome::Exited, Some(3)), "{record:?}");
+    assert_eq!(record.result, Some(serde_json::json!({ "a": [1, null] })));
+    assert_eq!(record.request_id, run.name);
+    assert!(record.isolation.len() > 5 && record.cpu_usec > 0, "{record:?}");
+    // It is fetched once.
+    assert_eq!(error(wait(&client, &run.name).await), "InvalidArgument");
+    let name = run.name.clone();
+    let (out, err) = run.output().await;
+    assert_eq!(out, "out ['secret argument', 'b'] /work/a.py\n");
+    assert_eq!(err, "err\n");
+
+    let entries = world.journal.take();
+    let call = entries.iter().find(|entry| entry["MESSAGE_ID"] == audit::CALL).unwrap();
+    assert_eq!(call["AICTL_METHOD"], "org.aictl1.Sandbox.Run");
+    assert_eq!((&*call["AICTL_DECISION"], &*call["AICTL_RESULT"]), ("allowed", "done"));
+    assert_eq!(call["AICTL_CODE_SHA256"], record.code_sha256);
+    assert_eq!(call["AICTL_CODE_BYTES"], text.len().to_string());
+    assert_eq!((&*call["AICTL_PROFILE"], &*call["AICTL_ARGUMENT_COUNT"]), ("standard", "2"));
+    let ran = entries.iter().find(|entry| entry["MESSAGE_ID"] == audit::RAN).unwrap();
+    assert_eq!((&ran["AICTL_REQUEST_ID"], &call["AICTL_REQUEST_ID"]), (&name, &name));
+    assert_eq!((&*ran["AICTL_OUTCOME"], &*ran["AICTL_EXIT_CODE"]), ("exited", "3"));
+    assert_eq!(ran["AICTL_CPU_USEC"], record.cpu_usec.to_string());
+    assert_eq!(ran["AICTL_PEAK_MEMORY"], record.peak_memory_bytes.unwrap().to_string());
+    assert!(ran["AICTL_DURATION_USEC"].parse::<u64>().unwrap() >= record.wall_usec);
+    let waited = entries.iter().find(|entry| entry.contains_key("AICTL_RUN")).unwrap();
+    assert_eq!(waited["AICTL_RUN"], name);
+    let all = format!("{entries:?}");
+    for secret in ["secret argument", "import sys", "out [", "a.py"] {
+        assert!(!all.contains(secret), "{secret} is told: {all}");
+    }
+}
+
+#[tokio::test]
+async fn every_limit_is_held_and_standard_input_is_read() {
+    let keeper = Keeper::start();
+    let world = world_with(&keeper, "").await;
+    let client = world.client().await;
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(b"from the pipe").unwrap();
+    drop(writer);
+    let mut script = Script::python("import sys\nprint(sys.stdin.read())");
+    script.stdin = vec![reader.into()];
+    let run = script.begin(&client).await;
+    run.wait(&client).await;
+    assert_eq!(run.output().await.0, "from the pipe\n");
+    // One that never ends is nobody's business but the script's.
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let mut script = Script::python("print('does not read')");
+    script.stdin = vec![reader.into()];
+    let run = script.begin(&client).await;
+    assert_eq!(run.wait(&client).await.outcome, RunOutcome::Exited);
+    // And reading from it lasts as long as the run may.
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let mut script = Script::python("import sys\nsys.stdin.read()");
+    (script.stdin, script.limits.0) = (vec![reader.into()], 200);
+    let run = script.begin(&client).await;
+    assert_eq!(run.wait(&client).await.outcome, RunOutcome::TimedOut);
+    let mut script = Script::python("print('x' * 100)");
+    script.limits.4 = 10;
+    let run = script.begin(&client).await;
+    let record = run.wait(&client).await;
+    assert_eq!((record.outcome, record.stdout_truncated), (RunOutcome::OutputLimit, true));
+    assert_eq!(run.output().await.0, "x".repeat(10));
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_is_told_and_nothing_is_run() {
+    let keeper = Keeper::start();
+    let world = world_with(&keeper, "[sandbox.max]\nmemory = \"1G\"").await;
+    let client = world.client().await;
+    let open = |path: &str| OwnedFd::from(fs::File::open(path).unwrap());
+    let pipe = || pipe2(OFlag::O_CLOEXEC).unwrap();
+    let unsealed = memfd_create("x", MFdFlags::MFD_ALLOW_SEALING).unwrap();
+    nix::unistd::write(&unsealed, b"print(1)").unwrap();
+    let with = |change: &dyn Fn(&mut Script<'static>)| {
+        let mut script = Script::python("print(1)");
+        change(&mut script);
+        script
+    };
+    let of = |script: OwnedFd| Script { script, ..Script::python("x") };
+    let reading = |stdin: OwnedFd| Script { stdin: vec![stdin], ..Script::python("x") };
+    let cases: Vec<(&str, Script<'_>, &str)> = vec![
+        ("unsealed memory", of(unsealed), "F_SEAL_WRITE"),
+        ("a file", of(open("/etc/passwd")), "F_SEAL_WRITE"),
+        ("a device", of(open("/dev/zero")), "F_SEAL_WRITE"),
+        ("a directory", of(open("/")), "F_SEAL_WRITE"),
+        ("a pipe", of(pipe().0), "F_SEAL_WRITE"),
+        ("a socket", of(std::os::unix::net::UnixStream::pair().unwrap().0.into()), "F_SEAL"),
+        ("nothing", of(sealed_memfd(b"").unwrap()), "is empty"),
+        ("too much", of(sealed_memfd(&vec![b'#'; (1 << 20) + 1]).unwrap()), "limit of 1048576"),
+        ("the other end", reading(pipe().1), "pipe to read from"),
+        ("a device to read", reading(open("/dev/zero")), "pipe to read from"),
+        ("a file to read", reading(open("/etc/passwd")), "pipe to read from"),
+        ("a path as name", with(&|s| s.name = "../a.py"), "no slash"),
+        ("no name", with(&|s| s.name = ""), "1 to 255"),
+        ("another runtime", with(&|s| s.runtime = "perl"), "python, bash or node"),
+        ("a path as runtime", with(&|s| s.runtime = "/bin/sh"), "python, bash or node"),
+        ("another profile", with(&|s| s.profile = "none"), "the profile is"),
+        ("unknown flags", with(&|s| s.flags = 2), "unknown flags"),
+        ("a limit out of range", with(&|s| s.limits.3 = 5000), "max-processes"),
+        ("a limit over the most", with(&|s| s.limits.2 = (1 << 30) + 1), "at most 1G"),
+        (
+            "many arguments",
+            with(&|s| s.arguments = vec!["x".to_owned(); 1025]),
+            "more than 1024 arguments",
+        ),
+        (
+            "long arguments",
+            with(&|s| s.arguments = vec!["x".repeat(65_536)]),
+            "longer than 64 KiB together",
+        ),
+        (
+            "arguments longer than any message",
+            with(&|s| s.arguments = vec!["x".repeat(1 << 20)]),
+            "arguments are larger than",
+        ),
+    ];
+    for (what, script, words) in cases {
+        let failed = script.call(&client).await.expect_err(what);
+        assert_eq!(failed.name, "org.aictl1.Error.InvalidArgument", "{what}: {failed:?}");
+        assert!(failed.words.contains(words), "{what}: {}", failed.words);
+    }
+    // More descriptors than the call has are not even looked at.
+    let mut script = Script::python("print(1)");
+    script.stdin = vec![pipe().0, pipe().0];
+    assert_eq!(error(script.call(&client).await), "InvalidArgument");
+    // Those of other calls neither.
+    let fd = open("/dev/null");
+    assert_eq!(error(client.call(SANDBOX, "Wait", &(Fd::from(&fd),)).await), "InvalidArgument");
+    assert_eq!(error(client.call(SANDBOX, "List", &(2u64,)).await), "InvalidArgument");
+    for call in world.journal.calls() {
+        assert_eq!((&*call["AICTL_DECISION"], &*call["AICTL_RESULT"]), ("invalid", "refused"));
+    }
+    // As long as may be.
+    let mut script = Script::python("import sys\nprint(len(sys.argv[1]), len(sys.argv))");
+    script.arguments = vec!["x".repeat(60_000), "y".to_owned()];
+    let run = script.begin(&client).await;
+    run.wait(&client).await;
+    assert_eq!(run.output().await.0, "60000 3\n");
+}
+
+#[tokio::test]
+async fn who_may_not_runs_nothing() {
+    let keeper = Keeper::start();
+    let world = world_with(&keeper, "").await;
+    world.polkit.say("org.aictl1.sandbox.run", Say::No).await;
+    let client = world.client().await;
+    let denied = Script::python("print(1)").call(&client).await;
+    assert_eq!(error(denied), "NotAuthorized");
+    let call = world.journal.call();
+    assert_eq!(call["AICTL_DECISION"], "denied");
+    assert_eq!(call["AICTL_CODE_BYTES"], "8");
+    assert_eq!(world.helper.runs.counts(), (0, 0));
+}
+
+#[tokio::test]
+async fn without_a_keeper_it_is_unavailable_and_with_a_dead_one_the_next_run_works() {
+    let mut keeper = Keeper::start();
+    let world = world_with(&keeper, "").await;
+    let client = world.client().await;
+    let mut runs = Vec::new();
+    for _ in 0..4 {
+        let mut run = Script::python(ENDLESS).begin(&client).await;
+        run = tokio::task::spawn_blocking(move || {
+            let mut on = [0; 3];
+            run.stdout.read_exact(&mut on).unwrap();
+            run
+        })
+        .await
+        .unwrap();
+        runs.push(run);
+    }
+    keeper.kill();
+    for run in &runs {
+        let failed = wait(&client, &run.name).await.unwrap_err();
+        assert_eq!(failed.name, "org.aictl1.Error.Unavailable", "{failed:?}");
+        assert!(failed.words.contains("ended during the run"), "{}", failed.words);
+    }
+    let records = ran(&world);
+    assert_eq!(records.len(), 4);
+    assert!(records.iter().all(|record| record["AICTL_RESULT"] == "failed"));
+    keeper.begin();
+    let run = Script::python("print(1)").begin(&client).await;
+    assert_eq!(run.wait(&client).await.outcome, RunOutcome::Exited);
+
+    fs::remove_file(keeper.socket()).unwrap();
+    let run = Script::python("print(1)").begin(&client).await;
+    let failed = wait(&client, &run.name).await.unwrap_err();
+    assert_eq!(failed.name, "org.aictl1.Error.Unavailable");
+    assert!(failed.words.contains("aictl-sandboxd.socket"), "{}", failed.words);
+    assert_eq!(run.output().await, (String::new(), String::new()));
+    assert_eq!(world.helper.runs.counts(), (0, 0));
+}
+
+/// What one user has queued waits for that user's own turn.
+#[tokio::test]
+async fn users_runs_wait_for_their_turn_and_too_many_are_refused() {
+    let keeper = Keeper::start();
+    let bounds = "[sandbox]\nruns = 2\nruns-per-user = 1\nqueue-per-user = 2";
+    let world = world_with(&keeper, bounds).await;
+    let client = world.client().await;
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        runs.push(Script::python("print(1)\nimport time; time.sleep(0.2)").begin(&client).await);
+    }
+    assert_eq!(world.helper.runs.counts(), (1, 2));
+    let failed = Script::python("print(1)").call(&client).await.unwrap_err();
+    assert_eq!((failed.name.as_str(), failed.signature.as_str()), (LIMIT, "st"));
+    let listed = client.call(SANDBOX, "List", &(0u64,)).await.unwrap();
+    let listed: Vec<dbus_records::Record> = listed.body().deserialize().unwrap();
+    let listed: Vec<_> =
+        listed.into_iter().map(|run| dbus_records::listed_run(run).unwrap()).collect();
+    let names: Vec<_> = listed.iter().map(|run| run.run.as_str()).collect();
+    assert_eq!(names, runs.iter().map(|run| run.name.as_str()).collect::<Vec<_>>());
+    assert_eq!(listed[2].state, "queued");
+    for run in runs {
+        assert_eq!(run.wait(&client).await.outcome, RunOutcome::Exited);
+    }
+    assert_eq!(world.helper.runs.counts(), (0, 0));
+}
+
+const LIMIT: &str = "org.aictl1.Error.LimitExceeded";
+
+#[tokio::test]
+async fn a_flood_of_runs_is_refused_and_leaves_nothing() {
+    let keeper = Keeper::start();
+    let world = world_with(&keeper, "").await;
+    *world.config.lock().unwrap() = "[sandbox]\nqueue-per-user = 8".to_owned();
+    world.helper.policies.reload().unwrap();
+    let client = world.client().await;
+    let warm = Script::python("print(1)").begin(&client).await;
+    warm.wait(&client).await;
+    drop(warm);
+    until(|| world.helper.runs.counts() == (0, 0)).await;
+    let before = descriptors();
+    let script = Script::python(ENDLESS);
+    let mut accepted = Vec::new();
+    let mut refused = 0;
+    for _ in 0..100 {
+        let mut pending = Vec::new();
+        for _ in 0..100 {
+            pending.push(script.send(&client).await);
+        }
+        for pending in pending {
+            match pending.answer().await {
+                Ok(answer) => accepted.push(Run::of(&answer)),
+                Err(failed) => {
+                    assert_eq!(failed.name, LIMIT, "{failed:?}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert_eq!((accepted.len(), refused), (12, 9988));
+    for run in &accepted {
+        client.call(SANDBOX, "Cancel", &(run.name.as_str(),)).await.unwrap();
+    }
+    for run in accepted {
+        assert_eq!(run.wait(&client).await.outcome, RunOutcome::Cancelled);
+    }
+    drop(script);
+    until(|| descriptors() <= before).await;
+    assert_eq!(world.helper.runs.counts(), (0, 0));
+}
+
+/// How many of the descriptors of this process are pipes, memory, or packet sockets.
+fn descriptors() -> usize {
+    let is_ours = |target: &Path| {
+        let target = target.to_string_lossy();
+        target.starts_with("pipe:") || target.contains("memfd:")
+    };
+    let all = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    all.filter(|entry| fs::read_link(entry.path()).is_ok_and(|to| is_ours(&to))).count()
+}
+
+#[tokio::test]
+async fn a_caller_who_does_not_read_holds_up_his_own_run_only() {
+    let keeper = Keeper::start();
+    let world = world_with(&keeper, "").await;
+    let client = world.client().await;
+    let mut script = Script::python("while True: print('x' * 1000)");
+    script.limits.0 = 1000;
+    let stalled = script.begin(&client).await;
+    let quick = Script::python("print(1)").begin(&client).await;
+    assert_eq!(quick.wait(&client).await.outcome, RunOutcome::Exited);
+    let record = stalled.wait(&client).await;
+    assert_eq!(record.outcome, RunOutcome::TimedOut, "{record:?}");
+    assert!(record.stdout_truncated);
+    assert!(stalled.output().await.0.starts_with("xxx"));
+}
+
+#[tokio::test]
+async fn a_caller_who_closes_his_end_ends_the_run() {
+    let keeper = Keeper::start();
+    let world = world_with(&keeper, "").await;
+    let client = world.client().await;
+    let run = Script::python("while True: print('x' * 1000)").begin(&client).await;
+    let Run { name, stdout, stderr } = run;
+    let mut half = tokio::task::spawn_blocking(move || {
+        let mut stdout = stdout;
+        stdout.read_exact(&mut [0; 100]).unwrap();
+        stdout
+    })
+    .await
+    .unwrap();
+    half.flush().unwrap();
+    drop(half);
+    let record = record(wait(&client, &name).await.unwrap());
+    assert_eq!(record.outcome, RunOutcome::Cancelled, "{record:?}");
+    assert_eq!(record.message.as_deref(), Some("nobody reads its output any more"));
+    drop(stderr);
+}
+
+#[tokio::test]
+async fn whose_caller_vanishes_is_killed_queued_or_running() {
+    let keeper = Keeper::start();
+    let world = world_with(&keeper, "[sandbox]\nruns-per-user = 1").await;
+    let client = world.client().await;
+    let run = Script::python(ENDLESS).begin(&client).await;
+    let _queued = Script::python(ENDLESS).begin(&client).await;
+    let mut stdout = run.stdout;
+    tokio::task::spawn_blocking(move || stdout.read_exact(&mut [0; 3]).unwrap()).await.unwrap();
+    assert_eq!(world.helper.runs.counts(), (1, 1));
+    client.hang_up().await;
+    until(|| world.helper.runs.counts() == (0, 0)).await;
+    let mut records = Vec::new();
+    while records.len() < 2 {
+        records.extend(ran(&world));
+        tokio::task::yield_now().await;
+    }
+    assert!(records.iter().all(|record| record["AICTL_OUTCOME"] == "cancelled"), "{records:?}");
+    // And the next one has the place.
+    let client = world.client().await;
+    let run = Script::python("print(1)").begin(&client).await;
+    assert_eq!(run.wait(&client).await.outcome, RunOutcome::Exited);
+}
+
+#[tokio::test]
+async fn a_run_is_its_connections_and_to_end_anothers_needs_more() {
+    let keeper = Keeper::start();
+    let world = world_with(&keeper, "").await;
+    let (owner, other) = (world.client().await, world.client().await);
+    let run = Script::python(ENDLESS).begin(&owner).await;
+    // Another connection, even of the same user, cannot wait for it.
+    let unknown = "0123456789abcdef0123456789abcdef";
+    let mine = wait(&other, &run.name).await.unwrap_err();
+    assert_eq!(mine, wait(&other, unknown).await.unwrap_err());
+    assert!(mine.name.ends_with("InvalidArgument"));
+    // Whoever has not the right to end others' runs is told the same of every run.
+    world.polkit.say("org.aictl1.sandbox.cancel-others", Say::No).await;
+    let cancelled = other.call(SANDBOX, "Cancel", &(unknown,)).await;
+    assert_eq!(error(cancelled), "NotAuthorized");
+    world.polkit.say("org.aictl1.sandbox.cancel-others", Say::Yes).await;
+    let cancelled = other.call(SANDBOX, "Cancel", &(unknown,)).await;
+    assert_eq!(error(cancelled), "InvalidArgument");
+    let waiting = owner.send(SANDBOX, "Wait", &(run.name.as_str(),), Flags::empty()).await;
+    // It is of the same user: that needs no more than a run itself.
+    world.polkit.say("org.aictl1.sandbox.cancel-others", Say::No).await;
+    other.call(SANDBOX, "Cancel", &(run.name.as_str(),)).await.unwrap();
+    assert_eq!(record(waiting.answer().await.unwrap()).outcome, RunOutcome::Cancelled);
+    assert_eq!(error(other.call(SANDBOX, "List", &(1u64,)).await), "NotAuthorized");
+}
+
+#[tokio::test]
+async fn without_a_record_nothing_is_run() {
+    let keeper = Keeper::start();
+    let world = world_with(&keeper, "").await;
+    let client = world.client().await;
+    world.journal.go();
+    assert_eq!(error(Script::python(ENDLESS).call(&client).await), "Unavailable");
+    until(|| world.helper.runs.counts() == (0, 0)).await;
+}
+
+#[tokio::test]
+async fn the_helpers_end_ends_its_runs_and_tells_who_waits() {
+    let keeper = Keeper::start();
+    let world = world_with(&keeper, "[sandbox]\nruns-per-user = 1").await;
+    let client = world.client().await;
+    let running = Script::python(ENDLESS).begin(&client).await;
+    let queued = Script::python(ENDLESS).begin(&client).await;
+    let mut waiting = Vec::new();
+    for run in [&running, &queued] {
+        waiting.push(client.send(SANDBOX, "Wait", &(run.name.as_str(),), Flags::empty()).await);
+    }
+    client.round_trip().await;
+    // The bus stays, with the answers on it.
+    world.orders.send(Order::End).await.unwrap();
+    world.life.await.unwrap().unwrap();
+    for pending in waiting {
+        let record = record(pending.answer().await.unwrap());
+        assert_eq!(record.outcome, RunOutcome::Cancelled);
+        assert!(record.message.is_some_and(|message| message.contains("told to end")));
+    }
+}
