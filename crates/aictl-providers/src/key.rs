@@ -10,6 +10,8 @@ use hyper::header::HeaderValue;
 pub struct Key {
     header: HeaderValue,
     guard: Option<Guard>,
+    /// The user whose servers may have it over a unix socket; `None`: all.
+    uid: Option<u32>,
 }
 
 /// Says whether who has a connection may have the key: our own end of it, and the server's.
@@ -37,7 +39,7 @@ impl Key {
         }
         let mut header = HeaderValue::try_from(format!("Bearer {text}")).map_err(|_| InvalidKey)?;
         header.set_sensitive(true);
-        Ok(Self { header, guard: None })
+        Ok(Self { header, guard: None, uid: None })
     }
 
     /// The key, for those TCP connections alone that `may_have_it` says yes to: it is asked about
@@ -49,6 +51,18 @@ impl Key {
         may_have_it: impl Fn(SocketAddr, SocketAddr) -> bool + Send + Sync + 'static,
     ) -> Self {
         Self { guard: Some(Arc::new(may_have_it)), ..self }
+    }
+
+    /// The key, over unix sockets for servers of this user and of root alone: who listens when the
+    /// connection stands need not be who had the socket's path before.
+    #[must_use]
+    pub fn for_user(self, uid: u32) -> Self {
+        Self { uid: Some(uid), ..self }
+    }
+
+    /// Whether it may be sent over a unix socket to a server of this user.
+    pub(crate) fn may_go_to(&self, server: u32) -> bool {
+        self.uid.is_none_or(|uid| [0, uid].contains(&server))
     }
 
     /// Whether it may be sent over a connection with these ends.
@@ -91,5 +105,15 @@ mod tests {
             assert_eq!(Key::new(bad).unwrap_err(), InvalidKey, "{bad:?}");
         }
         assert!(Key::new(&"x".repeat(Key::MAX)).is_ok());
+    }
+
+    #[test]
+    fn a_key_for_a_users_servers_goes_to_no_other_users() {
+        let key = Key::new("sk-secret").unwrap();
+        assert!(key.may_go_to(1000));
+        let key = key.for_user(1000);
+        for (server, may) in [(1000, true), (0, true), (1001, false)] {
+            assert_eq!(key.may_go_to(server), may, "{server}");
+        }
     }
 }

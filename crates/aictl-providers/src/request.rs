@@ -67,6 +67,10 @@ impl Line {
             Endpoint::Unix(unix) => {
                 let stream = UnixStream::connect(unix.socket()).await;
                 let stream = stream.map_err(|error| connect_trouble(error.kind()))?;
+                let may_have = |key: &Key| stream.peer_cred().is_ok_and(|p| key.may_go_to(p.uid()));
+                if !self.key_for(ask).is_none_or(may_have) {
+                    return Err(Trouble::Stranger);
+                }
                 exchange(stream, request, ask.size, &seen).await?
             }
             Endpoint::Tcp(tcp) => {

@@ -50,7 +50,7 @@ impl Gatherer<'_> {
         };
         let names = self.owners(services, &own, sockets.as_deref());
         let mut probes = JoinSet::new();
-        let mut answers: Vec<(Vec<Option<Asked>>, Answer)> = Vec::new();
+        let mut answers: Vec<(Vec<Asked>, Answer)> = Vec::new();
         for (index, (service, own)) in services.iter().zip(&own).enumerate() {
             let runs = units.map(|units| units[index].runs());
             let sockets: Option<Vec<Socket>> = sockets.as_ref().map(|sockets| {
@@ -63,10 +63,12 @@ impl Gatherer<'_> {
             let own = own.clone().unwrap_or_default();
             let Plan { places, elsewhere, taken } = plan(service, runs, sockets.as_deref());
             let answer = Answer { asked: None, elsewhere, taken };
-            answers.push((vec![None; places.len()], answer));
+            answers.push((Vec::new(), answer));
             for (rank, place) in places.into_iter().enumerate() {
-                let (target, asked) = self.target(service, place, &own);
                 let time = time_for(self.settings.http_timeout, deadline);
+                let (target, asked) = self.target(service, place, &own, time);
+                // What is not back in time, since we were slow ourselves, has not answered.
+                answers[index].0.push(asked.clone());
                 probes.spawn(async move {
                     let report = probe(&target, time).await;
                     (index, rank, Asked { report, ..asked })
@@ -75,19 +77,26 @@ impl Gatherer<'_> {
         }
         while let Ok(Some(answer)) = timeout_at(deadline, probes.join_next()).await {
             if let Ok((index, rank, asked)) = answer {
-                answers[index].0[rank] = Some(asked);
+                answers[index].0[rank] = asked;
             }
         }
-        let best = |(asked, answer): (Vec<Option<Asked>>, Answer)| {
+        let best = |(asked, answer): (Vec<Asked>, Answer)| {
             // Of equals the first: the likeliest place.
-            let asked = asked.into_iter().flatten().min_by_key(|asked| badness(&asked.report));
+            let asked = asked.into_iter().min_by_key(|asked| badness(&asked.report));
             Answer { asked, ..answer }
         };
         (answers.into_iter().map(best).collect(), stuck)
     }
 
-    /// What to ask there, and what is known of it before; with the key, if that may go there.
-    fn target(&self, service: &Service, place: Place, own: &BTreeSet<u64>) -> (Target, Asked) {
+    /// What to ask there, with the key, if that may go there; and what there is to say of it if no
+    /// answer comes in this time.
+    fn target(
+        &self,
+        service: &Service,
+        place: Place,
+        own: &BTreeSet<u64>,
+        time: Duration,
+    ) -> (Target, Asked) {
         let Place { endpoint, listener } = place;
         let listener = match &endpoint {
             Endpoint::Unix(unix) => unix_socket::listener(Path::new(unix.socket())),
@@ -99,13 +108,13 @@ impl Gatherer<'_> {
                 let (own, is_own) = (own.clone(), listener == Listener::Own);
                 // Another may have taken the port since.
                 let key = key.guarded(move |client, server| serves(client, server, &own, is_own));
-                (Some(key), KeyUse::Sent(source))
+                (Some(key.for_user(geteuid().as_raw())), KeyUse::Sent(source))
             }
             (Some(_), Some(source)) => (None, KeyUse::Withheld(source)),
             _ => (None, KeyUse::None(self.keys.how_to_give(&service.name))),
         };
         let target = Target { provider: service.provider, endpoint: endpoint.clone(), key };
-        (target, Asked { endpoint, report: silence(), listener, key: key_use })
+        (target, Asked { endpoint, report: silence(time), listener, key: key_use })
     }
 
     /// The numbers of a unit's control groups; `None` if nothing is known of the unit.
@@ -157,8 +166,12 @@ fn serves(client: SocketAddr, server: SocketAddr, own: &BTreeSet<u64>, must_be_o
         let peer = listeners::served_by(client, server);
         return peer.and_then(|peer| peer.belongs_to(own)) == Some(true);
     }
-    // The kernel names no user for a connection that nobody has accepted yet: those count who could.
+    // The kernel names no user (that is, 0) for a connection that nobody has accepted yet: then
+    // those count who could. One that another user has accepted stays his when he has left the port.
     let uid = geteuid().as_raw();
+    if listeners::served_by(client, server).is_some_and(|peer| ![0, uid].contains(&peer.uid)) {
+        return false;
+    }
     let listening = listeners::listeners(Path::new(PROC)).unwrap_or_default();
     let mut there = listening.iter().filter(|listener| listener.takes(server)).peekable();
     there.peek().is_some() && there.all(|listener| listener.uid == uid)
@@ -203,10 +216,10 @@ fn badness(report: &Report) -> u8 {
     }
 }
 
-/// The report of a server that has said nothing yet.
-fn silence() -> Report {
+/// The report of a server that has said nothing in this time.
+fn silence(time: Duration) -> Report {
     Report {
-        reach: Reach::Trouble(Trouble::Refused),
+        reach: Reach::Trouble(Trouble::NoAnswer(time)),
         provider: None,
         latency: None,
         version: None,
@@ -214,5 +227,31 @@ fn silence() -> Report {
         loaded: None,
         requests_running: None,
         gaps: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use aictl_api::{config::Config, service::Catalogue};
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::Cli;
+
+    #[tokio::test]
+    async fn a_server_whose_answer_is_not_back_in_time_has_not_answered() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = Endpoint::on_port(silent.local_addr().unwrap().port());
+        let service = Service { endpoint, ..Catalogue::builtin().get("ollama").unwrap().clone() };
+        let config = Config::default();
+        let global = Cli::parse_from(["aictl", "status"]).global;
+        let gatherer = Gatherer::new(&global, &config, config.status);
+        // As where this program gets no time to see that the server's time is over.
+        let (answers, _) = gatherer.ask_servers(&[&service], None, Instant::now()).await;
+        let reach = answers[0].asked.as_ref().map(|asked| asked.report.reach.clone());
+        let no_answer = Reach::Trouble(Trouble::NoAnswer(Duration::ZERO));
+        assert_eq!(reach, Some(no_answer));
     }
 }
