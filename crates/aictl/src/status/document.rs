@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aictl_api::{
     exit,
-    gpu::{GpuProcess, GpuReport, GpuState},
+    gpu::{Gpu, GpuProcess, GpuReport, GpuState, Vendor},
     service::{Scope, Service},
     status::{Health, ServiceStatus},
 };
@@ -137,20 +137,31 @@ pub fn vram(
 /// What a report says of the machine's GPUs as a whole; `None` for one that did not come.
 #[must_use]
 pub fn sight(gpus: Option<&GpuReport>) -> GpuSight {
-    match gpus {
-        None => GpuSight::Unknown,
-        Some(report) if report.gpus.iter().any(|gpu| gpu.state != GpuState::Lost) => GpuSight::Some,
-        Some(report) if !report.gpus.is_empty() || !report.notes.is_empty() => GpuSight::Broken,
-        Some(_) => GpuSight::None,
+    let Some(GpuReport { gpus, notes }) = gpus else { return GpuSight::Unknown };
+    let mut computing = gpus.iter().filter(|gpu| computes(gpu)).peekable();
+    // Where there is no GPU, they say why; else those about NVIDIA's do.
+    let is_trouble = |note: &String| gpus.is_empty() || note.contains("NVIDIA");
+    let is_broken = computing.peek().is_some() || notes.iter().any(is_trouble);
+    match computing.any(|gpu| gpu.state != GpuState::Lost) {
+        true => GpuSight::Some,
+        false if is_broken => GpuSight::Broken,
+        false => GpuSight::None,
+    }
+}
+
+/// Whether models are expected to run there: the GPU in a processor mostly only draws, and for
+/// Intel's hardly a server is built.
+fn computes(gpu: &Gpu) -> bool {
+    match gpu.vendor {
+        Vendor::Nvidia => true,
+        Vendor::Amd => gpu.memory_shared != Some(true),
+        Vendor::Intel => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use aictl_api::{
-        gpu::{Gpu, Vendor},
-        service::Catalogue,
-    };
+    use aictl_api::service::Catalogue;
 
     use super::*;
 
@@ -255,6 +266,26 @@ mod tests {
             (Some(report(&[Sleeping], &["Something."])), GpuSight::Some),
         ] {
             assert_eq!(sight(report.as_ref()), expected, "{report:?}");
+        }
+    }
+
+    #[test]
+    fn a_gpu_that_only_draws_is_none_that_a_model_should_be_on() {
+        let drawing = [(Vendor::Intel, Some(true)), (Vendor::Amd, Some(true))];
+        for (gpus, note, expected) in [
+            (&drawing[..], "Processes of other users cannot be looked at.", GpuSight::None),
+            (&drawing[..], "NVIDIA's driver is not loaded.", GpuSight::Broken),
+            (&[(Vendor::Amd, Some(false))], "", GpuSight::Some),
+            // The DGX Spark's has no memory of its own either.
+            (&[(Vendor::Nvidia, Some(true))], "", GpuSight::Some),
+        ] {
+            let of = |(vendor, memory_shared): &(Vendor, Option<bool>)| Gpu {
+                memory_shared: *memory_shared,
+                ..Gpu::new(0, *vendor, GpuState::Awake)
+            };
+            let report =
+                GpuReport { gpus: gpus.iter().map(of).collect(), notes: vec![note.to_owned()] };
+            assert_eq!(sight(Some(&report)), expected, "{report:?}");
         }
     }
 }

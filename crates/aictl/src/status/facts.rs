@@ -111,7 +111,7 @@ pub struct Answer {
     pub taken: Option<(u16, String)>,
 }
 
-/// What is known of the machine's GPUs.
+/// What is known of the machine's GPUs that models are expected to run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GpuSight {
     /// There is one at least that works.
