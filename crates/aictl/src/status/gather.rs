@@ -162,6 +162,11 @@ impl<'a> Gatherer<'a> {
     /// Says of each process on a GPU which service it is of.
     fn name_processes(&self, gpus: &mut GpuReport) {
         let uid = (self.scope == Scope::User).then(|| geteuid().as_raw());
+        if uid.is_some() {
+            // The helper names the system's services, which can be called as the user's are.
+            let processes = gpus.gpus.iter_mut().filter_map(|gpu| gpu.processes.as_mut());
+            processes.flatten().for_each(|process| process.service = None);
+        }
         gpu::name_processes(gpus, Path::new(PROC), |owner| {
             // A user's unit may have the name of one of the machine's, or of another user's.
             let service = self.config.services().by_unit(&owner.unit)?;
@@ -386,4 +391,29 @@ fn uptime(facts: &UnitFacts) -> Option<Duration> {
 /// A part of a time, in percent.
 fn share(part: Duration, whole: Duration) -> Option<f64> {
     (whole >= SHORTEST).then(|| part.as_secs_f64() / whole.as_secs_f64() * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use aictl_api::gpu::{Gpu, GpuProcess, GpuState, Vendor};
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::Cli;
+
+    #[test]
+    fn a_service_of_the_systems_is_none_of_the_users() {
+        let config = Config::default();
+        for (line, expected) in [("status", Some("ollama")), ("--user status", None)] {
+            let global = Cli::parse_from(["aictl"].into_iter().chain(line.split(' '))).global;
+            let mut gpu = Gpu::new(0, Vendor::Nvidia, GpuState::Awake);
+            let unit = Some("ollama.service".to_owned());
+            let service = Some("ollama".to_owned());
+            gpu.processes = Some(vec![GpuProcess { unit, service, ..GpuProcess::new(u32::MAX) }]);
+            let mut report = GpuReport { gpus: vec![gpu], ..GpuReport::default() };
+            Gatherer::new(&global, &config, config.status).name_processes(&mut report);
+            let process = &report.gpus[0].processes.as_ref().unwrap()[0];
+            assert_eq!(process.service.as_deref(), expected, "{line}");
+        }
+    }
 }

@@ -369,9 +369,8 @@ fn facts(service: &ServiceStatus, gpus: &[Gpu], notes: &[String]) -> Fields {
         .iter()
         .flat_map(|gpu| gpu.processes.iter().flatten().map(move |process| (gpu.index, process)))
     {
-        let ours = process.service.as_deref() == Some(&service.name)
-            || process.unit.as_deref() == Some(&service.unit);
-        if ours {
+        // Not by the unit's name: a user's unit may have the same.
+        if process.service.as_deref() == Some(&service.name) {
             let memory = process.memory_bytes.map(units::bytes);
             let words =
                 [Some(format!("GPU {gpu}: pid {}", process.pid)), process.name.clone(), memory];

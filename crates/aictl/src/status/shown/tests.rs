@@ -177,7 +177,12 @@ fn gpu() -> Gpu {
                 memory_bytes: Some(7 * GIB + GIB * 4 / 10),
                 ..aictl_api::gpu::GpuProcess::new(4243)
             },
-            aictl_api::gpu::GpuProcess::new(1),
+            // Of another user's unit, which has the same name.
+            aictl_api::gpu::GpuProcess {
+                name: Some("stranger".to_owned()),
+                unit: Some("ollama.service".to_owned()),
+                ..aictl_api::gpu::GpuProcess::new(1)
+            },
         ]),
         ..Gpu::new(0, Vendor::Nvidia, GpuState::Awake)
     }
