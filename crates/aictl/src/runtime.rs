@@ -39,7 +39,7 @@ impl fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// Runs `work` to its end, or until SIGINT, SIGTERM or SIGHUP comes: then it is dropped.
+/// Runs `work` to its end, or until SIGINT, SIGTERM, SIGHUP or SIGQUIT comes: then it is dropped.
 ///
 /// # Errors
 /// If a signal came, or there are no resources for a runtime.
@@ -50,12 +50,14 @@ pub fn run<T>(work: impl Future<Output = T>) -> Result<T, Stopped> {
         let mut interrupt = listen(SignalKind::interrupt())?;
         let mut terminate = listen(SignalKind::terminate())?;
         let mut hangup = listen(SignalKind::hangup())?;
+        let mut quit = listen(SignalKind::quit())?;
         let stopped = |kind: SignalKind| Err(Stopped::Signal(kind.as_raw_value()));
         tokio::select! {
             biased;
             _ = interrupt.recv() => stopped(SignalKind::interrupt()),
             _ = terminate.recv() => stopped(SignalKind::terminate()),
             _ = hangup.recv() => stopped(SignalKind::hangup()),
+            _ = quit.recv() => stopped(SignalKind::quit()),
             done = work => Ok(done),
         }
     });

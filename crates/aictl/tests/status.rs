@@ -328,7 +328,7 @@ fn a_key_is_not_sent_to_who_only_sits_at_the_port() {
 #[test]
 fn watching_for_programs_is_a_document_on_a_line_until_nobody_reads_or_ctrl_c() {
     let machine = Machine::new([FakeUnit::stopped("ollama.service")], "");
-    for end in [Some(Signal::SIGINT), Some(Signal::SIGTERM), None] {
+    for end in [Some(Signal::SIGINT), Some(Signal::SIGTERM), Some(Signal::SIGQUIT), None] {
         let mut command = machine.command("status --json --watch=1s");
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
