@@ -18,8 +18,9 @@ below the table say what, and what to do), inactive, failed or not-installed.
 CPU is the average since the unit was started, as ps(1) has it; with --watch it is that since the
 last look. Endpoints are asked with your rights; a key that one needs is read from the environment
 (AICTL_KEY_LITELLM for the service litellm) or from ~/.config/aictl/keys.toml, which nobody else may
-read: a line for each service, litellm = \"KEY\". A key is sent to nobody but the service: where
-another program listens on its port, or nobody can tell whose program that is, it is not.
+read: a line for each service, litellm = \"KEY\". A key is sent to the service's own unit, or to a
+program that runs as you: where another user's listens on its port, or one of which nobody can tell
+whose it is, it is not.
 
 With --json it is one document; with --json and --watch, one document on a line for each look.
 --watch goes on until Ctrl-C, which is its ordinary end: the exit code is 0 then.
