@@ -36,13 +36,16 @@ pub fn wrap(text: &str, max: usize) -> Vec<String> {
 #[must_use]
 pub fn fill(text: &str, first: usize, others: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    let mut line = String::new();
+    // The line, and its width: looked at anew for each word, a text of many would take for ever.
+    let (mut line, mut used) = (String::new(), 0);
     for mut word in words(text, first.min(others)) {
         let max = |lines: &Vec<String>| if lines.is_empty() { first } else { others };
         if !line.is_empty() {
-            if width(&line) + 1 + width(word) <= max(&lines) {
+            let wider = used + 1 + width(word);
+            if wider <= max(&lines) {
                 line.push(' ');
                 line.push_str(word);
+                used = wider;
                 continue;
             }
             lines.push(std::mem::take(&mut line));
@@ -56,6 +59,7 @@ pub fn fill(text: &str, first: usize, others: usize) -> Vec<String> {
             word = tail;
         }
         line.push_str(word);
+        used = width(word);
     }
     lines.push(line);
     lines
@@ -101,6 +105,15 @@ fn split(text: &str, max: usize) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_of_many_words_takes_no_longer_for_each_of_them() {
+        // As many as a server's names of models can have: quadratic, it takes minutes.
+        let text = "a ".repeat(128 << 10);
+        let start = std::time::Instant::now();
+        assert_eq!(wrap(&text, usize::MAX), [text.trim_end()]);
+        assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
+    }
 
     #[test]
     fn what_is_cut_fits_and_says_so() {
