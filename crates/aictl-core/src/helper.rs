@@ -1,19 +1,25 @@
 //! The helper, as its clients see it: calls on `org.aictl1`, and what comes of them.
 
-use std::{collections::HashMap, future::poll_fn, os::fd::OwnedFd, pin::Pin, time::Duration};
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    os::fd::{BorrowedFd, OwnedFd},
+    pin::Pin,
+    time::Duration,
+};
 
 use aictl_api::{
-    authorisation::{BUS_NAME, Interface, OBJECT_PATH, Verb},
+    authorisation::{BUS_NAME, Interface, OBJECT_PATH, RESULT, Verb},
     error::CallError,
     gpu::GpuReport,
-    record::{ActionRecord, HealthRecord, ServiceRecord},
+    record::{ActionRecord, HealthRecord, RunRecord, ServiceRecord},
     status::HelperState,
 };
 use futures_core::Stream;
 use serde::Serialize;
 use tokio::time;
 use zbus::{
-    Connection, DBusError, DynamicType, MatchRule, MessageStream, OwnedVariant, Proxy, fdo,
+    Connection, DBusError, DynamicType, Fd, MatchRule, MessageStream, OwnedVariant, Proxy, fdo,
     message::Type,
     proxy::{CacheProperties, MethodFlags},
     wire::DynamicDeserialize,
@@ -58,6 +64,42 @@ pub struct LogOptions {
     pub follow: bool,
     /// Only from then on: microseconds since 1970.
     pub since_usec: Option<u64>,
+}
+
+/// How long a run may wait for its turn and then run, before it is given up.
+const RUN_TIME: Duration = Duration::from_secs(24 * 3600);
+
+/// A script that is to be run.
+#[derive(Debug, Clone, Copy)]
+pub struct WantedRun<'a> {
+    /// The script: a sealed memfd.
+    pub script: BorrowedFd<'a>,
+    /// Its file name.
+    pub name: &'a str,
+    /// What runs it: python, bash or node.
+    pub runtime: &'a str,
+    /// Its arguments.
+    pub arguments: &'a [String],
+    /// How strictly it is isolated.
+    pub profile: &'a str,
+    /// Milliseconds in all and of CPU, bytes of memory, processes, bytes of each output, bytes of
+    /// /work; 0 for what the helper's configuration says.
+    pub limits: [u64; 6],
+    /// The end of a pipe to read standard input from.
+    pub stdin: Option<BorrowedFd<'a>>,
+    /// Whether the script's variable `result` is wanted.
+    pub want_result: bool,
+}
+
+/// A run that the helper has taken. It ends with the connection.
+#[derive(Debug)]
+pub struct StartedRun {
+    /// What it is called.
+    pub run: String,
+    /// The end of a pipe that its standard output comes out of.
+    pub stdout: OwnedFd,
+    /// The end of a pipe that its standard error comes out of.
+    pub stderr: OwnedFd,
 }
 
 /// The helper on a message bus.
@@ -183,6 +225,54 @@ impl Helper {
             self.call(Interface::Gpu, "List", &(), READ_TIME).await?;
         let gpus = records.into_iter().map(|record| dbus_records::gpu(record).map_err(bad_answer));
         Ok(GpuReport { gpus: gpus.collect::<Result<_, _>>()?, notes })
+    }
+
+    /// Has a script run; returns as soon as the helper has taken it.
+    ///
+    /// # Errors
+    /// What the helper answers, or that it cannot be asked.
+    pub async fn run(&self, wanted: &WantedRun<'_>) -> Result<StartedRun, CallError> {
+        let [wall, cpu, memory, processes, output, work] = wanted.limits;
+        let stdin: Vec<Fd<'_>> = wanted.stdin.into_iter().map(Fd::from).collect();
+        let body = (
+            Fd::from(wanted.script),
+            wanted.name,
+            wanted.runtime,
+            wanted.arguments,
+            wanted.profile,
+            (wall, cpu, memory, processes, output, work),
+            stdin,
+            if wanted.want_result { RESULT } else { 0 },
+        );
+        let (run, stdout, stderr): (String, zbus::OwnedFd, zbus::OwnedFd) =
+            self.call(Interface::Sandbox, "Run", &body, READ_TIME).await?;
+        Ok(StartedRun { run, stdout: stdout.into(), stderr: stderr.into() })
+    }
+
+    /// Waits for the end of a run of this connection, and fetches its record.
+    ///
+    /// # Errors
+    /// What the helper answers, or that it cannot be asked: nothing of the run is left then.
+    pub async fn wait_for_run(&self, run: &str) -> Result<RunRecord, CallError> {
+        let record = self.call(Interface::Sandbox, "Wait", &(run,), RUN_TIME).await;
+        let record = record.map_err(|error| match error {
+            // Nothing was asked of a service.
+            CallError::Unavailable(words) if words.contains("look at the service") => {
+                CallError::Unavailable(
+                    "the helper ended during the run, and the run with it".to_owned(),
+                )
+            }
+            error => error,
+        })?;
+        dbus_records::run(record).map_err(bad_answer)
+    }
+
+    /// Ends a run; its record still comes.
+    ///
+    /// # Errors
+    /// What the helper answers, or that it cannot be asked.
+    pub async fn cancel_run(&self, run: &str) -> Result<(), CallError> {
+        self.call(Interface::Sandbox, "Cancel", &(run,), READ_TIME).await
     }
 
     /// How the helper is.
