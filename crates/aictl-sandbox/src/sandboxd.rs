@@ -196,8 +196,14 @@ fn serve(options: Options) -> Result<(), StartError> {
     let listener = listener()?;
     let mut interpreters = Vec::new();
     for (runtime, path) in &options.interpreters {
-        let found = interpreter::inspect(*runtime, path).map_err(StartError::Interpreter)?;
-        interpreters.push(found);
+        match interpreter::inspect(*runtime, path) {
+            Ok(found) => interpreters.push(found),
+            // One that is not installed is offered to nobody; the others are.
+            Err(error) if error.not_found() => {
+                let _closed = writeln!(io::stderr(), "aictl-sandboxd: not offered: {error}");
+            }
+            Err(error) => return Err(StartError::Interpreter(error)),
+        }
     }
     for signal in [Signal::SIGINT, Signal::SIGTSTP, Signal::SIGPIPE] {
         sys::ignore_signal(signal);
