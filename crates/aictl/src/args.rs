@@ -57,6 +57,9 @@ pub enum Command {
     /// Run an untrusted script in a sandbox
     #[command(after_help = RUN_HELP)]
     Run(Run),
+    /// Say what the profile strict would refuse of a script, without running it
+    #[command(after_help = CHECK_HELP)]
+    Check(Check),
     /// Show services: their health, endpoints, models, and what they use
     #[command(after_help = STATUS_HELP)]
     Status(Status),
@@ -104,6 +107,7 @@ impl Command {
             | Self::Disable(_)
             | Self::Logs(_) => true,
             Self::Run(_)
+            | Self::Check(_)
             | Self::Gpu(_)
             | Self::Audit(_)
             | Self::Config(_)
@@ -125,6 +129,26 @@ Examples:
   aictl run script.py
   aictl run --timeout 5s --memory 256M script.py one two < data.csv
   aictl run --json - < script.py";
+
+const CHECK_HELP: &str = "\
+Each finding is a line FILE:LINE:COLUMN: RULE: MESSAGE, as editors read it, and a line that says what
+to write instead. What a script may import, and how large it may be, is set in [sandbox.strict] of
+/etc/aictl/aictl.toml. The check is policy, not protection: a script that passes is still untrusted,
+and the kernel is the wall around it.
+
+Exit code: 0 nothing is refused; 126 something is; 127 no such script.
+
+Examples:
+  aictl check script.py
+  aictl check --json - < script.py
+  aictl run --profile strict script.py";
+
+/// `aictl check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The script (- for standard input)
+    pub script: OsString,
+}
 
 /// `aictl run`
 #[derive(Debug, Args)]
@@ -173,6 +197,8 @@ pub struct Run {
 pub enum Profile {
     /// Every layer of the kernel; the language is whole.
     Standard,
+    /// As standard; and a part of Python alone, which is checked before anything runs.
+    Strict,
 }
 
 /// Reads a limit with its unit, in its range.
@@ -393,6 +419,7 @@ mod tests {
             "aictl run --memory 1G --timeout=5s --config c.toml --color never -- a.py -v",
             "aictl run --profile standard --python /usr/bin/python3 --no-stdin - x",
             "aictl run -v a.py run",
+            "aictl run --profile strict a.py",
             "aictl run --user a.py",
         ] {
             let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
@@ -420,6 +447,8 @@ mod tests {
             "aictl run --profile none x.py",
             "aictl run --no-sandbox x.py",
             "aictl run -q -v x.py",
+            "aictl check",
+            "aictl check a.py b.py",
             "aictl start",
             "aictl kill ollama",
             "aictl start --no-block --timeout 5s ollama",

@@ -4,6 +4,7 @@ mod agent;
 mod args;
 mod async_output;
 mod audit;
+mod check;
 mod color;
 mod config;
 mod config_command;
@@ -35,8 +36,10 @@ fn main() -> ExitCode {
     // What our caller has open is no business of the programs that we start. A kernel that cannot
     // do that runs no sandbox, which says so.
     let _old_kernel = aictl_sandbox::cloexec_from(3);
-    // Beside the making of a sandbox, the command line is read in no time.
-    let begun = args::is_run(std::env::args_os()).then(embedded::begin);
+    // Beside the making of a sandbox, the command line is read in no time. Where there may be a
+    // helper, it is made elsewhere.
+    let here = args::is_run(std::env::args_os()) && !run::may_be_there();
+    let begun = here.then(embedded::begin);
     let cli = match args::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => return args::explain(&error, std::env::args_os()),
@@ -46,9 +49,8 @@ fn main() -> ExitCode {
         return ExitCode::from(aictl_api::exit::INTERNAL);
     }
     let code = match &cli.command {
-        args::Command::Run(run) => {
-            run::main(&cli.global, run, begun.unwrap_or_else(embedded::begin))
-        }
+        args::Command::Run(run) => run::main(&cli.global, run, begun),
+        args::Command::Check(check) => check::main(&cli.global, check),
         args::Command::Status(status) => status::main(&cli.global, status),
         args::Command::Gpu(gpu) => gpu::main(&cli.global, gpu),
         args::Command::Schema(schema) => schema::main(&cli.global, schema),

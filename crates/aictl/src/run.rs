@@ -1,7 +1,10 @@
-//! `aictl run`: an untrusted script in a sandbox.
+//! `aictl run`: an untrusted script in a sandbox, made by the helper's keeper of sandboxes where the
+//! helper is installed, else right here.
+
+mod helped;
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fmt,
     fs::File,
     io,
@@ -15,10 +18,12 @@ use aictl_api::{
     limits::{self, LimitError, Limits},
     run::{Outcome, RunReport},
 };
+use aictl_core::helper::WantedRun;
 use aictl_sandbox::{
-    embedded::{Begun, Client, Wish},
+    embedded::{self, Begun, Client, Wish},
     interpreter::{self, Interpreter, InterpreterError, Runtime, RuntimeError},
     protocol::{Job, Profile, RejectKind, Rejection, RequestId, RunRecord, ScriptArgs, Stream},
+    sealed_memfd,
 };
 use nix::sys::{
     signal::{SigSet, Signal, raise},
@@ -27,11 +32,15 @@ use nix::sys::{
 
 use crate::{
     args::{self, Global},
+    check,
     config::{self, LoadError},
     message, output,
     script::{Script, ScriptError},
     stdin,
 };
+
+pub use helped::may_be_there;
+use helped::{Done, NotDone};
 
 /// Why a run did not come to an outcome.
 #[derive(Debug)]
@@ -52,8 +61,12 @@ pub enum RunError {
     Limit(LimitError),
     /// An argument cannot be passed on.
     Argument(String),
+    /// The profile is not for scripts of this runtime.
+    NotPython(Runtime),
     /// It was not run.
     Rejected(Rejection),
+    /// The helper has not run it, or nobody knows what came of it.
+    Helper(NotDone),
     /// A system call failed: which, and how.
     System(&'static str, io::Error),
     /// The output could not be written.
@@ -66,7 +79,7 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Script(error) => error.exit_code(),
-            Self::Runtime(_) => exit::REFUSED,
+            Self::Runtime(_) | Self::NotPython(_) => exit::REFUSED,
             Self::Interpreter(error) | Self::ConfiguredInterpreter(error, _) => {
                 if error.not_found() { exit::NOT_FOUND } else { exit::REFUSED }
             }
@@ -77,6 +90,7 @@ impl RunError {
                 RejectKind::NoInterpreter => exit::NOT_FOUND,
                 _ => exit::INTERNAL,
             },
+            Self::Helper(error) => error.exit_code(),
             Self::System(..) | Self::Output(_) => exit::INTERNAL,
         }
     }
@@ -95,7 +109,9 @@ impl fmt::Display for RunError {
             Self::OverMax(error) => error.fmt(f),
             Self::Limit(error) => error.fmt(f),
             Self::Argument(what) => f.write_str(what),
+            Self::NotPython(runtime) => f.write_str(&check::not_python(*runtime)),
             Self::Rejected(rejection) => f.write_str(&rejection.message),
+            Self::Helper(error) => error.fmt(f),
             Self::System(what, error) => write!(f, "{what}: {error}"),
             Self::Output(error) => write!(f, "the output cannot be written: {error}"),
         }
@@ -104,10 +120,12 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// Runs the command; returns the exit code.
-pub fn main(global: &Global, args: &args::Run, begun: Begun) -> u8 {
+/// Runs the command; returns the exit code. A sandbox may have been begun already, where there is no
+/// helper.
+pub fn main(global: &Global, args: &args::Run, begun: Option<Begun>) -> u8 {
     match run(global, args, begun) {
         Ok(code) => code,
+        Err(RunError::Helper(error @ NotDone::Signal(_))) => error.exit_code(),
         Err(error) => message::fail(global, error.exit_code(), &error.to_string()),
     }
 }
@@ -161,7 +179,7 @@ pub fn find_interpreter(
     interpreter::find(runtime, explicit, path.as_deref(), home.as_deref())
 }
 
-fn run(global: &Global, args: &args::Run, begun: Begun) -> Result<u8, RunError> {
+fn run(global: &Global, args: &args::Run, begun: Option<Begun>) -> Result<u8, RunError> {
     let config = config::load(global.config.as_deref()).map_err(RunError::Config)?.sandbox;
     let limits = limits(args, &config)?;
     let (path, rest) = args
@@ -172,6 +190,38 @@ fn run(global: &Global, args: &args::Run, begun: Begun) -> Result<u8, RunError> 
     let script = Script::read(path, limits.source()).map_err(RunError::Script)?;
     let runtime = interpreter::runtime_for(script.name.as_str().as_ref(), &script.text)
         .map_err(RunError::Runtime)?;
+    let profile = match args.profile {
+        args::Profile::Standard => Profile::Standard,
+        args::Profile::Strict if runtime != Runtime::Python => {
+            return Err(RunError::NotPython(runtime));
+        }
+        args::Profile::Strict => {
+            let profile = Profile::Strict(config.strict.imports.clone());
+            let report = check::check(&script.text, config.strict.clone());
+            if !report.findings.is_empty() {
+                return refuse(global, &profile, path, script, report);
+            }
+            profile
+        }
+    };
+    let here = match (global.embedded, &args.python, &begun) {
+        (true, ..) => Some("no helper is used"),
+        _ if args.profile == args::Profile::Strict => {
+            Some("the helper runs the profile standard alone, and is not used")
+        }
+        (_, Some(_), _) => Some("the helper is given no path of a Python, and is not used"),
+        (.., Some(_)) => Some("no helper is installed"),
+        _ => None,
+    };
+    let why = match here {
+        Some(why) => why,
+        None => match with_helper(global, args, &script, runtime, &rest)? {
+            Some(code) => return Ok(code),
+            None => "no helper is installed",
+        },
+    };
+    message::detail(global, format_args!("{why}: the script runs with your own rights, sandboxed"));
+    let begun = begun.unwrap_or_else(embedded::begin);
     let interpreter = match (args.python.as_deref(), config.python()) {
         (None, Some((python, place))) if runtime == Runtime::Python => {
             find_interpreter(runtime, Some(python))
@@ -191,17 +241,119 @@ fn run(global: &Global, args: &args::Run, begun: Begun) -> Result<u8, RunError> 
         runtime,
         args: rest,
         limits,
-        profile: match args.profile {
-            args::Profile::Standard => Profile::Standard,
-        },
+        profile,
         want_result: global.json,
         stdin: stdin.is_some(),
     };
-    message::detail(global, "no helper is used: the script runs with your own rights, sandboxed");
     let mut here = Here::new(signals, global.json);
     let record =
         begun.run(&interpreter, &job, script.text, stdin, &mut here).map_err(RunError::Rejected)?;
-    finish(global, &job, record, here)
+    let Here { stdout, stderr, signal, failed, .. } = here;
+    let printed = Printed { stdout, stderr, signal, failed };
+    finish(global, job.request_id.as_str(), job.profile.name(), record, printed)
+}
+
+/// Has the helper run it; `None` if there is no helper after all.
+fn with_helper(
+    global: &Global,
+    args: &args::Run,
+    script: &Script,
+    runtime: Runtime,
+    rest: &ScriptArgs,
+) -> Result<Option<u8>, RunError> {
+    let memfd = sealed_memfd(&script.text).map_err(|error| RunError::System("memfd", error))?;
+    let reads = !args.no_stdin && args.script.first().is_none_or(|path| path != "-");
+    let stdin = || if reads { stdin::as_pipe() } else { Ok(None) };
+    // What is not given is for the helper's own configuration to say.
+    let limits =
+        [args.timeout, args.cpu, args.memory, args.max_processes, args.max_output, args.work_size];
+    let wanted = WantedRun {
+        script: memfd.as_fd(),
+        name: script.name.as_str(),
+        runtime: runtime.name(),
+        arguments: rest.as_slice(),
+        profile: match args.profile {
+            args::Profile::Standard => "standard",
+            args::Profile::Strict => "strict",
+        },
+        limits: limits.map(Option::unwrap_or_default),
+        stdin: None,
+        want_result: global.json,
+    };
+    let done = helped::run(wanted, stdin, global.json).map_err(RunError::Helper)?;
+    let Some(Done { record, stdout, stderr, signal, failed }) = done else { return Ok(None) };
+    let (request_id, profile) = (record.request_id, record.profile);
+    let record = RunRecord {
+        outcome: record.outcome,
+        exit_code: record.exit_code,
+        signal: record.signal,
+        message: record.message,
+        stdout_truncated: record.stdout_truncated,
+        stderr_truncated: record.stderr_truncated,
+        result: record.result,
+        result_error: record.result_error,
+        wall_us: record.wall_usec,
+        cpu_us: record.cpu_usec,
+        peak_memory: record.peak_memory_bytes,
+        code_sha256: record.code_sha256,
+        isolation: record.isolation,
+        missing: record.missing,
+    };
+    let printed = Printed { stdout, stderr, signal, failed };
+    finish(global, &request_id, &profile, record, printed).map(Some)
+}
+
+/// What became of a run's output, and of the command meanwhile.
+struct Printed {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    /// The signal that ended the run.
+    signal: Option<i32>,
+    /// Why no output can be written any more.
+    failed: Option<io::Error>,
+}
+
+/// Says why a script is not run, and returns the exit code.
+fn refuse(
+    global: &Global,
+    profile: &Profile,
+    path: &OsStr,
+    script: Script,
+    report: aictl_check::Report,
+) -> Result<u8, RunError> {
+    let file = message::plain(&path.to_string_lossy());
+    let refused = "the profile strict refuses the script";
+    message::block(format_args!("{refused}:\n{}", check::lines(&file, &report).trim_end()));
+    if global.json {
+        // Nothing was started: no time and no memory was used, and there are no layers.
+        let report = RunReport {
+            request_id: request_id()?.as_str().to_owned(),
+            outcome: Outcome::Refused,
+            exit_code: None,
+            signal: None,
+            message: Some(refused.to_owned()),
+            stdout: String::new(),
+            stderr: String::new(),
+            stdout_truncated: false,
+            stderr_truncated: false,
+            result: None,
+            refusals: check::refusals(report),
+            wall_ms: 0.0,
+            cpu_ms: 0.0,
+            peak_memory_bytes: None,
+            code_sha256: sha256(script.text),
+            profile: profile.name().to_owned(),
+            isolation: Vec::new(),
+            missing: Vec::new(),
+        };
+        message::print_json(&report).map_err(RunError::Output)?;
+    }
+    Ok(exit::REFUSED)
+}
+
+/// The hash of a script that has been read, and so is within its limit.
+fn sha256(text: Vec<u8>) -> String {
+    aictl_sandbox::Script::new(text, u64::MAX).map(|script| script.sha256()).unwrap_or_default()
 }
 
 /// The signals that end a run, and the terminal's that has it stand still, as a descriptor.
@@ -300,13 +452,20 @@ impl Client for Here {
 }
 
 /// Says how the run ended, and returns the exit code.
-fn finish(global: &Global, job: &Job, record: RunRecord, here: Here) -> Result<u8, RunError> {
-    let broken_pipe = match here.failed {
+fn finish(
+    global: &Global,
+    request_id: &str,
+    profile: &str,
+    record: RunRecord,
+    printed: Printed,
+) -> Result<u8, RunError> {
+    let broken_pipe = match printed.failed {
         None => false,
         Some(ref error) if error.kind() == io::ErrorKind::BrokenPipe => true,
         Some(error) => return Err(RunError::Output(error)),
     };
-    let stopped_by = if record.outcome == Outcome::Cancelled { here.signal } else { record.signal };
+    let stopped_by =
+        if record.outcome == Outcome::Cancelled { printed.signal } else { record.signal };
     let code = match broken_pipe {
         true => exit::OK,
         false => record.outcome.exit_code(record.exit_code, stopped_by),
@@ -315,7 +474,7 @@ fn finish(global: &Global, job: &Job, record: RunRecord, here: Here) -> Result<u
         if let Some(error) = &record.result_error {
             message::note(global, format_args!("the script's result is left out: {error}"));
         }
-        let report = report(job, record, here);
+        let report = report(request_id, profile, record, printed);
         message::print_json(&report).map_err(RunError::Output)?;
         return Ok(code);
     }
@@ -352,16 +511,16 @@ fn millis(micros: u64) -> f64 {
     Duration::from_micros(micros).as_secs_f64() * 1000.0
 }
 
-fn report(job: &Job, record: RunRecord, here: Here) -> RunReport {
+fn report(request_id: &str, profile: &str, record: RunRecord, printed: Printed) -> RunReport {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     RunReport {
-        request_id: job.request_id.as_str().to_owned(),
+        request_id: request_id.to_owned(),
         outcome: record.outcome,
         exit_code: record.exit_code,
         signal: record.signal,
         message: record.message,
-        stdout: text(here.stdout),
-        stderr: text(here.stderr),
+        stdout: text(printed.stdout),
+        stderr: text(printed.stderr),
         stdout_truncated: record.stdout_truncated,
         stderr_truncated: record.stderr_truncated,
         result: record.result,
@@ -370,7 +529,7 @@ fn report(job: &Job, record: RunRecord, here: Here) -> RunReport {
         cpu_ms: millis(record.cpu_us),
         peak_memory_bytes: record.peak_memory,
         code_sha256: record.code_sha256,
-        profile: job.profile.name().to_owned(),
+        profile: profile.to_owned(),
         isolation: record.isolation,
         missing: record.missing,
     }

@@ -84,7 +84,7 @@ fn a_wrong_command_line_is_a_usage_error_and_runs_nothing() {
         ("run --memory 256MB x.py", "is not a size"),
         ("run --max-processes 0 x.py", "out of range: 1 to 4096"),
         ("run --max-output 11M x.py", "out of range: 1 to 10M"),
-        ("run --profile none x.py", "possible values: standard"),
+        ("run --profile none x.py", "possible values: standard, strict"),
         ("run --quiet --verbose x.py", "cannot be used with"),
     ] {
         let output = aictl().args(line.split(' ')).output().unwrap();

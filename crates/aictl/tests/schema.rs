@@ -145,6 +145,18 @@ fn what_came_of_a_run_is_as_its_schema_says() {
         let output = with_input(command.args(["run", "--json"]).args(options).arg("-"), script);
         assert_eq!(problems(&schema, &document(&output)), [""; 0], "{script}");
     }
+    let refused = ["run", "--json", "--profile", "strict", "-"];
+    let output = with_input(aictl().args(refused), "import os");
+    assert_eq!(problems(&schema, &document(&output)), [""; 0]);
+}
+
+#[test]
+fn what_a_check_finds_is_as_its_schema_says() {
+    let dir = Dir::new();
+    for text in ["x = 1\n", "import os\neval\n", "x = (\n"] {
+        let script = dir.file("a.py", text);
+        check("check", aictl().args(["check", "--json"]).arg(script));
+    }
 }
 
 #[test]
@@ -163,6 +175,7 @@ fn the_list_names_each_document_and_the_configuration() {
         "logs",
         "actions",
         "run",
+        "check",
         "audit",
         "doctor",
         "config-show",
