@@ -70,7 +70,12 @@ async fn live_introspection_is_the_table() {
         let interface = row.interface.name();
         let service = "ollama";
         let inputs: String = row.inputs.iter().map(|arg| arg.signature).collect();
+        // Those that need a script or a run have tests of their own.
+        if ["Run", "Wait", "Cancel"].contains(&row.name) {
+            continue;
+        }
         let outcome = match inputs.as_str() {
+            "t" => client.call(interface, row.name, &(0u64,)).await,
             "" => client.call(interface, row.name, &()).await,
             "s" => client.call(interface, row.name, &(service,)).await,
             "stu" => client.call(interface, row.name, &(service, 0u64, 0u32)).await,
