@@ -38,6 +38,10 @@ for name in ("RLIMIT_NOFILE", "RLIMIT_FSIZE", "RLIMIT_NPROC", "RLIMIT_CPU", "RLI
              "RLIMIT_SIGPENDING", "RLIMIT_DATA"):
     limit = getattr(resource, name)
     soft, hard = resource.getrlimit(limit)
+    if name == "RLIMIT_DATA" and hard == UNLIMITED:
+        # Where a control group counts memory, it is not limited for each process too.
+        said[name] = "is for the control group"
+        continue
     higher = UNLIMITED if hard != UNLIMITED else hard
     try:
         resource.setrlimit(limit, (hard if hard == UNLIMITED else hard + 1, higher))

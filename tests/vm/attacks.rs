@@ -1,4 +1,4 @@
-//! The attack corpus with every layer there is, control groups among them.
+//! Attacks with every layer there is, control groups among them.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 use crate::{
     guest::group_of,
     harness::{
-        case,
+        case::{self, Case},
         run::{Way, in_parallel, run},
         world::World,
     },
@@ -20,6 +20,13 @@ use crate::{
 const UNIT: &str = "payload.service";
 /// Where the corpus is.
 const CORPUS: &str = "/mnt/attacks";
+
+/// Whether a control group, or what it counts, makes a difference to a case. All of them would take
+/// an emulated machine a quarter of an hour.
+fn is_chosen(case: &Case) -> bool {
+    let others = ["forge-out-of-memory.py", "fs-cgroup-write.py", "seccomp-sweep.py"];
+    case.name.starts_with("res-") || others.contains(&case.name.as_str())
+}
 
 /// A directory with the installed programs beside each other.
 fn programs() -> PathBuf {
@@ -33,10 +40,12 @@ fn programs() -> PathBuf {
 }
 
 #[test]
-fn every_attack_is_contained_and_no_layer_is_missing() {
+fn attacks_on_limits_are_contained_and_no_layer_is_missing() {
     let unit = group_of(UNIT);
     fs::write(unit.join("cgroup.subtree_control"), "+cpu +memory +pids").unwrap();
-    let cases = case::load(Path::new(CORPUS)).unwrap_or_else(|errors| panic!("{errors}"));
+    let mut cases = case::load(Path::new(CORPUS)).unwrap_or_else(|errors| panic!("{errors}"));
+    cases.retain(is_chosen);
+    assert!(cases.len() > 30, "{} cases", cases.len());
     let world = World::new(&programs(), Path::new(CORPUS)).unwrap();
     let printed =
         Command::new("/run/programs/aictl-sandboxd").arg("--print-syscalls").output().unwrap();
