@@ -22,6 +22,12 @@ mod proc_net;
 
 pub use diag::DiagError;
 
+/// Reads what claims to be an answer of the kernel's (tests/fuzz).
+#[cfg(feature = "fuzzing")]
+pub fn fuzz(packet: &[u8]) {
+    diag::fuzz(packet);
+}
+
 /// The most sockets that are listed.
 const MAX_LISTENERS: usize = 1 << 16;
 /// The most control groups that are looked through for one by its number.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use crate::fuzz::{DEFAULT_SECONDS, MAX_SECONDS};
 use crate::test::{TIERS, Tier};
 
 /// The environment variable that stands for `--strict`; the tests read it too.
@@ -45,6 +46,8 @@ pub struct TestOptions {
     pub tiers: Vec<&'static str>,
     /// Words of the names of the only tests to run in the machine; none means all.
     pub only: Vec<String>,
+    /// How long the tier `fuzz` feeds each of its targets (1 to [`MAX_SECONDS`]).
+    pub seconds: u32,
 }
 
 /// The options of `bench`.
@@ -114,6 +117,8 @@ pub enum UsageError {
     MissingValue(&'static str),
     /// The option's value is not a number in its range.
     BadRuns(String),
+    /// The option's value is not a number in its range.
+    BadSeconds(String),
     /// The bench has no such part.
     UnknownPart(String),
 }
@@ -136,6 +141,9 @@ impl fmt::Display for UsageError {
             UsageError::MissingValue(option) => write!(f, "`{option}` needs a value"),
             UsageError::UnknownPart(name) => {
                 write!(f, "the bench has no part `{name}` (there is: run, status)")
+            }
+            UsageError::BadSeconds(value) => {
+                write!(f, "`--seconds {value}`: give a whole number from 1 to {MAX_SECONDS}")
             }
             UsageError::BadRuns(value) => {
                 write!(f, "`--runs {value}`: give a whole number from 1 to {MAX_RUNS}")
@@ -177,6 +185,7 @@ pub fn parse(args: &[OsString], strict: bool) -> Result<Command, UsageError> {
 fn parse_test(args: &[OsString], strict: bool) -> Result<TestOptions, UsageError> {
     let (mut strict, mut shipped) = (strict, false);
     let (mut asked, mut only) = (Vec::new(), Vec::new());
+    let mut seconds = DEFAULT_SECONDS;
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let arg = arg.to_string_lossy();
@@ -185,6 +194,9 @@ fn parse_test(args: &[OsString], strict: bool) -> Result<TestOptions, UsageError
         } else if arg == "--only" {
             let word = args.next().ok_or(UsageError::MissingValue("--only"))?;
             only.push(word.to_string_lossy().into_owned());
+        } else if arg == "--seconds" {
+            let value = args.next().ok_or(UsageError::MissingValue("--seconds"))?;
+            seconds = parse_seconds(&value.to_string_lossy())?;
         } else if arg == "--shipped" {
             shipped = true;
         } else if arg.starts_with('-') {
@@ -200,7 +212,7 @@ fn parse_test(args: &[OsString], strict: bool) -> Result<TestOptions, UsageError
         false => asked.iter().any(|name| name == tier.name),
     };
     let tiers = TIERS.iter().filter(is_meant).map(|tier| tier.name).collect();
-    Ok(TestOptions { strict, shipped, tiers, only })
+    Ok(TestOptions { strict, shipped, tiers, only, seconds })
 }
 
 /// A command that takes nothing more.
@@ -275,6 +287,13 @@ fn parse_runs(value: &str) -> Result<u32, UsageError> {
     }
 }
 
+fn parse_seconds(value: &str) -> Result<u32, UsageError> {
+    match value.parse::<u32>() {
+        Ok(seconds) if (1..=MAX_SECONDS).contains(&seconds) => Ok(seconds),
+        _ => Err(UsageError::BadSeconds(value.to_owned())),
+    }
+}
+
 fn surplus(command: &'static str, arg: &OsStr) -> UsageError {
     let text = arg.to_string_lossy().into_owned();
     if text.starts_with('-') {
@@ -303,10 +322,12 @@ mod tests {
             shipped: false,
             tiers: tiers.to_vec(),
             only: Vec::new(),
+            seconds: DEFAULT_SECONDS,
         };
         let test = |strict, tiers: &[&'static str]| Command::Test(options(strict, tiers));
         let machine = options(false, &["machine"]);
         let shipped = TestOptions { shipped: true, only: vec!["a".into()], ..machine };
+        let long = TestOptions { seconds: 600, ..options(false, &["fuzz"]) };
         let bench = BenchOptions::default;
         let cases = [
             ("help", Command::Help),
@@ -319,6 +340,7 @@ mod tests {
             ("test providers", test(false, &["providers"])),
             ("test hermetic --strict hermetic", test(true, &["hermetic"])),
             ("test machine --shipped --only a", Command::Test(shipped)),
+            ("test fuzz --seconds 600", Command::Test(long)),
             ("check", Command::Check),
             ("bench", Command::Bench(bench())),
             (
@@ -371,6 +393,8 @@ mod tests {
             ("tests", UsageError::UnknownCommand("tests".into())),
             ("test --stric", option("test", "--stric")),
             ("test --only", UsageError::MissingValue("--only")),
+            ("test --seconds 0", UsageError::BadSeconds("0".into())),
+            ("test fuzz --seconds", UsageError::MissingValue("--seconds")),
             ("test vmm", UsageError::UnknownTier("vmm".into())),
             ("check now", argument("check", "now")),
             ("check --fix", option("check", "--fix")),
@@ -407,7 +431,8 @@ mod tests {
         }
         let parsed = parse(&line("test"), true);
         let (tiers, only) = (all_tiers(), Vec::new());
-        let want = TestOptions { strict: true, shipped: false, tiers, only };
+        let seconds = DEFAULT_SECONDS;
+        let want = TestOptions { strict: true, shipped: false, tiers, only, seconds };
         assert_eq!(parsed, Ok(Command::Test(want)));
     }
 }

@@ -19,8 +19,9 @@ pub fn text() -> String {
   test [OPTIONS] [TIER…]     run the tests
       --strict               what could not be run is a failure (AICTL_TEST_STRICT=1 in the
                              environment does the same)
-      --shipped              tier machine: with the programs as they are shipped
-      --only WORD            tier machine: only the tests with this word in their names
+      --shipped              tiers of machines: with the programs as they are shipped
+      --only WORD            tiers of machines: only the tests with this word in their names
+      --seconds N            tier fuzz: how long for each target (default 10)
 ",
     );
     for tier in TIERS {

@@ -9,6 +9,7 @@ mod bench;
 mod check;
 mod debian;
 mod failure;
+mod fuzz;
 mod help;
 mod install;
 mod json;

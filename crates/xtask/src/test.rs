@@ -6,6 +6,7 @@ use std::io::Write as _;
 use crate::args::{STRICT_VARIABLE, TestOptions};
 use crate::debian::{self, Need};
 use crate::failure::Failure;
+use crate::fuzz;
 use crate::machine;
 use crate::nvidia;
 use crate::workspace::{self, Workspace};
@@ -74,6 +75,13 @@ pub const TIERS: &[Tier] = &[
         on_demand: true,
         needs: nvidia::NEEDS,
         run: nvidia::run,
+    },
+    Tier {
+        name: "fuzz",
+        about: "what reads bytes of others gets odd ones; only if named",
+        on_demand: true,
+        needs: fuzz::NEEDS,
+        run: fuzz::run,
     },
 ];
 

@@ -279,5 +279,13 @@ fn u32_at(bytes: &[u8], at: usize) -> Result<u32, DiagError> {
     array_at(bytes, at).map(u32::from_ne_bytes)
 }
 
+/// Reads a packet that somebody made up (tests/fuzz).
+#[cfg(feature = "fuzzing")]
+pub(super) fn fuzz(packet: &[u8]) {
+    let mut found = Vec::new();
+    let _any = read_packet(packet, 1, &mut found);
+    assert!(found.len() <= MAX_LISTENERS);
+}
+
 #[cfg(test)]
 mod tests;

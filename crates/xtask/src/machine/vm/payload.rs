@@ -143,6 +143,7 @@ mod tests {
             shipped: false,
             tiers: Vec::new(),
             only: vec!["a'b".to_owned()],
+            seconds: 1,
         };
         let text = script(&options);
         let lines: Vec<&str> = text.lines().collect();
