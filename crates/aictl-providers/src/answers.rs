@@ -9,7 +9,7 @@ use crate::{report::Fact, trouble::Trouble};
 /// The most bytes of an answer that says little.
 const SHORT: usize = 256 << 10;
 /// The most bytes of an answer that lists something.
-const LONG: usize = 4 << 20;
+const LONG: usize = 1 << 20;
 /// As much of a page for people as is looked at.
 const PAGE: usize = 64 << 10;
 
@@ -168,6 +168,11 @@ impl Answers {
     /// Every answer by HTTP.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Answer> {
         self.0.iter().filter_map(|(_, answer)| answer.as_ref().ok())
+    }
+
+    /// How many bytes were answered.
+    pub(crate) fn size(&self) -> usize {
+        self.all().map(|answer| answer.body.len()).sum()
     }
 
     /// Whether something was asked, and nothing answered by HTTP.

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use aictl_api::{endpoint::Endpoint, provider::Provider};
 use tokio::{
-    task::JoinSet,
+    task::{JoinSet, spawn_blocking},
     time::{Instant, timeout_at},
 };
 
@@ -19,6 +19,11 @@ use crate::{
     trouble::Trouble,
 };
 
+/// As many bytes of answers are read in no time.
+const SHORT_READ: usize = 64 << 10;
+/// How long it may take to read answers that come at the end of the time.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// A server to be asked.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -31,7 +36,8 @@ pub struct Target {
 }
 
 /// Asks a server how it is and what it has, everything at once, each question over a connection of
-/// its own. It never fails, and never takes longer than `time`: what is known then counts.
+/// its own. It never fails, and takes no longer than `time`, but for a moment at its end in which what
+/// is known then is read.
 pub async fn probe(target: &Target, time: Duration) -> Report {
     probe_trusting(target, time, &tls::bundles()).await
 }
@@ -45,11 +51,31 @@ pub(crate) async fn probe_trusting(target: &Target, time: Duration, bundles: &[P
     };
     let mut answers = Answers::default();
     loop {
-        match decide(target.provider, target.key.is_some(), &answers) {
+        let step;
+        (step, answers) = match decide_in_time(target, answers, deadline).await {
+            Some(decided) => decided,
+            None => return Report::bare(Reach::Trouble(Trouble::TooSlow(time)), None),
+        };
+        match step {
             Step::Done(report) => return report,
             Step::Ask(asks) => ask_all(&line, &asks, time, deadline, &mut answers).await,
         }
     }
+}
+
+/// Decides, and gives the answers back; `None` if that is not done by the deadline, or a moment later
+/// where it comes late. What takes long to read holds up nobody else.
+async fn decide_in_time(
+    target: &Target,
+    answers: Answers,
+    deadline: Instant,
+) -> Option<(Step, Answers)> {
+    let (provider, has_key) = (target.provider, target.key.is_some());
+    if answers.size() <= SHORT_READ {
+        return Some((decide(provider, has_key, &answers), answers));
+    }
+    let decided = spawn_blocking(move || (decide(provider, has_key, &answers), answers));
+    timeout_at(deadline.max(Instant::now() + MOMENT), decided).await.ok()?.ok()
 }
 
 /// Asks all at once. At the deadline, each question that is not answered is answered by why.

@@ -53,7 +53,7 @@ struct RunningModel {
     name: Word,
     /// All of its memory, in bytes.
     size: Option<u64>,
-    /// The part of it that is on GPUs; left out when nothing is, by some versions.
+    /// The part of it that is on GPUs.
     size_vram: Option<u64>,
     expires_at: Option<Word>,
 }
@@ -96,10 +96,7 @@ impl RunningModel {
     fn loaded(self) -> Option<LoadedModel> {
         Some(LoadedModel {
             name: self.name.get()?,
-            vram_bytes: match (self.size_vram, self.size) {
-                (None, Some(_)) => Some(0),
-                (vram, _) => vram,
-            },
+            vram_bytes: self.size_vram,
             memory_bytes: self.size,
             expires: self.expires_at.and_then(|time| utc(&time.0)),
         })

@@ -451,3 +451,15 @@ async fn a_socket_that_may_not_be_used_is_told() {
     assert_eq!(trouble.to_string(), "this user may not connect to its socket");
     assert_eq!(Key::new("").unwrap_err().to_string(), crate::InvalidKey.to_string());
 }
+
+#[tokio::test]
+async fn answers_that_take_long_to_read_do_not_outlast_the_time() {
+    let items = "{},".repeat((1 << 20) / 3 - 100);
+    let body = format!("{{\"data\":[{items}{{}}]}}");
+    let server = Server::sending(answer(200, "application/json", &body)).await;
+    let start = Instant::now();
+    let target = server.target(None);
+    let reports =
+        tokio::join!(probe(&target, SHORT), probe(&target, SHORT), probe(&target, SHORT));
+    assert!(start.elapsed() < SHORT * 2, "{:?}: {reports:?}", start.elapsed());
+}

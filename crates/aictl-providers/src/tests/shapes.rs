@@ -336,13 +336,13 @@ fn names_are_plain() {
 }
 
 #[test]
-fn ollama_without_vram_says_zero_and_not_unknown() {
+fn ollama_that_does_not_say_what_is_on_gpus_is_not_taken_to_have_said_nothing_is() {
     let body =
         r#"{"models":[{"name":"a","size":7,"size_vram":0},{"name":"b","size":8},{"name":"c"}]}"#;
     let report = ask_changed(&recorded::OLLAMA, &[("/api/ps", Ok(json(200, body)))]);
     let loaded: Vec<_> =
         report.loaded.unwrap().into_iter().map(|m| (m.vram_bytes, m.memory_bytes)).collect();
-    assert_eq!(loaded, [(Some(0), Some(7)), (Some(0), Some(8)), (None, None)]);
+    assert_eq!(loaded, [(Some(0), Some(7)), (None, Some(8)), (None, None)]);
 }
 
 #[test]
