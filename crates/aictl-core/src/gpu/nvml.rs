@@ -6,13 +6,17 @@
 //! in drivers/pci/pci.c). So it is not loaded while a GPU sleeps as deeply as that.
 
 use std::{
-    env, fmt, io,
+    env, fmt,
+    fs::Metadata,
+    io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
 
 use aictl_api::gpu::{Gpu, GpuReport, GpuState, Vendor};
+use nix::unistd::geteuid;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
     process::{Child, Command},
@@ -32,6 +36,8 @@ mod tests;
 const NAME: &str = "aictl-nvml";
 /// Where it is installed.
 const DIRECTORY: &str = "/usr/libexec/aictl";
+/// What others than its owner may change.
+const WRITABLE: u32 = 0o022;
 /// The kernel driver that NVIDIA's library speaks with.
 const DRIVER: &str = "nvidia";
 /// How PCI knows NVIDIA.
@@ -68,15 +74,27 @@ pub struct NvmlProgram {
 }
 
 impl NvmlProgram {
-    /// The one beside the program that runs, or else the one that is installed.
+    /// The one beside the program that runs, if nobody else could have put it there, or else the one
+    /// that is installed.
     #[must_use]
     pub fn host() -> Self {
         let own = env::current_exe().ok();
         let beside = own.and_then(|own| Some(own.parent()?.join(NAME)));
         let installed = || Path::new(DIRECTORY).join(NAME);
-        let program = beside.filter(|path| path.is_file()).unwrap_or_else(installed);
+        let program = beside.filter(|path| is_trusted(path)).unwrap_or_else(installed);
         Self { program, library: None }
     }
+}
+
+/// Whether this is a file that only root and the user who runs this could have put there, or change.
+fn is_trusted(path: &Path) -> bool {
+    let is_safe = |metadata: &Metadata| {
+        [0, geteuid().as_raw()].contains(&metadata.uid()) && metadata.mode() & WRITABLE == 0
+    };
+    let directory = path.parent().and_then(|directory| directory.symlink_metadata().ok());
+    let file = path.symlink_metadata().ok();
+    directory.is_some_and(|directory| directory.is_dir() && is_safe(&directory))
+        && file.is_some_and(|file| file.is_file() && is_safe(&file))
 }
 
 /// NVIDIA's GPUs that NVIDIA's driver has, in at most `time`, where there is one to ask at all.

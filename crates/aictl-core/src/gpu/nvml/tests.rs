@@ -347,3 +347,27 @@ fn what_a_driver_says_is_made_fit_to_be_shown() {
     assert_eq!(processes[0], aictl_api::gpu::GpuProcess::new(1));
     assert_eq!(odd.pci_address, None);
 }
+
+#[test]
+fn a_program_beside_ours_is_run_only_if_nobody_else_could_have_put_it_there() {
+    let dir = Dir::new();
+    let NvmlProgram { program, .. } = dir.program("exit 0");
+    let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+    for (directory, file, trusted) in [
+        (0o755, 0o755, true),
+        (0o700, 0o500, true),
+        (0o755, 0o775, false),
+        (0o755, 0o757, false),
+        (0o775, 0o755, false),
+        (0o1777, 0o755, false),
+    ] {
+        set(&dir.0, directory).unwrap();
+        set(&program, file).unwrap();
+        assert_eq!(is_trusted(&program), trusted, "{directory:o} {file:o}");
+    }
+    set(&dir.0, 0o755).unwrap();
+    let link = dir.0.join("link");
+    symlink(&program, &link).unwrap();
+    assert!(!is_trusted(&link));
+    assert!(!is_trusted(&dir.0.join("none")));
+}
