@@ -1,9 +1,16 @@
 //! What aictl has to say to its user, on standard error.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use aictl_api::document::failure::{Failure, FailureText};
 use aictl_core::plain_text::plain_text;
+use nix::sys::stat::fstat;
 use serde::Serialize;
 
 use crate::{args::Global, output};
@@ -15,7 +22,26 @@ pub fn error(text: impl std::fmt::Display) {
 
 /// Prints an error of several lines, or with colour; what comes from elsewhere is [`plain`] in it.
 pub fn block(text: impl std::fmt::Display) {
-    let _closed = writeln!(io::stderr(), "aictl: {text}");
+    let begin = if LINE_IS_OPEN.swap(false, Ordering::Relaxed) { "\n" } else { "" };
+    let _closed = writeln!(io::stderr(), "{begin}aictl: {text}");
+}
+
+/// Whether the terminal of standard error shows a line of somebody else's that has not ended.
+static LINE_IS_OPEN: AtomicBool = AtomicBool::new(false);
+
+/// Takes note of what a script has printed, on standard error or output: a message begins a line
+/// of its own on the terminal that shows both.
+pub fn passed_on(to_stderr: bool, bytes: &[u8]) {
+    static SHOWN: OnceLock<[bool; 2]> = OnceLock::new();
+    let [stdout, stderr] = SHOWN.get_or_init(|| {
+        let stderr = io::stderr().is_terminal();
+        let device = |stat: nix::Result<nix::sys::stat::FileStat>| stat.ok().map(|it| it.st_rdev);
+        let same = || device(fstat(io::stdout())) == device(fstat(io::stderr()));
+        [stderr && io::stdout().is_terminal() && same(), stderr]
+    });
+    if let (Some(last), true) = (bytes.last(), if to_stderr { *stderr } else { *stdout }) {
+        LINE_IS_OPEN.store(*last != b'\n', Ordering::Relaxed);
+    }
 }
 
 /// A text on one line, without what acts on a terminal.

@@ -426,6 +426,10 @@ impl Client for Here {
             (false, Stream::Stdout) => output::write_now(&self.streams.0, bytes),
             (false, Stream::Stderr) => output::write_now(&self.streams.1, bytes),
         };
+        if let Ok(count) = taken {
+            let part = bytes.get(..count).unwrap_or_default();
+            message::passed_on(matches!(stream, Stream::Stderr), part);
+        }
         taken.inspect_err(|error| {
             if error.kind() != io::ErrorKind::WouldBlock {
                 let again = error.raw_os_error().map(io::Error::from_raw_os_error);
@@ -508,7 +512,8 @@ fn finish(
 }
 
 fn millis(micros: u64) -> f64 {
-    Duration::from_micros(micros).as_secs_f64() * 1000.0
+    // To the microsecond: a product has digits of its own.
+    (Duration::from_micros(micros).as_secs_f64() * 1e6).round() / 1e3
 }
 
 fn report(request_id: &str, profile: &str, record: RunRecord, printed: Printed) -> RunReport {
@@ -532,5 +537,17 @@ fn report(request_id: &str, profile: &str, record: RunRecord, printed: Printed) 
         profile: profile.to_owned(),
         isolation: record.isolation,
         missing: record.missing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_to_the_microsecond() {
+        for (micros, text) in [(42_703, "42.703"), (0, "0"), (1, "0.001"), (1_000_000, "1000")] {
+            assert_eq!(millis(micros).to_string(), text);
+        }
     }
 }

@@ -270,3 +270,21 @@ fn programs_that_aictl_starts_get_none_of_its_callers_descriptors() {
     kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn a_message_begins_a_line_of_its_own_on_the_terminal_that_shows_the_output() {
+    let dir = Dir::new();
+    let script = dir.file("s.py", "import os\nos.write(1, b'partial')\nwhile True: pass\n");
+    let pty = nix::pty::openpty(None, None).unwrap();
+    let mut command = aictl();
+    command.args(["run", "--timeout", "1s"]).arg(script);
+    command.stdout(pty.slave.try_clone().unwrap()).stderr(pty.slave);
+    let mut child = command.spawn().unwrap();
+    // The terminal's other end is closed to us when the last who writes to it is gone.
+    drop(command);
+    let mut text = Vec::new();
+    let _closed = std::fs::File::from(pty.master).read_to_end(&mut text);
+    assert_eq!(child.wait().unwrap().code(), Some(124));
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.starts_with("partial\r\naictl: "), "{text:?}");
+}

@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     agent::{self, Agent},
-    output, services,
+    message, output, services,
 };
 
 /// What tells that the helper is installed: the bus can start it, or it listens.
@@ -189,6 +189,7 @@ fn pass_on(pipe: OwnedFd, to: Stream) -> io::Result<Vec<u8>> {
             Stream::Stdout => output::write_all(&io::stdout(), part)?,
             Stream::Stderr => output::write_all(&io::stderr(), part)?,
         }
+        message::passed_on(matches!(to, Stream::Stderr), part);
     }
 }
 
@@ -237,7 +238,7 @@ impl std::fmt::Display for NotDone {
             Self::System(what, error) => write!(f, "{what}: {error}"),
             Self::Signal(signal) => write!(f, "ended by signal {signal}"),
             Self::Call(error) => {
-                write!(f, "{}", crate::message::plain(error.message()))?;
+                write!(f, "{}", message::plain(error.message()))?;
                 match next_step(error) {
                     Some(step) => write!(f, "; {step}"),
                     None => Ok(()),
