@@ -2,9 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    fmt,
+    fmt, fs,
     io::{self, stdout},
     os::fd::OwnedFd,
+    path::Path,
 };
 
 use aictl_api::{
@@ -33,7 +34,7 @@ use crate::{
     config,
     message::{self, plain},
     runtime::{self, Stopped},
-    services::{Asking, Backend, Circumstances, NoBackend, no_backend, on_error},
+    services::{Asking, Backend, Circumstances, NoBackend, no_backend, no_such_service, on_error},
     time::Moment,
 };
 
@@ -44,6 +45,30 @@ const MAX_LINE: u64 = 1 << 20;
 /// So many bytes are printed at once, where nobody waits for each line.
 const BATCH: usize = 32 * 1024;
 
+/// Where journald keeps the journal.
+const JOURNALS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
+/// What there is to say where it keeps none.
+pub const NO_JOURNAL: &str = "there is no journal on this machine";
+
+/// Whether there is a journal on this machine, as far as it can be seen: journalctl calls it a
+/// success to read none.
+#[must_use]
+pub fn is_there_a_journal() -> bool {
+    JOURNALS.iter().any(|path| holds_a_journal(Path::new(path)))
+}
+
+/// Whether there are journals in this directory's directories; what cannot be read may hold some.
+fn holds_a_journal(path: &Path) -> bool {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) => return error.kind() != io::ErrorKind::NotFound,
+    };
+    entries.flatten().any(|machine| match fs::read_dir(machine.path()) {
+        Ok(mut files) => files.next().is_some(),
+        Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+    })
+}
+
 /// Why there is no log to show, or no more of it.
 #[derive(Debug)]
 enum LogsError {
@@ -53,6 +78,8 @@ enum LogsError {
     Call(CallError),
     /// The journal does not.
     Journal(ReadError),
+    /// There is no journal.
+    NoJournal,
     /// What the helper sends cannot be read.
     Pipe(io::Error),
     /// The helper ended a log that was to be followed.
@@ -91,7 +118,13 @@ fn explain(
     no_agent: Option<&str>,
 ) -> (u8, String) {
     match error {
-        LogsError::Backend(error) => no_backend(global, error),
+        LogsError::Backend(error) => match no_such_service(global, service, error) {
+            Some((error, advice)) => {
+                let advice = advice.map(|advice| format!("; {advice}"));
+                (error.exit_code(), format!("{error}{}", advice.unwrap_or_default()))
+            }
+            None => no_backend(global, error),
+        },
         LogsError::Call(error) => {
             let config = config::load(global.config.as_deref()).ok();
             let about = Circumstances {
@@ -113,6 +146,7 @@ fn explain(
             };
             (code, error.to_string())
         }
+        LogsError::NoJournal => (exit::INTERNAL, NO_JOURNAL.to_owned()),
         LogsError::Pipe(error) => {
             (exit::INTERNAL, format!("what the helper sends cannot be read: {error}"))
         }
@@ -156,6 +190,9 @@ async fn show(global: &Global, args: &Logs, asking: &mut Option<Asking>) -> Resu
     // The question is answered, and the terminal is the log's.
     if let Some(asking) = asking {
         asking.end();
+    }
+    if !wanted.follow && matches!(lines, Lines::Journal { .. }) && !is_there_a_journal() {
+        return Err(LogsError::NoJournal);
     }
     if wanted.follow && matches!(lines.why_empty().await, Err(ReadError::NotAllowed)) {
         message::note(global, "you see what your own journal has: the system's you may not read");
@@ -445,6 +482,17 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_is_a_file_in_a_directory_of_a_machine() {
+        let path = std::env::temp_dir().join(format!("aictl-journal-{}", std::process::id()));
+        assert!(!holds_a_journal(&path));
+        fs::create_dir_all(path.join("4f0c")).unwrap();
+        assert!(!holds_a_journal(&path));
+        fs::write(path.join("4f0c/system.journal"), "").unwrap();
+        assert!(holds_a_journal(&path));
+        fs::remove_dir_all(&path).unwrap();
+    }
+
+    #[test]
     fn a_line_says_when_who_and_what_in_a_colour_for_how_important_it_is() {
         let plain = Paint::new(When::Never, &stdout());
         let text = human(&line(6), plain);
@@ -466,8 +514,8 @@ mod tests {
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let name = format!("aictl-logs-{}-{count}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        std::fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         let wanted = Wanted { lines: 9, follow: false, since: None, priority: None };
         let unit = UnitName::parse("ollama.service").unwrap();
         let reader = JournalReader::with_program(&path);
@@ -493,7 +541,7 @@ mod tests {
             let (mut lines, path) = journal(&script, scope);
             let all = all(&mut lines).await.map(|lines| lines.len());
             assert_eq!(format!("{all:?}"), expected, "{script}");
-            std::fs::remove_file(path).unwrap();
+            fs::remove_file(path).unwrap();
         }
     }
 

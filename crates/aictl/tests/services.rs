@@ -255,6 +255,31 @@ fn without_a_bus_there_is_nobody_to_ask() {
 }
 
 #[test]
+fn without_a_bus_a_name_that_is_no_service_is_told_by_the_catalogue_that_is_here() {
+    let run = |words: &[&str]| {
+        let mut command = aictl();
+        let bus = "unix:path=/nonexistent/bus";
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", bus).env("DBUS_SESSION_BUS_ADDRESS", bus);
+        command.args(words).output().unwrap()
+    };
+    for words in [
+        &["restart", "ollma"][..],
+        &["restart", "--user", "ollma"],
+        &["restart", "ollma", "ollma"],
+        &["logs", "ollma"],
+    ] {
+        let output = run(words);
+        assert_eq!(output.status.code(), Some(127), "{words:?}: {}", stderr(&output));
+        let told = stderr(&output).matches("did you mean ollama?").count();
+        assert_eq!(told, 1, "{words:?}: {}", stderr(&output));
+    }
+    let output = run(&["restart", "ollma", "ollama"]);
+    assert_eq!(output.status.code(), Some(125), "{}", stderr(&output));
+    assert!(stderr(&output).contains("did you mean ollama?"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot be reached"), "{}", stderr(&output));
+}
+
+#[test]
 fn a_signal_ends_it_at_once_and_leaves_no_progress_behind() {
     let helper = helper();
     for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {

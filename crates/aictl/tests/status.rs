@@ -229,6 +229,19 @@ fn without_systemd_servers_are_all_that_is_shown() {
     assert_eq!(code, 0, "{found:#}");
     let ollama = row(&found, "ollama");
     assert_eq!((&ollama["health"], &ollama["active_state"]), (&json!("active"), &Value::Null));
+    assert_eq!(
+        found["notes"],
+        json!(["there is no systemd here: services are shown by what their servers say alone"])
+    );
+    assert_eq!(stderr(&output), "");
+    // Why, is for who wants details.
+    let output = alone(&home).args(["status", "--json", "-v"]).output().unwrap();
+    assert!(stderr(&output).contains("/nonexistent/bus"), "{}", stderr(&output));
+    // What is there and does not work is another matter.
+    let bus = format!("unix:path={}", home.path().display());
+    let mut command = alone(&home);
+    let output = command.env("DBUS_SYSTEM_BUS_ADDRESS", bus).args(["status", "--json"]).output();
+    let (found, _) = document(&output.unwrap());
     assert!(found["notes"].to_string().contains("systemd cannot be asked"), "{found:#}");
     // One's own systemd is another.
     let output = alone(&home).args(["status", "--json", "--user"]).output().unwrap();
@@ -240,6 +253,22 @@ fn without_systemd_servers_are_all_that_is_shown() {
     let output = alone(&home).args(["status"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(stdout(&output).contains("aictl status --all"), "{}", stdout(&output));
+}
+
+#[test]
+fn a_named_service_that_nobody_can_be_asked_about_says_so() {
+    let home = Dir::new();
+    home.file("aictl.toml", "[services.vllm]\nendpoint = \"http://127.0.0.1:1\"\n");
+    let found = |words: &[&str]| {
+        document(&alone(&home).args(["status", "--json"]).args(words).output().unwrap()).0
+    };
+    let named = found(&["vllm"]);
+    assert_eq!(row(&named, "vllm")["health"], "inactive");
+    assert_eq!(
+        notes(row(&named, "vllm")),
+        "nobody listens at http://127.0.0.1:1, and there is no systemd to ask about vllm.service"
+    );
+    assert_eq!(notes(row(&found(&[]), "vllm")), "");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use aictl_core::journal::read::{AuditLine, AuditQuery, JournalReader, ReadError}
 
 use crate::{
     args::{Global, services::Audit},
-    message,
+    logs, message,
     runtime::{self, Stopped},
     table::Look,
     time::Moment,
@@ -37,18 +37,28 @@ pub fn main(global: &Global, args: &Audit) -> u8 {
         }
     };
     let filter = Filter { service: args.service.clone(), caller_uid, wanted: args.outcome };
+    let all = filter == Filter::default() && args.since.is_none();
     let calls = match runtime::run(read(&JournalReader::default(), args, filter)) {
         Ok(Ok(calls)) => calls,
         Ok(Err(error)) => return message::fail(global, exit_code(&error), &error.to_string()),
         Err(stopped @ Stopped::Signal(_)) => return stopped.exit_code(),
         Err(stopped) => return message::fail(global, stopped.exit_code(), &stopped.to_string()),
     };
+    if calls.is_empty() && !logs::is_there_a_journal() {
+        return message::fail(global, exit::INTERNAL, logs::NO_JOURNAL);
+    }
     let printed = if global.json {
         let name = |call: &Call| call.caller_uid.map(|uid| users.name(uid));
         let calls = calls.iter().map(|call| call.entry(name(call))).collect();
         message::print_json(&document::Audit { calls })
     } else if calls.is_empty() {
-        message::note(global, "there is no such call in the journal");
+        message::note(
+            global,
+            match all {
+                true => "the journal holds no call to the helper",
+                false => "there is no such call in the journal",
+            },
+        );
         Ok(())
     } else {
         message::print(&table::table(&calls, &users, Look::of_stdout(global)))

@@ -1,6 +1,6 @@
 //! Who is asked about services: the helper where it is installed, else systemd itself.
 
-use std::{future::pending, time::Duration};
+use std::{fmt, future::pending, io, time::Duration};
 
 use aictl_api::{authorisation::Verb, config::Config, error::CallError, record::ActionRecord};
 use aictl_core::{
@@ -113,12 +113,50 @@ impl Backend {
 /// # Errors
 /// [`CallError::Unavailable`] if there is none.
 pub async fn system_bus() -> Result<Connection, CallError> {
-    let unavailable = |why: String| {
-        CallError::Unavailable(format!("the system's message bus cannot be reached: {why}"))
-    };
+    connect_system_bus().await.map_err(|error| CallError::Unavailable(error.to_string()))
+}
+
+/// Why the system's message bus cannot be reached.
+#[derive(Debug)]
+pub struct NoBus {
+    /// Its socket does not exist: this is no machine that systemd runs.
+    pub is_absent: bool,
+    /// What went wrong, without where.
+    pub brief: String,
+    why: String,
+}
+
+impl From<zbus::Error> for NoBus {
+    fn from(error: zbus::Error) -> Self {
+        let why = error.to_string();
+        match error {
+            zbus::Error::Connection(error, _) => {
+                let brief = error.to_string();
+                let brief = brief.split(" (os error").next().unwrap_or_default().to_owned();
+                Self { is_absent: error.kind() == io::ErrorKind::NotFound, brief, why }
+            }
+            _ => Self { is_absent: false, brief: why.clone(), why },
+        }
+    }
+}
+
+impl fmt::Display for NoBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the system's message bus cannot be reached: {}", self.why)
+    }
+}
+
+/// A connection to the system's message bus.
+///
+/// # Errors
+/// If there is none, or it does not answer.
+pub async fn connect_system_bus() -> Result<Connection, NoBus> {
     match tokio::time::timeout(CONNECT_TIME, Builder::system().build()).await {
-        Ok(connection) => connection.map_err(|error| unavailable(error.to_string())),
-        Err(_elapsed) => Err(unavailable("it does not answer".to_owned())),
+        Ok(connection) => Ok(connection?),
+        Err(_elapsed) => {
+            let why = "it does not answer".to_owned();
+            Err(NoBus { is_absent: false, brief: why.clone(), why })
+        }
     }
 }
 

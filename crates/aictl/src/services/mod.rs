@@ -22,13 +22,13 @@ use crate::{
     agent::{self, Agent},
     args::{Global, services::Act},
     color::Paint,
-    message,
+    config, message,
     progress::{Progress, TICK},
     runtime,
 };
 
 pub use advice::{Circumstances, on_error};
-pub use backend::{Backend, NoBackend, Watch, system_bus};
+pub use backend::{Backend, NoBackend, NoBus, Watch, connect_system_bus, system_bus};
 
 use shown::{Acted, present};
 
@@ -144,7 +144,10 @@ async fn act_on_all(
     asking: &Asking,
     done: &mut Vec<Acted>,
 ) -> Result<(), NotBegun> {
-    let backend = Backend::find(global, asking.interactive).await.map_err(NotBegun::Backend)?;
+    let backend = match Backend::find(global, asking.interactive).await {
+        Ok(backend) => backend,
+        Err(error) => return not_known(global, verb, act, error, done),
+    };
     let options = ActOptions { no_block: act.no_block, timeout: act.timeout };
     let (out, err) =
         (Paint::new(global.color, &io::stdout()), Paint::new(global.color, &io::stderr()));
@@ -170,6 +173,57 @@ async fn act_on_all(
         }
     }
     Ok(())
+}
+
+/// Where there is nobody to ask, the catalogue that is here still tells a name that is no service.
+fn not_known(
+    global: &Global,
+    verb: Verb,
+    act: &Act,
+    error: NoBackend,
+    done: &mut Vec<Acted>,
+) -> Result<(), NotBegun> {
+    let err = Paint::new(global.color, &io::stderr());
+    for (index, service) in act.services.iter().enumerate() {
+        if act.services[..index].contains(service) {
+            continue;
+        }
+        let Some((error, advice)) = no_such_service(global, service, &error) else { continue };
+        let acted = Acted { service: service.clone(), verb, result: Err(error), advice };
+        if let Some(text) = acted.problem(err) {
+            message::block(text);
+        }
+        done.push(acted);
+    }
+    match act.services.iter().all(|service| done.iter().any(|acted| acted.service == *service)) {
+        true => Ok(()),
+        false => Err(NotBegun::Backend(error)),
+    }
+}
+
+/// That there is no service of this name, where the message bus fails and the catalogue that is
+/// here does not have it.
+pub fn no_such_service(
+    global: &Global,
+    service: &str,
+    error: &NoBackend,
+) -> Option<(CallError, Option<String>)> {
+    let NoBackend::Bus(_) = error else { return None };
+    let config = config::load(global.config.as_deref()).ok()?;
+    if config.services().get(service).is_some() {
+        return None;
+    }
+    let error = CallError::NoSuchService("no such service in the catalogue".to_owned());
+    let about = Circumstances {
+        service,
+        verb: None,
+        config: Some(&config),
+        scope: if global.user { Scope::User } else { Scope::System },
+        helper: false,
+        no_agent: None,
+    };
+    let advice = on_error(&error, about);
+    Some((error, advice))
 }
 
 fn advice(

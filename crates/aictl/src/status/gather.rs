@@ -8,7 +8,7 @@ use aictl_api::{
     config::{Config, status::Status as Settings},
     gpu::GpuReport,
     service::{Scope, Service, UnitName},
-    status::{HelperState, HostStatus, ServiceStatus, Status, Totals},
+    status::{HostStatus, ServiceStatus, Status, Totals},
 };
 use aictl_core::{
     gpu::{self, nvml::NvmlProgram},
@@ -28,9 +28,14 @@ use zbus::Connection;
 use super::{
     document,
     facts::{Answer, Facts, GpuSight, Unit},
+    health::unasked,
     select::{Wanted, is_shown},
 };
-use crate::{args::Global, keys::Keys, services::system_bus};
+use crate::{
+    args::Global,
+    keys::Keys,
+    services::{NoBus, connect_system_bus},
+};
 
 /// What everything may take beyond the servers' time.
 const SLACK: Duration = Duration::from_millis(90);
@@ -53,6 +58,8 @@ pub struct Gatherer<'a> {
     gpus: Option<gpu::Reader>,
     /// The connection to the system's message bus, from look to look.
     system: OnceCell<Connection>,
+    /// Why there was none at the last look.
+    no_bus: OnceCell<NoBus>,
     /// That to the service manager who is asked.
     systemd: OnceCell<Systemd>,
     /// What was used when it was looked last: by the service's name, of that run of its unit.
@@ -80,6 +87,7 @@ impl<'a> Gatherer<'a> {
             roots: Roots::host(),
             gpus: None,
             system: OnceCell::new(),
+            no_bus: OnceCell::new(),
             systemd: OnceCell::new(),
             last: HashMap::new(),
         }
@@ -88,6 +96,7 @@ impl<'a> Gatherer<'a> {
     /// Looks once. It takes the servers' time and a little more, whatever hangs.
     pub async fn look(&mut self, wanted: &Wanted<'_>) -> Status {
         let deadline = Instant::now() + self.settings.http_timeout + SLACK;
+        self.no_bus = OnceCell::new();
         let services = wanted.services(self.config);
         let (keys, errors) = Keys::read(services.iter().map(|service| &service.name));
         self.keys = keys;
@@ -153,7 +162,12 @@ impl<'a> Gatherer<'a> {
                 gpus: sight,
             };
             if is_shown(&facts, wanted) {
-                rows.push(document::row(&facts));
+                let mut row = document::row(&facts);
+                // Who names a service wants to know what is known of it.
+                if matches!(wanted, Wanted::Named(_)) && row.notes.is_empty() {
+                    row.notes.extend(unasked(&facts, self.is_absent()));
+                }
+                rows.push(row);
             }
         }
         rows
@@ -199,10 +213,27 @@ impl<'a> Gatherer<'a> {
         }
     }
 
+    /// Why the system's message bus could not be reached at the last look.
+    pub(super) fn no_bus(&self) -> Option<&NoBus> {
+        self.no_bus.get()
+    }
+
+    /// Whether there is no message bus of the system's at all.
+    fn is_absent(&self) -> bool {
+        self.no_bus.get().is_some_and(|error| error.is_absent)
+    }
+
     /// The connection to the system's message bus.
     async fn bus(&self) -> Result<&Connection, String> {
         self.system
-            .get_or_try_init(|| async { system_bus().await.map_err(|e| e.to_string()) })
+            .get_or_try_init(|| async {
+                connect_system_bus().await.map_err(|error| {
+                    let why = format!("the system's message bus: {}", error.brief);
+                    // Who was first has said the same.
+                    let _known = self.no_bus.set(error);
+                    why
+                })
+            })
             .await
     }
 
@@ -266,6 +297,10 @@ impl<'a> Gatherer<'a> {
     }
 
     fn without_systemd(&self, error: &SystemdError) -> String {
+        if self.scope == Scope::System && self.is_absent() {
+            return "there is no systemd here: services are shown by what their servers say alone"
+                .to_owned();
+        }
         let (whose, advice) = match self.scope {
             Scope::User => (
                 "your own service manager",
@@ -342,7 +377,6 @@ impl<'a> Gatherer<'a> {
     async fn host(&self, deadline: Instant) -> HostStatus {
         let helper = async { Helper::state(self.bus().await.ok()?).await.ok() };
         let helper = timeout_at(deadline, helper).await.ok().flatten();
-        let helper = helper.unwrap_or(HelperState::Absent);
         host_status(Path::new(PROC), Path::new(SYS), helper)
     }
 }

@@ -54,6 +54,29 @@ pub fn health(facts: &Facts<'_>) -> (Health, Vec<String>) {
     (found.health, found.notes)
 }
 
+/// What there is to know of a service that does not answer, and that nobody could be asked about.
+#[must_use]
+pub fn unasked(facts: &Facts<'_>, is_absent: bool) -> Option<String> {
+    let (Unit::Unknown, unit) = (&facts.unit, &facts.service.unit) else { return None };
+    let nobody = match (facts.scope, is_absent) {
+        (Scope::System, true) => format!("there is no systemd to ask about {unit}"),
+        (Scope::System, false) => format!("systemd cannot be asked about {unit}"),
+        (Scope::User, _) => format!("your own service manager cannot be asked about {unit}"),
+    };
+    Some(match &facts.server.asked {
+        None => nobody,
+        Some(Asked { endpoint, report, .. }) => match report.reach {
+            Reach::Trouble(Trouble::Refused) => {
+                format!("nobody listens at {endpoint}, and {nobody}")
+            }
+            Reach::Other(_) | Reach::Trouble(_) => {
+                format!("what listens at {endpoint} does not answer as it would, and {nobody}")
+            }
+            _ => return None,
+        },
+    })
+}
+
 /// What has been found so far.
 struct Found<'a> {
     facts: &'a Facts<'a>,

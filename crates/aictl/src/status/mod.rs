@@ -74,6 +74,9 @@ fn once(global: &Global, page: &mut Page<'_>) -> u8 {
         Err(stopped @ Stopped::Signal(_)) => return stopped.exit_code(),
         Err(stopped) => return message::fail(global, stopped.exit_code(), &stopped.to_string()),
     };
+    if let Some(why) = page.gatherer.no_bus() {
+        message::detail(global, why);
+    }
     let printed = match global.json {
         true => message::print_json(&seen.status),
         false => message::print(&page.text(&seen, Look::of_stdout(global))),
