@@ -3,7 +3,12 @@
 pub mod services;
 pub mod status;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use aictl_api::{authorisation::Verb, exit, limits};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
@@ -259,9 +264,14 @@ fn run_line(words: &[OsString]) -> Option<Cli> {
 /// Prints what is wrong with the command line, or the help that was asked for.
 pub fn explain(error: &clap::Error, words: impl IntoIterator<Item = OsString>) -> ExitCode {
     if !error.use_stderr() {
-        // Where nobody reads it there is nobody to tell.
-        let _closed = error.print();
-        return ExitCode::from(exit::OK);
+        return match error.print().and_then(|()| io::stdout().flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                message::error(format_args!("the output cannot be written: {error}"));
+                ExitCode::from(exit::INTERNAL)
+            }
+            // Where nobody reads it there is nobody to tell.
+            _ => ExitCode::from(exit::OK),
+        };
     }
     let _closed = error.print();
     if wants_json(words) {

@@ -150,6 +150,11 @@ fn an_output_that_cannot_be_written_is_an_error_and_a_reader_that_is_gone_is_non
     assert_eq!(output.status.code(), Some(125), "{}", stderr(&output));
     assert!(stderr(&output).contains("No space left on device"), "{}", stderr(&output));
 
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = aictl().arg("--help").stdout(full).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(output.status.code(), Some(125), "{}", stderr(&output));
+    assert!(stderr(&output).contains("No space left on device"), "{}", stderr(&output));
+
     let (reader, writer) = nix::unistd::pipe().unwrap();
     drop(reader);
     let dir = Dir::new();
