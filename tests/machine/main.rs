@@ -15,4 +15,5 @@ mod installed;
 mod logs;
 mod machine;
 mod rules;
+mod sandbox;
 mod status;
