@@ -201,14 +201,14 @@ pub struct HostStatus {
     pub memory_available_bytes: Option<u64>,
     /// Time since the boot, in seconds.
     pub uptime_seconds: Option<u64>,
-    /// Whether there is a helper.
-    pub helper: HelperState,
+    /// Whether there is a helper, if the bus says.
+    pub helper: Option<HelperState>,
 }
 
 impl HostStatus {
     /// A machine of which nothing else is known yet.
     #[must_use]
-    pub const fn new(helper: HelperState) -> Self {
+    pub const fn new(helper: Option<HelperState>) -> Self {
         Self {
             hostname: None,
             kernel: None,

@@ -14,7 +14,7 @@ const MAX_NAME: usize = 64;
 /// How the machine is whose proc(5) and sysfs(5) are mounted there. What they do not say is
 /// unknown.
 #[must_use]
-pub fn host_status(proc: &Path, sys: &Path, helper: HelperState) -> HostStatus {
+pub fn host_status(proc: &Path, sys: &Path, helper: Option<HelperState>) -> HostStatus {
     let text = |path: &str| kernel_file::text(&proc.join(path), MAX_FILE);
     let memory = text("meminfo").unwrap_or_default();
     HostStatus {
@@ -121,13 +121,13 @@ mod tests {
 
     #[test]
     fn this_machine_is_read_and_one_without_files_is_unknown() {
-        let here = host_status(Path::new("/proc"), Path::new("/sys"), HelperState::Absent);
+        let here = host_status(Path::new("/proc"), Path::new("/sys"), None);
         assert!(here.hostname.is_some() && here.kernel.is_some());
         assert!(here.memory_total_bytes > here.memory_available_bytes);
         assert!(here.uptime_seconds.is_some() && here.load.is_some());
         assert!(here.cpus.is_none_or(|cpus| cpus > 0));
         let nowhere = Path::new("/nonexistent");
-        let unknown = host_status(nowhere, nowhere, HelperState::Running);
-        assert_eq!(unknown, HostStatus::new(HelperState::Running));
+        let unknown = host_status(nowhere, nowhere, Some(HelperState::Running));
+        assert_eq!(unknown, HostStatus::new(Some(HelperState::Running)));
     }
 }

@@ -152,7 +152,7 @@ fn status(services: Vec<ServiceStatus>, gpus: Vec<Gpu>) -> Status {
             memory_total_bytes: Some(64 * GIB),
             memory_available_bytes: Some(40 * GIB),
             uptime_seconds: Some(1_209_600),
-            ..HostStatus::new(HelperState::Running)
+            ..HostStatus::new(Some(HelperState::Running))
         },
         attention: Vec::new(),
         notes: Vec::new(),
