@@ -1,12 +1,20 @@
 //! What commands need that wait for several things at once: a runtime, and the end by a signal.
 
-use std::{fmt, io};
+use std::{fmt, future::poll_fn, io, process, sync::mpsc, task::Poll, thread};
 
 use aictl_api::exit;
 use tokio::{
     runtime::Builder,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
+
+/// The signals that end work.
+const ENDS: [SignalKind; 4] = [
+    SignalKind::interrupt(),
+    SignalKind::terminate(),
+    SignalKind::hangup(),
+    SignalKind::quit(),
+];
 
 /// Why work was not done.
 #[derive(Debug)]
@@ -39,29 +47,67 @@ impl fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// Runs `work` to its end, or until SIGINT, SIGTERM, SIGHUP or SIGQUIT comes: then it is dropped.
+/// Runs `work` to its end, or until SIGINT, SIGTERM, SIGHUP or SIGQUIT comes: then it is dropped. After
+/// its end such a signal ends the process, whatever it waits for.
 ///
 /// # Errors
 /// If a signal came, or there are no resources for a runtime.
 pub fn run<T>(work: impl Future<Output = T>) -> Result<T, Stopped> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Stopped::System)?;
     let done = runtime.block_on(async {
-        let listen = |kind| signal(kind).map_err(Stopped::System);
-        let mut interrupt = listen(SignalKind::interrupt())?;
-        let mut terminate = listen(SignalKind::terminate())?;
-        let mut hangup = listen(SignalKind::hangup())?;
-        let mut quit = listen(SignalKind::quit())?;
-        let stopped = |kind: SignalKind| Err(Stopped::Signal(kind.as_raw_value()));
+        let mut signals = Signals::listen().map_err(Stopped::System)?;
         tokio::select! {
             biased;
-            _ = interrupt.recv() => stopped(SignalKind::interrupt()),
-            _ = terminate.recv() => stopped(SignalKind::terminate()),
-            _ = hangup.recv() => stopped(SignalKind::hangup()),
-            _ = quit.recv() => stopped(SignalKind::quit()),
+            ended = signals.next() => Err(Stopped::Signal(ended.as_raw_value())),
             done = work => Ok(done),
         }
     });
+    if done.is_ok() {
+        end_by_signal();
+    }
     // A thread that waits for a reader would be waited for.
     runtime.shutdown_background();
     done
+}
+
+/// The signals that end work, as they come.
+struct Signals([(SignalKind, Signal); 4]);
+
+impl Signals {
+    /// Listens to them; there must be a runtime.
+    fn listen() -> io::Result<Self> {
+        let [a, b, c, d] = ENDS.map(|kind| signal(kind).map(|signal| (kind, signal)));
+        Ok(Self([a?, b?, c?, d?]))
+    }
+
+    /// The next of them.
+    async fn next(&mut self) -> SignalKind {
+        poll_fn(|context| {
+            let mut signals = self.0.iter_mut();
+            let came = signals.find_map(|(kind, signal)| {
+                signal.poll_recv(context).is_ready().then_some(*kind)
+            });
+            came.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+}
+
+/// Lets the signals end this process again: what the system does with them by itself does not come
+/// back with the end of a runtime that listened. Where there are no resources for it, they are
+/// ignored.
+fn end_by_signal() {
+    let (listening, listens) = mpsc::channel();
+    let wait = move || -> io::Result<()> {
+        let runtime = Builder::new_current_thread().enable_io().build()?;
+        let kind = runtime.block_on(async {
+            let mut signals = Signals::listen()?;
+            let _gone = listening.send(());
+            io::Result::Ok(signals.next().await)
+        })?;
+        process::exit(exit::from_signal(kind.as_raw_value()).into())
+    };
+    if thread::Builder::new().name("signals".to_owned()).spawn(wait).is_ok() {
+        let _failed = listens.recv();
+    }
 }

@@ -7,14 +7,22 @@ mod common;
 mod helper;
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
     process::{Output, Stdio},
+    thread,
+    time::Duration,
 };
 
 use aictl_api::gpu::{Gpu, GpuProcess, GpuReport, GpuState, Vendor};
 use aictl_fakes::PrivateBus;
 use common::{aictl, stderr, stdout};
 use helper::{Answer, FakeHelper};
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    sys::signal::{Signal, kill},
+    unistd::{Pid, pipe, write},
+};
 use serde_json::Value;
 
 /// No process has such a high number (`pid_max` in proc_sys_kernel(5)).
@@ -134,4 +142,33 @@ fn watching_goes_on_until_nobody_reads() {
     }
     drop(lines);
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_signal_ends_it_while_nobody_reads_what_it_shows() {
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let (reader, writer) = pipe().unwrap();
+        fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+        while write(&writer, &[b'x'; 4096]).is_ok() {}
+        fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+        let mut command = aictl();
+        command.args(["gpu", "--embedded", "--json"]).stdout(writer);
+        let mut child = command.spawn().unwrap();
+        let waits = format!("/proc/{}/wchan", child.id());
+        for _ in 0..500 {
+            // It has looked, and waits for its reader.
+            if fs::read_to_string(&waits).is_ok_and(|at| at.contains("pipe_w")) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+        let ended = (0..1000).find_map(|_| {
+            thread::sleep(Duration::from_millis(10));
+            child.try_wait().unwrap()
+        });
+        let _gone = child.kill();
+        assert_eq!(ended.and_then(|status| status.code()), Some(code), "{signal}");
+        drop(reader);
+    }
 }

@@ -191,11 +191,11 @@ fn pcie(gpu: &Gpu) -> Cell {
 
 fn ecc(gpu: &Gpu) -> Cell {
     match (gpu.ecc_enabled, gpu.ecc_corrected, gpu.ecc_uncorrected) {
-        (None, None, None) => Cell::unknown(),
         (Some(false), ..) => Cell::new("off"),
         (_, _, Some(errors @ 1..)) => Cell::new(format!("{errors} uncorrected")).style(Style::Bad),
         (_, Some(errors @ 1..), _) => Cell::new(format!("{errors} corrected")),
-        _ => Cell::new("on"),
+        (Some(true), ..) => Cell::new("on"),
+        (None, ..) => Cell::unknown(),
     }
 }
 

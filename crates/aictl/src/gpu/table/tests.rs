@@ -200,3 +200,21 @@ fn a_measure_that_is_none_is_not_known() {
     assert_eq!(unknown, "GPU  NAME\n  0  NVIDIA GPU\n");
     assert!(text.contains("NVIDIA GPU") && text.contains("16.0 EiB of 0 B"), "{text}");
 }
+
+#[test]
+fn that_memory_corrects_errors_is_not_made_up() {
+    let gpu = |ecc_enabled, errors| Gpu {
+        ecc_enabled,
+        ecc_corrected: errors,
+        ecc_uncorrected: errors,
+        ..Gpu::new(0, Vendor::Nvidia, GpuState::Awake)
+    };
+    for (enabled, errors, expected) in [
+        (None, None, Cell::unknown()),
+        (None, Some(0), Cell::unknown()),
+        (Some(true), Some(0), Cell::new("on")),
+        (Some(false), Some(0), Cell::new("off")),
+    ] {
+        assert_eq!(ecc(&gpu(enabled, errors)), expected, "{enabled:?} {errors:?}");
+    }
+}
