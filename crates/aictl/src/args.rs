@@ -19,7 +19,7 @@ use status::{GPU_HELP, Gpu, SCHEMA_HELP, STATUS_HELP, Schema, Status};
 
 /// See, steer and safely use the AI services on your own Linux machine.
 #[derive(Debug, Parser)]
-#[command(name = "aictl", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "aictl", version, max_term_width = 100)]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]
@@ -441,6 +441,14 @@ mod tests {
         {
             let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
             assert!(run_line(&words).is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_is_a_command_too() {
+        for line in ["aictl help", "aictl help run", "aictl help config show", "aictl run --help"] {
+            let error = parse(line.split(' ').map(OsString::from)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::DisplayHelp, "{line}: {error}");
         }
     }
 
