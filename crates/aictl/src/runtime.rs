@@ -9,12 +9,8 @@ use tokio::{
 };
 
 /// The signals that end work.
-const ENDS: [SignalKind; 4] = [
-    SignalKind::interrupt(),
-    SignalKind::terminate(),
-    SignalKind::hangup(),
-    SignalKind::quit(),
-];
+const ENDS: [SignalKind; 4] =
+    [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()];
 
 /// Why work was not done.
 #[derive(Debug)]
@@ -84,9 +80,8 @@ impl Signals {
     async fn next(&mut self) -> SignalKind {
         poll_fn(|context| {
             let mut signals = self.0.iter_mut();
-            let came = signals.find_map(|(kind, signal)| {
-                signal.poll_recv(context).is_ready().then_some(*kind)
-            });
+            let came = signals
+                .find_map(|(kind, signal)| signal.poll_recv(context).is_ready().then_some(*kind));
             came.map_or(Poll::Pending, Poll::Ready)
         })
         .await
