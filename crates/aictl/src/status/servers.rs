@@ -174,7 +174,13 @@ fn serves(client: SocketAddr, server: SocketAddr, own: &BTreeSet<u64>, must_be_o
     }
     let listening = listeners::listeners(Path::new(PROC)).unwrap_or_default();
     let mut there = listening.iter().filter(|listener| listener.takes(server)).peekable();
-    there.peek().is_some() && there.all(|listener| listener.uid == uid)
+    there.peek().is_some() && there.all(|listener| is_own(listener.uid, uid))
+}
+
+/// Whether a process of `owner` counts as one of the user's own. Of root's none does: many of them
+/// listen for others, as docker-proxy does for containers.
+const fn is_own(owner: u32, user: u32) -> bool {
+    user != 0 && owner == user
 }
 
 /// How long a server may take: all of its time, or as much of it as there is left.
@@ -194,7 +200,7 @@ fn owner(
     own: Option<&BTreeSet<u64>>,
     names: &BTreeMap<u64, String>,
 ) -> Listener {
-    let mine = socket.uid == geteuid().as_raw();
+    let mine = is_own(socket.uid, geteuid().as_raw());
     match (socket.control_group, own) {
         (Some(group), Some(own)) if own.contains(&group) => Listener::Own,
         (Some(group), Some(_)) => match names.get(&group) {
@@ -239,6 +245,12 @@ mod tests {
 
     use super::*;
     use crate::args::Cli;
+
+    #[test]
+    fn what_root_runs_does_not_count_as_its_own() {
+        assert!(is_own(1000, 1000));
+        assert!(!is_own(1001, 1000) && !is_own(0, 1000) && !is_own(0, 0) && !is_own(1000, 0));
+    }
 
     #[tokio::test]
     async fn a_server_whose_answer_is_not_back_in_time_has_not_answered() {
