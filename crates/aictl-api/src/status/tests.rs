@@ -54,7 +54,10 @@ fn a_document_comes_back_as_it_was() {
     let status = Status {
         services: vec![service(Health::Degraded)],
         gpus: Vec::new(),
-        host: HostStatus { load: Some([0.5, 1.0, 2.0]), ..HostStatus::new(Some(HelperState::Absent)) },
+        host: HostStatus {
+            load: Some([0.5, 1.0, 2.0]),
+            ..HostStatus::new(Some(HelperState::Absent))
+        },
         totals: Totals { degraded: 1, ..Totals::default() },
         attention: vec!["ollama".to_owned()],
         notes: vec!["a".to_owned()],

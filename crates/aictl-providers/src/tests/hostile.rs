@@ -459,7 +459,6 @@ async fn answers_that_take_long_to_read_do_not_outlast_the_time() {
     let server = Server::sending(answer(200, "application/json", &body)).await;
     let start = Instant::now();
     let target = server.target(None);
-    let reports =
-        tokio::join!(probe(&target, SHORT), probe(&target, SHORT), probe(&target, SHORT));
+    let reports = tokio::join!(probe(&target, SHORT), probe(&target, SHORT), probe(&target, SHORT));
     assert!(start.elapsed() < SHORT * 2, "{:?}: {reports:?}", start.elapsed());
 }
