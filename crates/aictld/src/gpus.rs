@@ -84,7 +84,7 @@ impl Gpus {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a look saw that began at most [`MAX_AGE`] ago, or is under way now: that one goes on
+    /// What a look saw that began at most `MAX_AGE` ago, or is under way now: that one goes on
     /// even if all who wait for it are gone, and is not begun anew for the next.
     pub async fn report(self: &Arc<Self>, systemd: Option<&Systemd>) -> Arc<GpuReport> {
         let mut result = match self.begin(systemd) {

@@ -132,7 +132,10 @@ fn status() -> Status {
     Status {
         services: vec![service(), plain],
         gpus: vec![gpu(), Gpu::new(1, Vendor::Amd, GpuState::Lost)],
-        host: HostStatus { load: Some([0.0, 1.5, 2.0]), ..HostStatus::new(Some(HelperState::Installed)) },
+        host: HostStatus {
+            load: Some([0.0, 1.5, 2.0]),
+            ..HostStatus::new(Some(HelperState::Installed))
+        },
         totals: Totals { memory_bytes: Some(1), ..Totals::default() },
         attention: vec!["vllm".to_owned()],
         notes: Vec::new(),
