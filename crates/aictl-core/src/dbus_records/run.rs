@@ -169,7 +169,8 @@ mod tests {
         let record = run_fields(&a_run());
         let mut keys: Vec<&str> = record.keys().map(String::as_str).collect();
         let mut all = key::ALL.to_vec();
-        (keys.sort_unstable(), all.sort_unstable());
+        keys.sort_unstable();
+        all.sort_unstable();
         assert_eq!(keys, all);
         assert_eq!(run(record), Ok(a_run()));
         let little = RunRecord {
