@@ -23,8 +23,7 @@ pub fn ascii(width: Option<u16>) -> Look {
     Look { alphabet: Alphabet::Ascii, ..plain(width) }
 }
 
-/// What snapshots hold: every width without colour, where there is no terminal, and one width with
-/// colour.
+/// What snapshots hold: every width without colour and with it, and where there is no terminal.
 pub fn shown(draw: impl Fn(Look) -> String) -> String {
     let mut text = String::new();
     for width in [60, 80, 120, 200] {
@@ -32,9 +31,12 @@ pub fn shown(draw: impl Fn(Look) -> String) -> String {
     }
     text += &format!("=== no terminal\n{}", draw(plain(None)));
     text += &format!("=== 80 columns, ASCII\n{}", draw(ascii(Some(80))));
-    // Escape characters would make the snapshot a binary file.
-    let colour = draw(coloured(Some(80))).replace('\x1b', "␛");
-    text + &format!("=== 80 columns, colour\n{colour}")
+    for width in [60, 80, 120, 200] {
+        // Escape characters would make the snapshot a binary file.
+        let colour = draw(coloured(Some(width))).replace('\x1b', "␛");
+        text += &format!("=== {width} columns, colour\n{colour}");
+    }
+    text
 }
 
 /// A table with a column of each kind.
