@@ -177,6 +177,8 @@ impl Reader {
                 Err(TryLockError::WouldBlock) => return,
             };
             work(&mut memory, &sources, &sender);
+            // Whoever hears of the end may look again at once.
+            drop(memory);
             let _gone = sender.send(Part::End);
         };
         thread::Builder::new().name("gpu".to_owned()).spawn(work).map_err(NotSeen::NoThread)?;
