@@ -92,7 +92,9 @@ impl Sandbox {
         self.watch_until_end(client, &mut state);
         sys::pidfd_kill(self.pidfd());
         let rusage = sys::reap(self.pidfd()).unwrap_or_default();
-        if let Some(error) = setup_error(&self.plan) {
+        // Who was ended from here while it was being made, has nothing wrong with it.
+        let failed = setup_error(&self.plan).filter(|_| state.stop.is_none());
+        if let Some(error) = failed {
             let kind = match (error.step, error.errno) {
                 (Step::Execute, Errno::ENOENT | Errno::ENOTDIR) => RejectKind::NoInterpreter,
                 _ => RejectKind::Unavailable,

@@ -109,11 +109,27 @@ methods = [
 reached, errors, answered, lost = 1, collections.Counter(), [], []
 
 
+# The most descriptors of a message that the bus lets through; it ends the connection of who sends
+# more (dbus-daemon(1), max_message_unix_fds).
+MOST_DESCRIPTORS = 16
+
+
+def descriptors(values):
+    """How many descriptors are among the values, at any depth."""
+    if isinstance(values, dbus.types.UnixFd):
+        return 1
+    if isinstance(values, dict):
+        values = list(values.values())
+    return sum(map(descriptors, values)) if isinstance(values, (list, tuple)) else 0
+
+
 def attempt(path, interface, member, signature, values):
     global reached, connection
     what = [path, interface, member, signature, repr(values)[:200]]
     # As libdbus counts it, near enough.
-    too_much = peer and ("h" in signature or len(repr(values)) > 60000)
+    too_much = descriptors(values) > MOST_DESCRIPTORS or peer and (
+        "h" in signature or len(repr(values)) > 60000
+    )
     try:
         call(path, interface, member, signature, values)
         reached += 1
