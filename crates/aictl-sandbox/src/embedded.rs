@@ -8,6 +8,7 @@ use std::{os::fd::OwnedFd, time::Duration};
 pub use crate::engine::{Client, Wish};
 use crate::{
     engine::{self, Armed, Engine, Script, Task},
+    identity,
     interpreter::Interpreter,
     protocol::{Job, RejectKind, Rejection, RunRecord},
     weaken,
@@ -28,7 +29,7 @@ pub struct Begun(Option<Result<(Engine, Armed), Rejection>>);
 #[must_use]
 pub fn begin() -> Begun {
     weaken::load();
-    match nix::unistd::geteuid().is_root() || nix::unistd::getuid().is_root() {
+    match identity::has_root() {
         true => Begun(None),
         false => Begun(Some(arm(&[]))),
     }

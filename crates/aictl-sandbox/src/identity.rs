@@ -50,13 +50,19 @@ fn unprivileged() -> Identity {
         .unwrap_or(UNUSED)
 }
 
+/// Whether this process has root.
+#[must_use]
+pub fn has_root() -> bool {
+    unistd::getuid().is_root() || unistd::geteuid().is_root()
+}
+
 /// Gives root up for good if this process has it, and every capability with it; returns who it is
 /// from then on.
 ///
 /// # Errors
 /// If root cannot be given up: then nothing must run.
 pub fn give_up_root() -> io::Result<Identity> {
-    if unistd::getuid().is_root() || unistd::geteuid().is_root() {
+    if has_root() {
         let target = unprivileged();
         sys::become_user(target.uid, target.gid).map_err(|errno| {
             let why = errno.desc();
@@ -73,7 +79,7 @@ pub fn give_up_root() -> io::Result<Identity> {
     // A capability may have come by other ways, such as a file's or the ambient set.
     sys::clear_capability_sets().map_err(sys::io_error)?;
     let (uid, gid) = (unistd::getuid(), unistd::getgid());
-    if uid.is_root() || unistd::geteuid().is_root() || unistd::setuid(0.into()).is_ok() {
+    if has_root() || unistd::setuid(0.into()).is_ok() {
         return Err(io::Error::other("root could not be given up"));
     }
     Ok(Identity { uid: uid.as_raw(), gid: gid.as_raw() })

@@ -7,7 +7,7 @@
 //! answers to the helper's own calls may have some, such as the bus's word of who a caller is.
 
 use std::{
-    io::{self, IoSliceMut},
+    io,
     mem::MaybeUninit,
     os::{
         fd::OwnedFd,
@@ -24,11 +24,7 @@ use std::{
 };
 
 use aictl_core::systemd::Bus;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use tokio::{
-    io::Interest,
-    net::{UnixStream, unix::OwnedReadHalf},
-};
+use tokio::net::{UnixStream, unix::OwnedReadHalf};
 use zbus::{
     Address, Connection, Message,
     address::transport::{Transport, UnixSocket},
@@ -41,6 +37,7 @@ use zbus::{
 
 use crate::{
     call::MAX_BODY,
+    descriptors,
     peer::socket::{START, Writer, lengths},
     wire,
 };
@@ -94,20 +91,8 @@ struct Bytes(OwnedReadHalf);
 #[async_trait]
 impl ReadHalf for Bytes {
     async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-        let stream: &UnixStream = self.0.as_ref();
-        let receive = || {
-            let mut space =
-                [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-            let mut control = RecvAncillaryBuffer::new(&mut space);
-            let mut bytes = [IoSliceMut::new(buffer)];
-            let received = recvmsg(stream, &mut bytes, &mut control, RecvFlags::CMSG_CLOEXEC)?;
-            let descriptors = control.drain().filter_map(|message| match message {
-                RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-                _ => None,
-            });
-            Ok((received.bytes, descriptors.flatten().collect()))
-        };
-        stream.async_io(Interest::READABLE, receive).await
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+        descriptors::receive(self.0.as_ref(), buffer, &mut space).await
     }
 }
 

@@ -10,6 +10,7 @@ pub mod audit;
 pub mod bus;
 pub mod call;
 pub mod caller;
+mod descriptors;
 pub mod dispatch;
 pub mod gate;
 pub mod gpus;

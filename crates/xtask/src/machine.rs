@@ -101,6 +101,11 @@ pub fn run_providers(workspace: &Workspace, options: &TestOptions) -> Result<Vec
     })
 }
 
+/// Builds the programs that a machine gets.
+fn build(workspace: &Workspace, options: &TestOptions) -> Result<(), Failure> {
+    if options.shipped { workspace.build_shipped() } else { workspace.build_debug() }
+}
+
 /// Boots a machine and runs its tests. `provide` makes what the machine gets beside its image, and
 /// says what is missing of it.
 fn run_for(
@@ -115,11 +120,7 @@ fn run_for(
     if let Some(need) = NEEDS.iter().find(|need| !debian::is_installed(need.program)) {
         return Ok(vec![format!("all of it, without {}", need.program)]);
     }
-    if options.shipped {
-        workspace.build_shipped()?;
-    } else {
-        workspace.build_debug()?;
-    }
+    build(workspace, options)?;
     let directory = workspace.target.join("machine");
     let image = image::provide(&purpose.image, &directory)?;
     let (binds, missing) = provide(&image)?;

@@ -70,8 +70,8 @@ impl std::error::Error for EngineError {}
 
 impl Engine {
     /// Gives up every privilege that this process has, for good, and makes an engine for the user
-    /// that it is then; root sees to it before that this user can reach the `interpreters`. `strict` makes every missing layer an error instead of an entry in
-    /// `missing`.
+    /// that it is then; root sees to it before that this user can reach the `interpreters`. `strict`
+    /// makes every missing layer an error instead of an entry in `missing`.
     ///
     /// # Errors
     /// If root cannot be given up, or what every run needs is not there.

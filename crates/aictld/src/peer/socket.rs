@@ -6,13 +6,12 @@
 //! kernel: unix(7).)
 
 use std::{
-    io::{self, IoSlice, IoSliceMut},
+    io::{self, IoSlice},
     mem::MaybeUninit,
     os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
 };
 
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, Interest},
     net::{
@@ -28,6 +27,7 @@ use zbus::{
 
 use crate::{
     call::MAX_RUN_BODY,
+    descriptors,
     wire::{self, MAX_RUN_DESCRIPTORS},
 };
 
@@ -87,20 +87,9 @@ impl Reader {
 
     /// Reads bytes with descriptors: one more than any call has shows that there are too many.
     async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-        let stream: &UnixStream = self.half.as_ref();
-        let receive = || {
-            let mut space =
-                [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_RUN_DESCRIPTORS + 1))];
-            let mut control = RecvAncillaryBuffer::new(&mut space);
-            let mut bytes = [IoSliceMut::new(buffer)];
-            let received = recvmsg(stream, &mut bytes, &mut control, RecvFlags::CMSG_CLOEXEC)?;
-            let descriptors = control.drain().filter_map(|message| match message {
-                RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-                _ => None,
-            });
-            Ok((received.bytes, descriptors.flatten().collect()))
-        };
-        stream.async_io(Interest::READABLE, receive).await
+        let mut space =
+            [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_RUN_DESCRIPTORS + 1))];
+        descriptors::receive(self.half.as_ref(), buffer, &mut space).await
     }
 }
 

@@ -73,11 +73,7 @@ pub fn run(workspace: &Workspace, options: &TestOptions) -> Result<Vec<String>, 
     if let Some(need) = NEEDS.iter().find(|need| !debian::is_installed(need.program)) {
         return Ok(vec![format!("all of it, without {}", need.program)]);
     }
-    if options.shipped {
-        workspace.build_shipped()?;
-    } else {
-        workspace.build_debug()?;
-    }
+    super::build(workspace, options)?;
     let directory = workspace.target.join("machine");
     let image = image::provide(&IMAGE, &directory)?;
     let disk = image.with_extension("ext4");
