@@ -92,6 +92,16 @@ fn polkit_knows_the_actions() {
     assert_eq!(known, ids);
 }
 
+/// Whether it grants what it is for is for a kernel with AppArmor to show: see tests/vm.
+#[test]
+fn apparmor_takes_the_profile() {
+    let machine = machine();
+    let profile = "/etc/apparmor.d/aictl";
+    let argv = ["apparmor_parser", "--skip-kernel-load", "--skip-cache", "--names", profile];
+    let names = machine.root(&argv);
+    assert_eq!(names, "aictl\naictl-sandboxd\n");
+}
+
 #[test]
 fn the_journal_explains_each_kind_of_record() {
     let machine = machine();

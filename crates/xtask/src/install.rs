@@ -1,6 +1,7 @@
 //! `cargo xtask install` and `uninstall`: what a package would put on a machine, and take away.
 
 mod activate;
+mod apparmor;
 mod files;
 
 #[cfg(test)]
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub use activate::{Host, activate, deactivate};
-use files::is_installed;
+use files::{is_installed, remove_one};
 pub use files::{place, remove};
 
 use crate::debian;
@@ -35,6 +36,14 @@ pub fn install(workspace: &Workspace, destdir: Option<&Path>) -> Result<bool, Fa
     let root = destdir.map_or_else(|| PathBuf::from(ROOT), Path::to_owned);
     let count = place(workspace, |name| workspace.shipped(name), &root)?;
     if destdir.is_none() {
+        if apparmor::fate() == apparmor::Fate::Goes {
+            remove_one(Path::new(apparmor::PROFILE))?;
+            eprintln!(
+                "without the AppArmor profile: {} here is older than 4.0, and comes with a kernel \
+                 that keeps no program from user namespaces",
+                apparmor::PARSER
+            );
+        }
         activate(&ThisMachine)?;
         if !ThisMachine.is_booted() {
             eprintln!("systemd does not run here: aictl starts with it");
@@ -71,6 +80,14 @@ struct ThisMachine;
 impl Host for ThisMachine {
     fn is_booted(&self) -> bool {
         Path::new(BOOTED).is_dir()
+    }
+
+    fn has_apparmor(&self) -> bool {
+        apparmor::fate() == apparmor::Fate::Loads
+    }
+
+    fn has_profile(&self) -> bool {
+        apparmor::is_loaded()
     }
 
     fn run(&self, argv: &[&str]) -> Result<(), Failure> {

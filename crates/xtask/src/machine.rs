@@ -52,7 +52,7 @@ struct Purpose {
 
 /// All that aictl does, with stand-ins for the services.
 const STAND_INS: Purpose = Purpose {
-    image: Image { suite: "trixie", packages: &["curl"], apt: &[], hooks: &[] },
+    image: Image { suite: "trixie", packages: &["apparmor", "curl"], apt: &[], hooks: &[] },
     over: &["tests/machine/people", "tests/machine/root"],
     make_known: MAKE_PEOPLE_KNOWN,
     test: "machine",

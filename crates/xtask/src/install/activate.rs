@@ -1,12 +1,23 @@
 //! What makes installed files work on a running system, and what undoes it: the steps that a
 //! package's scripts would do.
 
+use super::apparmor;
 use crate::failure::Failure;
 
 /// A machine with the files installed on it.
 pub trait Host {
     /// Whether systemd runs there.
     fn is_booted(&self) -> bool;
+
+    /// Whether AppArmor is on there, and its parser takes our profile.
+    fn has_apparmor(&self) -> bool {
+        false
+    }
+
+    /// Whether AppArmor holds our profile there now.
+    fn has_profile(&self) -> bool {
+        false
+    }
 
     /// Runs a command there, by its name in PATH.
     ///
@@ -21,9 +32,13 @@ enum When {
     Always,
     /// Only where systemd runs.
     Booted,
+    /// Only where AppArmor is on.
+    AppArmor,
+    /// Only where our profile is loaded.
+    Profiled,
 }
 
-use When::{Always, Booted};
+use When::{Always, AppArmor, Booted, Profiled};
 
 type Step = (When, &'static [&'static str]);
 
@@ -32,6 +47,8 @@ const ACTIVATE: &[Step] = &[
     (Always, &["systemd-sysusers", "aictl.conf"]),
     (Always, &["systemd-tmpfiles", "--create", "aictl.conf"]),
     (Always, &["journalctl", "--update-catalog"]),
+    // Before anything starts: a profile is put on when a program is executed.
+    (AppArmor, &[apparmor::PARSER, "--replace", apparmor::PROFILE]),
     (Booted, &["systemctl", "daemon-reload"]),
     // The bus learns of the policy before the helper asks for its name.
     (Booted, &["systemctl", "reload", "dbus.service"]),
@@ -89,6 +106,8 @@ const STOP: &[Step] = &[
             "aictl-polkit-rules.service",
         ],
     ),
+    // It reads in the file what to forget.
+    (Profiled, &[apparmor::PARSER, "--remove", apparmor::PROFILE]),
 ];
 
 /// What undoes it afterwards.
@@ -124,8 +143,12 @@ pub fn deactivate(
 
 /// The commands of the steps that are possible on `host`.
 fn commands(host: &impl Host, steps: &[Step]) -> Vec<&'static [&'static str]> {
-    let booted = host.is_booted();
-    let possible = steps.iter().filter(|(when, _)| booted || *when == Always);
+    let possible = steps.iter().filter(|(when, _)| match when {
+        Always => true,
+        Booted => host.is_booted(),
+        AppArmor => host.has_apparmor(),
+        Profiled => host.has_profile(),
+    });
     possible.map(|(_, argv)| *argv).collect()
 }
 

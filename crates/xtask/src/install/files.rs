@@ -86,6 +86,7 @@ pub(super) const FILES: &[Entry] = &[
     file("dbus/org.aictl1.conf", "usr/share/dbus-1/system.d"),
     file("dbus/org.aictl1.xml", "usr/share/dbus-1/interfaces"),
     file("polkit/org.aictl1.policy", "usr/share/polkit-1/actions"),
+    file("apparmor/aictl", "etc/apparmor.d"),
     file("man/aictl.1", "usr/share/man/man1"),
     file("man/org.aictl1.5", "usr/share/man/man5"),
     file("examples/aictl.toml", "usr/share/doc/aictl/examples"),
@@ -165,9 +166,7 @@ pub(super) fn is_installed(root: &Path) -> bool {
 pub fn remove(root: &Path) -> Result<(), Failure> {
     let made = GENERATED.iter().map(PathBuf::from);
     for path in FILES.iter().map(Entry::path).chain(made) {
-        let path = root.join(path);
-        absent_is_fine(fs::remove_file(&path))
-            .map_err(|error| failure("cannot remove", &path, error))?;
+        remove_one(&root.join(path))?;
     }
     for directory in DIRECTORIES {
         let path = root.join(directory);
@@ -179,6 +178,11 @@ pub fn remove(root: &Path) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Removes a file, if it is there.
+pub(super) fn remove_one(path: &Path) -> Result<(), Failure> {
+    absent_is_fine(fs::remove_file(path)).map_err(|error| failure("cannot remove", path, error))
 }
 
 fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {

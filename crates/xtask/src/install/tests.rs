@@ -32,7 +32,7 @@ fn repository() -> &'static Path {
 
 #[test]
 fn every_file_of_the_packaging_is_installed_and_has_a_place_of_its_own() {
-    for directory in ["dbus", "man", "polkit", "systemd"] {
+    for directory in ["apparmor", "dbus", "man", "polkit", "systemd"] {
         for file in fs::read_dir(repository().join(directory)).unwrap() {
             let name = file.unwrap().file_name().into_string().unwrap();
             let path = format!("{directory}/{name}");
@@ -106,19 +106,29 @@ fn plain_files(directory: &Path) -> Vec<PathBuf> {
 /// A machine that notes what it is told, and fails where `fails` says so.
 struct Noting {
     booted: bool,
+    /// Whether AppArmor is on and has the profile.
+    apparmor: bool,
     fails: &'static str,
     ran: RefCell<Vec<String>>,
 }
 
 impl Noting {
     fn new(booted: bool, fails: &'static str) -> Self {
-        Self { booted, fails, ran: RefCell::default() }
+        Self { booted, apparmor: false, fails, ran: RefCell::default() }
     }
 }
 
 impl Host for Noting {
     fn is_booted(&self) -> bool {
         self.booted
+    }
+
+    fn has_apparmor(&self) -> bool {
+        self.apparmor
+    }
+
+    fn has_profile(&self) -> bool {
+        self.apparmor
     }
 
     fn run(&self, argv: &[&str]) -> Result<(), Failure> {
@@ -141,6 +151,41 @@ fn without_systemd_nothing_is_told_to_it() {
         }
         assert!(host.ran.borrow().iter().any(|line| line.starts_with("systemd-sysusers")));
     }
+}
+
+#[test]
+fn the_profile_is_loaded_before_anything_starts_and_forgotten_before_its_file_goes() {
+    for apparmor in [false, true] {
+        let host = Noting { apparmor, ..Noting::new(true, "") };
+        activate(&host).unwrap();
+        let at = |text: &str| host.ran.borrow().iter().position(|line| line.contains(text));
+        assert_eq!(at("apparmor_parser").is_some(), apparmor);
+        let loaded = at("apparmor_parser --replace /etc/apparmor.d/aictl");
+        assert!(loaded < at("systemctl restart"), "{:?}", host.ran);
+        let (host, mut forgotten) = (Noting { apparmor, ..Noting::new(true, "") }, None);
+        deactivate(&host, || {
+            let ran = host.ran.borrow();
+            forgotten =
+                ran.last().map(|line| line == "apparmor_parser --remove /etc/apparmor.d/aictl");
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(forgotten, Some(apparmor));
+    }
+}
+
+/// The programs that the profile is for are those that make sandboxes, where they are installed.
+#[test]
+fn the_profile_names_programs_as_they_are_installed() {
+    let text = fs::read_to_string(repository().join("apparmor/aictl")).unwrap();
+    let profiles = text.lines().filter_map(|line| line.strip_prefix("profile "));
+    let mut programs: Vec<&str> = profiles.filter_map(|line| line.split(' ').nth(1)).collect();
+    programs.sort_unstable();
+    assert_eq!(programs, ["/usr/bin/aictl", "/usr/libexec/aictl/aictl-sandboxd"]);
+    let installed: Vec<String> =
+        FILES.iter().map(|entry| format!("/{}", entry.path().display())).collect();
+    assert!(programs.iter().all(|program| installed.iter().any(|path| path == program)));
+    assert_eq!(text.matches("\n  userns,\n").count(), programs.len());
 }
 
 #[test]

@@ -76,6 +76,11 @@ impl Host for Steps {
         true
     }
 
+    /// Debian's kernel has it, and boots with it.
+    fn has_apparmor(&self) -> bool {
+        true
+    }
+
     fn run(&self, argv: &[&str]) -> Result<(), Failure> {
         self.add(argv);
         Ok(())
