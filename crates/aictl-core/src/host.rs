@@ -1,16 +1,20 @@
 //! The host, as far as running scripts in a sandbox depends on it: what the kernel offers, what
 //! the administrator forbids, and what to do about it.
 
-use std::{
-    fmt, fs, io,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-};
+mod findings;
+#[cfg(test)]
+mod tests;
+
+use std::{fs, io, os::unix::fs::MetadataExt, path::PathBuf};
+
+pub use findings::{Finding, OTHER_USERS, Status, advice};
 
 /// Where the hierarchy of control groups is mounted on every current system.
 const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
 /// The controllers that a sandbox needs in its control group.
 const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
+/// The profile that is installed with aictl; see apparmor.d(5).
+const APPARMOR_PROFILE: &str = "/etc/apparmor.d/aictl";
 /// The bit of CAP_SYS_ADMIN in a set of capabilities (capability.h).
 const CAP_SYS_ADMIN: u32 = 21;
 
@@ -100,6 +104,16 @@ pub struct Facts {
     /// Whether AppArmor keeps programs without a profile from user namespaces, by
     /// kernel.apparmor_restrict_unprivileged_userns.
     pub apparmor_restricts: Option<bool>,
+    /// Whether AppArmor is on.
+    pub apparmor: Option<bool>,
+    /// The AppArmor profile around this process, without its mode, or the word `unconfined`.
+    pub apparmor_label: Option<String>,
+    /// Whether the profile is there that is installed with aictl.
+    pub apparmor_profile: bool,
+    /// Whether a system call filter was put around this process (seccomp(2)), as containers do.
+    pub filtered: Option<bool>,
+    /// Whether this process was put into another root with chroot(2).
+    pub chrooted: Option<bool>,
     /// The security modules that are active: /sys/kernel/security/lsm.
     pub lsm: Option<Vec<String>>,
     /// Control groups.
@@ -144,12 +158,38 @@ impl Host {
             unprivileged_clone: self.switch("/proc/sys/kernel/unprivileged_userns_clone"),
             apparmor_restricts: self
                 .switch("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
+            apparmor: self.text("/sys/module/apparmor/parameters/enabled").map(|text| text == "Y"),
+            apparmor_label: self.apparmor_label(),
+            apparmor_profile: self.path(APPARMOR_PROFILE).is_file(),
+            filtered: status_field(status, "Seccomp").map(|mode| mode != "0"),
+            chrooted: self.chrooted(),
             lsm: self.text("/sys/kernel/security/lsm").map(|text| {
                 text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
             }),
             cgroup: self.cgroup(process_id(status)),
             systemd: self.path("/run/systemd/system").is_dir(),
         }
+    }
+
+    fn apparmor_label(&self) -> Option<String> {
+        let own = self.text("/proc/self/attr/apparmor/current");
+        // Where AppArmor is off, another module may answer for it here.
+        let label = own.or_else(|| self.text("/proc/self/attr/current"))?;
+        let label = label.split(" (").next().unwrap_or_default();
+        (!label.is_empty()).then(|| label.to_owned())
+    }
+
+    /// Whether this process's root is another than that of the process which began all others; who
+    /// may not see that looks whether anything is mounted on it, which is so for every other root.
+    fn chrooted(&self) -> Option<bool> {
+        let place = |path: &str| {
+            fs::metadata(self.path(path)).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+        };
+        if let (Some(first), Some(own)) = (place("/proc/1/root"), place("/")) {
+            return Some(first != own);
+        }
+        let mounts = self.text("/proc/self/mountinfo")?;
+        (!mounts.lines().any(|line| line.split(' ').nth(4) == Some("/"))).then_some(true)
     }
 
     fn cgroup(&self, own: Option<&str>) -> Cgroup {
@@ -237,202 +277,3 @@ fn legacy_controllers(cgroup: &str) -> Vec<String> {
 fn own_group(cgroup: &str) -> Option<&str> {
     cgroup.lines().find_map(|line| line.strip_prefix("0::"))
 }
-
-/// How much a finding matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Status {
-    /// Something is missing that aictl can do without.
-    Missing,
-    /// Something is missing without which no script can run.
-    Failed,
-}
-
-/// Something about the host that keeps aictl from what it could do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// What it is about: an isolation layer by its name, or [`OTHER_USERS`].
-    pub name: &'static str,
-    /// How much it matters.
-    pub status: Status,
-    /// What was found.
-    pub detail: String,
-    /// What to do about it.
-    pub advice: String,
-}
-
-/// The name of findings that concern users without privilege, not this process.
-pub const OTHER_USERS: &str = "other users";
-
-/// What stands in the way on a host, and what to do about it; nothing where all is well.
-///
-/// The findings come from what the host says, not from a trial: a trial that succeeds is right
-/// against them.
-#[must_use]
-pub fn advice(facts: &Facts) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    findings.extend(namespace_limits(facts));
-    findings.extend(unprivileged_clone(facts));
-    findings.extend(apparmor(facts));
-    findings.extend(landlock(facts));
-    findings.extend(cgroup(facts));
-    findings
-}
-
-/// How a sysctl is set, now and for good (sysctl(8), sysctl.d(5)).
-struct SetKnob<'a>(&'a str, u64);
-
-impl fmt::Display for SetKnob<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(knob, value) = self;
-        write!(
-            f,
-            "`sudo sysctl -w {knob}={value}`, and for good a line {knob}={value} in a file in /etc/sysctl.d"
-        )
-    }
-}
-
-fn namespace_limits(facts: &Facts) -> impl Iterator<Item = Finding> {
-    facts.namespaces.iter().filter(|(_, limit)| *limit == 0).map(|(kind, _)| {
-        let knob = format!("user.{}", kind.limit_file());
-        Finding {
-            name: kind.name(),
-            status: Status::Failed,
-            detail: format!("{knob} is 0: nobody may make such a namespace"),
-            advice: SetKnob(&knob, 10_000).to_string(),
-        }
-    })
-}
-
-fn unprivileged_clone(facts: &Facts) -> Option<Finding> {
-    let knob = "kernel.unprivileged_userns_clone";
-    (facts.unprivileged_clone == Some(false)).then(|| {
-        let (name, status) = for_unprivileged(facts);
-        Finding {
-            name,
-            status,
-            detail: format!("{knob} is 0: only root may make user namespaces"),
-            advice: SetKnob(knob, 1).to_string(),
-        }
-    })
-}
-
-fn apparmor(facts: &Facts) -> Option<Finding> {
-    let knob = "kernel.apparmor_restrict_unprivileged_userns";
-    (facts.apparmor_restricts == Some(true)).then(|| {
-        let (name, status) = for_unprivileged(facts);
-        Finding {
-            name,
-            status,
-            detail: format!(
-                "{knob} is 1: only programs with an AppArmor profile that says `userns` may use \
-                 user namespaces"
-            ),
-            advice: format!(
-                "give aictl-sandboxd such a profile in /etc/apparmor.d, or for all programs: {}",
-                SetKnob(knob, 0)
-            ),
-        }
-    })
-}
-
-/// About whom, and how bad it is, where something is forbidden to those without privilege.
-fn for_unprivileged(facts: &Facts) -> (&'static str, Status) {
-    match facts.admin {
-        true => (OTHER_USERS, Status::Missing),
-        false => (Namespace::User.name(), Status::Failed),
-    }
-}
-
-fn landlock(facts: &Facts) -> Option<Finding> {
-    let lsm = facts.lsm.as_ref()?;
-    (!lsm.iter().any(|module| module == "landlock")).then(|| {
-        let modules = lsm.iter().map(String::as_str);
-        let wanted: Vec<&str> = std::iter::once("landlock").chain(modules).collect();
-        Finding {
-            name: "landlock",
-            status: Status::Missing,
-            detail: format!("it is not among the kernel's security modules ({})", lsm.join(",")),
-            advice: format!(
-                "with Linux 5.13 or newer, boot with lsm={} on the kernel's command line",
-                wanted.join(",")
-            ),
-        }
-    })
-}
-
-/// Why the kernel cannot hold a sandbox by a control group, if the host tells.
-fn cgroup(facts: &Facts) -> Option<Finding> {
-    const IN_A_UNIT: &str = "run aictl in a unit of its own: `systemd-run --user --scope -p \
-                             Delegate=yes aictl run …`";
-    const UNIFIED: &str = "boot with cgroup_no_v1=all on the kernel's command line, and with \
-                           cgroup2 mounted on /sys/fs/cgroup";
-    let Cgroup { unified, legacy, group, controllers, owner, others } = &facts.cgroup;
-    let held: Vec<&str> =
-        CONTROLLERS.into_iter().filter(|needed| legacy.iter().any(|held| held == needed)).collect();
-    let finding = |detail: String, advice: &str| {
-        let advice = match advice {
-            IN_A_UNIT if !facts.systemd => "the machine's service manager must delegate a group",
-            UNIFIED if facts.systemd => {
-                "boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line"
-            }
-            advice => advice,
-        };
-        Some(Finding {
-            name: "cgroup",
-            status: Status::Missing,
-            detail,
-            advice: format!("limits still hold, by watching; for the kernel's own, {advice}"),
-        })
-    };
-    if !held.is_empty() {
-        let held = held.join(", ");
-        return finding(
-            format!("cgroup v1 holds the controllers on this machine ({held})"),
-            UNIFIED,
-        );
-    }
-    match unified.as_deref() {
-        None => return finding(format!("cgroup v2 is not mounted on {CGROUP_MOUNT}"), UNIFIED),
-        Some(mount) if mount != Path::new(CGROUP_MOUNT) => {
-            let mount = mount.display();
-            return finding(
-                format!("cgroup v2 is mounted on {mount}, not on {CGROUP_MOUNT}"),
-                UNIFIED,
-            );
-        }
-        Some(_) => {}
-    }
-    let Some(group) = group else {
-        return finding("this process is in no group of cgroup v2".to_owned(), IN_A_UNIT);
-    };
-    if group == "/" {
-        return finding(
-            "this process is in the root group, which nobody can own".to_owned(),
-            IN_A_UNIT,
-        );
-    }
-    let Some(controllers) = controllers else {
-        return finding(format!("this process's group, {group}, cannot be seen"), IN_A_UNIT);
-    };
-    // Root owns every group; whether one was given to it, the host does not say here.
-    if facts.uid != Some(0) && owner.is_some() && *owner != facts.uid {
-        return finding("this group is not delegated".to_owned(), IN_A_UNIT);
-    }
-    let lacking: Vec<&str> = CONTROLLERS
-        .into_iter()
-        .filter(|needed| !controllers.iter().any(|there| there == needed))
-        .collect();
-    if !lacking.is_empty() {
-        let lacking = lacking.join(", ");
-        return finding(format!("this group has no controller {lacking}"), IN_A_UNIT);
-    }
-    match others {
-        Some(count) if *count > 0 => {
-            finding(format!("this group is shared with {count} other processes"), IN_A_UNIT)
-        }
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -40,7 +40,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 const STATUS: &str = "Name:\taictl\nPid:\t42\nPPid:\t7\nUid:\t1000\t1001\t1002\t1003\n\
-                      CapPrm:\t000001ffffffffff\nCapEff:\t0000000000000000\n";
+                      CapPrm:\t000001ffffffffff\nCapEff:\t0000000000000000\nSeccomp:\t2\n";
 const UNIFIED: &str = "31 23 0:28 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw\n";
 
 #[test]
@@ -58,6 +58,9 @@ fn every_fact_is_read_from_its_file() {
         ("proc/sys/user/max_cgroup_namespaces", "7\n"),
         ("proc/sys/kernel/unprivileged_userns_clone", "0\n"),
         ("proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n"),
+        ("sys/module/apparmor/parameters/enabled", "Y\n"),
+        ("proc/self/attr/apparmor/current", "aictl (unconfined)\n"),
+        ("etc/apparmor.d/aictl", "profile"),
         ("sys/kernel/security/lsm", "lockdown,landlock,apparmor"),
         ("proc/self/mountinfo", UNIFIED),
         ("proc/self/cgroup", "0::/user.slice/a.scope\n"),
@@ -75,6 +78,11 @@ fn every_fact_is_read_from_its_file() {
             namespaces: Namespace::ALL.into_iter().zip(1..).collect(),
             unprivileged_clone: Some(false),
             apparmor_restricts: Some(true),
+            apparmor: Some(true),
+            apparmor_label: Some("aictl".to_owned()),
+            apparmor_profile: true,
+            filtered: Some(true),
+            chrooted: Some(true),
             lsm: Some(words("lockdown landlock apparmor")),
             cgroup: Cgroup {
                 unified: Some(PathBuf::from("/sys/fs/cgroup")),
@@ -174,6 +182,11 @@ fn healthy() -> Facts {
         namespaces: Namespace::ALL.map(|kind| (kind, 1)).to_vec(),
         unprivileged_clone: Some(true),
         apparmor_restricts: Some(false),
+        apparmor: Some(true),
+        apparmor_label: Some("unconfined".to_owned()),
+        apparmor_profile: true,
+        filtered: Some(false),
+        chrooted: Some(false),
         lsm: Some(words("capability landlock yama")),
         cgroup: Cgroup {
             unified: Some(PathBuf::from(CGROUP_MOUNT)),
@@ -211,7 +224,7 @@ fn each_knob_has_its_finding() {
         assert!(found[0].detail.contains(&format!("{knob} is 0")), "{found:?}");
         assert!(found[0].advice.contains(&format!("sysctl -w {knob}=10000")), "{found:?}");
     }
-    let cases: [(&str, Change, &str, Status, &str, &str); 19] = [
+    let cases: [(&str, Change, &str, Status, &str, &str); 24] = [
         (
             "Debian's knob",
             |f| f.unprivileged_clone = Some(false),
@@ -234,7 +247,43 @@ fn each_knob_has_its_finding() {
             "user-ns",
             Failed,
             "kernel.apparmor_restrict_unprivileged_userns is 1",
-            "profile in /etc/apparmor.d",
+            "apparmor_parser --replace /etc/apparmor.d/aictl",
+        ),
+        (
+            "AppArmor's knob, and nobody says what is around us, without our profile",
+            |f| {
+                f.apparmor_restricts = Some(true);
+                (f.apparmor_label, f.apparmor_profile) = (None, false);
+            },
+            "user-ns",
+            Failed,
+            "kernel.apparmor_restrict_unprivileged_userns is 1",
+            "its packages bring one",
+        ),
+        ("a chroot", |f| f.chrooted = Some(true), "user-ns", Failed, "in one", "outside of it"),
+        (
+            "a chroot, as root",
+            |f| (f.chrooted, f.admin) = (Some(true), true),
+            "user-ns",
+            Failed,
+            "chroot",
+            "systemd-nspawn",
+        ),
+        (
+            "a container's filter, and a knob that is to blame",
+            |f| (f.filtered, f.unprivileged_clone, f.lsm) = (Some(true), Some(false), None),
+            "user-ns",
+            Failed,
+            "kernel.unprivileged_userns_clone is 0",
+            "sysctl",
+        ),
+        (
+            "a container's filter",
+            |f| (f.filtered, f.lsm) = (Some(true), None),
+            "user-ns",
+            Missing,
+            "system call filter",
+            "seccomp=FILE",
         ),
         (
             "AppArmor's knob, as root",
@@ -372,7 +421,13 @@ fn each_knob_has_its_finding() {
 #[test]
 fn what_is_no_obstacle_is_not_reported() {
     type Change = fn(&mut Facts);
-    let cases: [(&str, Change); 6] = [
+    let cases: [(&str, Change); 8] = [
+        ("AppArmor's knob, with our profile", |f| {
+            (f.apparmor_restricts, f.apparmor_label) = (Some(true), Some("aictl".to_owned()));
+        }),
+        ("a filter and a chroot that nobody tells of", |f| {
+            (f.filtered, f.chrooted) = (None, None);
+        }),
         ("knobs that this kernel does not have", |f| {
             f.namespaces.clear();
             f.unprivileged_clone = None;
@@ -388,6 +443,46 @@ fn what_is_no_obstacle_is_not_reported() {
         let mut facts = healthy();
         change(&mut facts);
         assert_eq!(advice(&facts), [], "{case}");
+    }
+}
+
+#[test]
+fn a_filter_is_a_reason_for_a_landlock_that_is_not_there() {
+    let mut facts = healthy();
+    facts.filtered = Some(true);
+    let found: Vec<_> = advice(&facts).into_iter().filter(|f| f.name == "landlock").collect();
+    assert_eq!(found.len(), 1);
+    assert!(found[0].detail.contains("system call filter"), "{found:?}");
+    assert!(found[0].advice.contains("landlock_create_ruleset"), "{found:?}");
+}
+
+#[test]
+fn a_chroot_is_known_by_its_root_or_by_what_is_mounted_on_it() {
+    const ROOT: &str = "21 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n";
+    const OTHER: &str = "40 21 0:5 / /proc rw - proc proc rw\n";
+    for (mounts, expected) in
+        [(None, None), (Some(ROOT.to_owned() + OTHER), None), (Some(OTHER.to_owned()), Some(true))]
+    {
+        let files = mounts.as_deref().map(|mounts| ("proc/self/mountinfo", mounts));
+        let tree = Tree::new(files.as_slice());
+        assert_eq!(tree.facts().chrooted, expected, "{mounts:?}");
+    }
+    for (link, expected) in [("../..", Some(false)), (".", Some(true))] {
+        let tree = Tree::new(&[("proc/1/x", "")]);
+        std::os::unix::fs::symlink(link, tree.0.join("proc/1/root")).expect("a link");
+        assert_eq!(tree.facts().chrooted, expected, "{link}");
+    }
+}
+
+#[test]
+fn the_profile_around_a_process_is_named_without_its_mode() {
+    for (path, text, expected) in [
+        ("proc/self/attr/apparmor/current", "unconfined\n", Some("unconfined")),
+        ("proc/self/attr/current", "aictl (unconfined)\n", Some("aictl")),
+        ("proc/self/attr/current", "docker-default (enforce)\n", Some("docker-default")),
+        ("proc/self/attr/current", "", None),
+    ] {
+        assert_eq!(Tree::new(&[(path, text)]).facts().apparmor_label.as_deref(), expected);
     }
 }
 
