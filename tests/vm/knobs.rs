@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::guest::{SERVICE, WAYS, Way, root, run, try_run};
+use crate::guest::{SERVICE, WAYS, Way, as_anna, root, run, try_run};
 
 /// A file of the kernel's with another value, until this is dropped.
 struct Knob {
@@ -38,7 +38,8 @@ fn without_user_namespaces_the_error_names_the_knob() {
 
 /// What `aictl doctor` tells Anna.
 fn doctor() -> String {
-    root(&["runuser", "-u", "anna", "--", "sh", "-c", "aictl doctor 2>&1; true"])
+    let done = as_anna(&["sh", "-c", "aictl doctor 2>&1"], false).output().unwrap();
+    String::from_utf8(done.stdout).unwrap()
 }
 
 #[test]
@@ -52,12 +53,15 @@ fn the_doctor_names_the_knob_too() {
     assert!(!said.contains(name), "{said}");
 }
 
-/// A profile that confines aictl and grants everything but user namespaces. On a kernel that keeps
-/// all programs without a profile from them (Ubuntu's, kernel.apparmor_restrict_unprivileged_userns)
-/// the refusal is the same; Debian's kernel has no such knob.
+/// The installed profile.
+const INSTALLED: &str = "/etc/apparmor.d/aictl";
+/// One in its place that confines aictl and grants everything but user namespaces. On a kernel that
+/// keeps all programs without a profile from them (Ubuntu's,
+/// kernel.apparmor_restrict_unprivileged_userns) the refusal is the same; Debian's kernel has no
+/// such knob.
 const PROFILE: &str = "\
 abi <abi/4.0>,
-profile without-userns /usr/bin/aictl flags=(attach_disconnected) {
+profile aictl /usr/bin/aictl flags=(attach_disconnected) {
   capability,
   change_profile,
   dbus,
@@ -82,15 +86,29 @@ fn a_refusal_of_apparmor_names_apparmor() {
     }
     let enabled = fs::read_to_string("/sys/module/apparmor/parameters/enabled").unwrap();
     assert_eq!(enabled.trim(), "Y", "the kernel of the image has AppArmor");
-    let file = "/etc/apparmor.d/without-userns";
+    let file = "/tmp/without-userns";
     fs::write(file, PROFILE).unwrap();
     root(&["apparmor_parser", "--replace", file]);
     let tried = try_run(Way::Embedded, &[], "print(1)");
-    root(&["apparmor_parser", "--remove", file]);
+    root(&["apparmor_parser", "--replace", INSTALLED]);
     fs::remove_file(file).unwrap();
     let error = tried.expect_err("it ran without the right to user namespaces");
     assert!(error.contains("AppArmor") || error.contains("apparmor"), "{error}");
     assert!(error.contains("userns"), "{error}");
     // It was the profile.
     run(Way::Embedded, &[], "print(1)");
+}
+
+/// Each of the programs that make sandboxes has its profile's name, by which a kernel that keeps all
+/// others from user namespaces knows it; and all layers are still there (see layers.rs).
+#[test]
+fn the_installed_profile_is_in_force() {
+    let loaded = fs::read_to_string("/sys/kernel/security/apparmor/profiles").unwrap();
+    for profile in ["aictl (unconfined)", "aictl-sandboxd (unconfined)"] {
+        assert!(loaded.lines().any(|line| line == profile), "{profile}: {loaded}");
+    }
+    run(Way::Helper, &[], "print(1)");
+    let pid = root(&["systemctl", "show", "--value", "--property=MainPID", SERVICE]);
+    let label = fs::read_to_string(format!("/proc/{}/attr/current", pid.trim())).unwrap();
+    assert_eq!(label.trim(), "aictl-sandboxd (unconfined)");
 }
