@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use crate::audit::{Decision, Outcome};
+use crate::{
+    audit::{Decision, Outcome},
+    run,
+};
 
 /// Calls of the helper.
 #[derive(Debug, Serialize)]
@@ -48,4 +51,36 @@ pub struct Call<'a> {
     pub count: u64,
     /// Whether the call has ended.
     pub finished: bool,
+    /// The run that was asked about: the identifier of the call that began it.
+    pub about_run: Option<&'a str>,
+    /// The run that the call began, or would have begun; `null` for all other calls.
+    pub run: Option<Run<'a>>,
+}
+
+/// A run of a script: what was run, and, once it has ended, how and at what cost.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Run<'a> {
+    /// SHA-256 of the script, in hexadecimal digits.
+    pub code_sha256: Option<&'a str>,
+    /// The size of the script in bytes.
+    pub code_bytes: Option<u64>,
+    /// How strictly it is isolated.
+    pub profile: Option<&'a str>,
+    /// How many arguments the script was given.
+    pub arguments: Option<u64>,
+    /// Whether there is a record of its end. One that was not begun has none.
+    pub finished: bool,
+    /// How it ended.
+    pub outcome: Option<run::Outcome>,
+    /// The script's exit code, if it ended by itself.
+    pub exit_code: Option<i32>,
+    /// The name of the error that there was instead of an end.
+    pub error: Option<&'a str>,
+    /// How long it took, its wait for its turn included, in microseconds.
+    pub duration_usec: Option<u64>,
+    /// The CPU time of all its processes, in microseconds.
+    pub cpu_usec: Option<u64>,
+    /// The most memory that it was seen to use, in bytes.
+    pub peak_memory_bytes: Option<u64>,
 }

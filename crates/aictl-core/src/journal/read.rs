@@ -36,22 +36,6 @@ const READ_TIME: Duration = Duration::from_secs(30);
 /// The unit that writes audit records. By it, which journald itself notes, they are told from
 /// what others send with the same fields.
 const HELPER_UNIT: &str = "aictld.service";
-/// The fields of audit records.
-const AUDIT_FIELDS: [AuditField; 13] = [
-    AuditField::RequestId,
-    AuditField::Method,
-    AuditField::CallerUid,
-    AuditField::CallerPid,
-    AuditField::CallerUnit,
-    AuditField::Service,
-    AuditField::Unit,
-    AuditField::Verb,
-    AuditField::Decision,
-    AuditField::Result,
-    AuditField::Error,
-    AuditField::DurationUsec,
-    AuditField::Count,
-];
 
 /// Which lines of a unit's log are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -431,7 +415,7 @@ fn log_line(entry: &Fields) -> LogLine {
 }
 
 fn audit_line(entry: &Fields) -> AuditLine {
-    let fields = AUDIT_FIELDS.into_iter().filter_map(|field| {
+    let fields = AuditField::ALL.into_iter().filter_map(|field| {
         let value = text(entry, field.name())?;
         Some((field, plain_text(&value).into_owned()))
     });

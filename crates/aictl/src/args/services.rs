@@ -6,6 +6,7 @@ use aictl_api::{
     audit::{Decision, Outcome},
     authorisation::Verb,
     limits::{LimitSpec, Unit},
+    run,
 };
 use clap::{Args, Subcommand};
 
@@ -35,7 +36,7 @@ pub struct Act {
     /// Do not wait until it is done
     #[arg(long, conflicts_with = "timeout")]
     pub no_block: bool,
-    /// Wait no longer than this for each service [default: helper.action-timeout, 90s]
+    /// Wait no longer than this for each service: 1s to 1h [default: helper.action-timeout, 90s]
     #[arg(long, value_name = "TIME", value_parser = time(&TIMEOUT))]
     pub timeout: Option<Duration>,
 }
@@ -66,7 +67,7 @@ Examples:
 pub struct Logs {
     /// The service, by its name in the catalogue
     pub service: String,
-    /// Print the last N lines [default: 100; with --since, 10000, the most that there can be]
+    /// Print the last N lines: 0 to 10000 [default: 100; with --since, 10000]
     #[arg(short = 'n', long, value_name = "N",
           value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_LINES)))]
     pub lines: Option<u32>,
@@ -115,7 +116,7 @@ pub struct Audit {
     /// Only from then on: 10m or 2h (ago), today, 2026-11-22, "2026-11-22 12:00", @SECONDS
     #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
     pub since: Option<Moment>,
-    /// Show the last N calls
+    /// Show the last N calls: 1 to 10000
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50,
           value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LINES)))]
     pub lines: u32,
@@ -125,9 +126,9 @@ pub struct Audit {
     /// Only calls of this user
     #[arg(long, value_name = "USER|UID")]
     pub caller: Option<String>,
-    /// Only calls that were decided so, or ended so
+    /// Only calls that were decided so, or ended so, or whose run did
     #[arg(long, value_name = "WORD", value_parser = Wanted::parse,
-          help = format!("Only calls that were decided so, or ended so: {}", Wanted::words()))]
+          help = format!("Only calls that were decided so, or ended so, or whose run did: {}", Wanted::words()))]
     pub outcome: Option<Wanted>,
 }
 
@@ -136,8 +137,10 @@ pub struct Audit {
 pub enum Wanted {
     /// Those with this decision.
     Decision(Decision),
-    /// Those with this outcome.
+    /// Those with this outcome, or whose run has one of that word.
     Outcome(Outcome),
+    /// Those whose run has this outcome.
+    Run(run::Outcome),
     /// Those without an end.
     Unfinished,
 }
@@ -150,14 +153,17 @@ impl Wanted {
         Decision::from_name(word)
             .map(Self::Decision)
             .or_else(|| Outcome::from_name(word).map(Self::Outcome))
+            .or_else(|| run::Outcome::from_name(word).map(Self::Run))
             .or_else(|| (word == UNFINISHED).then_some(Self::Unfinished))
             .ok_or_else(|| format!("none of {}", Self::words()))
     }
 
     fn words() -> String {
         let words = Decision::ALL.map(Decision::name).into_iter();
-        let words: Vec<_> =
-            words.chain(Outcome::ALL.map(Outcome::name)).chain([UNFINISHED]).collect();
+        let words = words.chain(Outcome::ALL.map(Outcome::name));
+        let of_runs = run::Outcome::ALL.map(run::Outcome::name).into_iter();
+        let of_runs = of_runs.filter(|word| Outcome::from_name(word).is_none());
+        let words: Vec<_> = words.chain([UNFINISHED]).chain(of_runs).collect();
         words.join(", ")
     }
 }

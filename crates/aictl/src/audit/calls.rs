@@ -1,13 +1,26 @@
-//! Calls of the helper, put together from the records of their begin and their end.
+//! Calls of the helper, put together from the records of their begin and their end, and of the end
+//! of the run that they began.
 
 use std::collections::{HashMap, VecDeque};
 
 use aictl_api::{
     audit::{Decision, Outcome},
     document::audit as document,
+    run,
 };
 
 use crate::{args::services::Wanted, time::Moment};
+
+/// What a record is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A call that is about to be done.
+    Begun,
+    /// A call that has ended.
+    Ended,
+    /// The end of the run that a call began: it has the identifier of that call.
+    Ran,
+}
 
 /// One call. What no record says is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,6 +55,44 @@ pub struct Call {
     pub count: Option<u64>,
     /// Whether there is a record of its end.
     pub finished: bool,
+    /// The run that it asks about.
+    pub about_run: Option<String>,
+    /// The run that it begins.
+    pub run: Option<Run>,
+}
+
+/// A run of a script. What no record says is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Run {
+    /// SHA-256 of the script.
+    pub code_sha256: Option<String>,
+    /// Its size.
+    pub code_bytes: Option<u64>,
+    /// How strictly it is isolated.
+    pub profile: Option<String>,
+    /// How many arguments the script has.
+    pub arguments: Option<u64>,
+    /// Its end; `None` if there is no record of it.
+    pub end: Option<RunEnd>,
+}
+
+/// The end of a run. What the record does not say is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunEnd {
+    /// What came of it.
+    pub result: Option<Outcome>,
+    /// How it ended.
+    pub outcome: Option<run::Outcome>,
+    /// The script's exit code.
+    pub exit_code: Option<i32>,
+    /// The name of the error that there was instead.
+    pub error: Option<String>,
+    /// How long it took, in microseconds.
+    pub duration_usec: Option<u64>,
+    /// CPU time, in microseconds.
+    pub cpu_usec: Option<u64>,
+    /// The most memory, in bytes.
+    pub peak_memory: Option<u64>,
 }
 
 /// Which calls are wanted.
@@ -59,12 +110,7 @@ impl Filter {
     fn admits(&self, call: &Call) -> bool {
         let service = self.service.is_none() || self.service == call.service;
         let caller = self.caller_uid.is_none() || self.caller_uid == call.caller_uid;
-        let wanted = match self.wanted {
-            None => true,
-            Some(Wanted::Decision(decision)) => call.decision == Some(decision),
-            Some(Wanted::Outcome(outcome)) => call.finished && call.outcome == Some(outcome),
-            Some(Wanted::Unfinished) => !call.finished,
-        };
+        let wanted = self.wanted.is_none_or(|wanted| call.is(wanted));
         service && caller && wanted
     }
 }
@@ -74,7 +120,11 @@ impl Filter {
 pub struct Calls {
     filter: Filter,
     most: usize,
-    /// Calls that were begun, by their identifier, with where they stand in that order.
+    /// Whether calls that do no more than wait for a run's end are left out: the run's own call
+    /// tells of that.
+    without_waits: bool,
+    /// Calls that were begun, or whose run was, by their identifier, with where they stand in that
+    /// order.
     open: HashMap<String, (u64, Call)>,
     /// Calls that have ended and are wanted.
     ended: VecDeque<(u64, Call)>,
@@ -84,22 +134,27 @@ pub struct Calls {
 impl Calls {
     /// No calls yet; the last `most` are kept.
     #[must_use]
-    pub fn new(filter: Filter, most: usize) -> Self {
-        Self { filter, most, open: HashMap::new(), ended: VecDeque::new(), next: 0 }
+    pub fn new(filter: Filter, most: usize, without_waits: bool) -> Self {
+        let (open, ended) = (HashMap::new(), VecDeque::new());
+        Self { filter, most, without_waits, open, ended, next: 0 }
     }
 
-    /// Takes a record: of the begin of a call, or, if it is finished, of its end.
-    pub fn take(&mut self, record: Call) {
-        let begun = record.request_id.as_ref().and_then(|id| self.open.remove(id));
-        let at = begun.as_ref().map_or(self.next, |(at, _)| *at);
+    /// Takes a record.
+    pub fn take(&mut self, kind: Kind, record: Call) {
+        if self.without_waits && record.only_waits() {
+            return;
+        }
+        let open = record.request_id.as_ref().and_then(|id| self.open.remove(id));
+        let at = open.as_ref().map_or(self.next, |(at, _)| *at);
         self.next += 1;
-        // The end says all that the begin did, but for when it was.
-        let call = match begun {
-            Some((_, begun)) => Call { time: begun.time, ..record },
-            None => record,
+        let call = match (kind, open) {
+            (Kind::Ran, Some((_, call))) => call.ran(record),
+            // The end says all that the begin did, but for when it was.
+            (Kind::Ended, Some((_, begun))) => Call { time: begun.time, ..record },
+            (Kind::Begun, Some(_)) | (_, None) => record,
         };
         match &call.request_id {
-            Some(id) if !call.finished => {
+            Some(id) if call.is_open() => {
                 self.open.insert(id.clone(), (at, call));
             }
             _ => {
@@ -136,6 +191,53 @@ impl Calls {
 }
 
 impl Call {
+    /// Whether it, or the run that it began, has no end yet.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.finished || self.open_run().is_some()
+    }
+
+    /// The run that it began, which has not ended.
+    fn open_run(&self) -> Option<&Run> {
+        let accepted =
+            (self.decision, self.outcome) == (Some(Decision::Allowed), Some(Outcome::Done));
+        self.run.as_ref().filter(|run| accepted && run.end.is_none())
+    }
+
+    /// The end of its run.
+    #[must_use]
+    pub fn run_end(&self) -> Option<&RunEnd> {
+        self.run.as_ref()?.end.as_ref()
+    }
+
+    /// Whether it is nothing but a wait for the end of a run, that was let.
+    fn only_waits(&self) -> bool {
+        let waits = self.method.as_deref().is_some_and(|method| method.ends_with(".Wait"));
+        waits && self.about_run.is_some() && self.decision == Some(Decision::Allowed)
+    }
+
+    /// The call with the end of its run, as the record of that has it.
+    fn ran(self, record: Self) -> Self {
+        let end = record.run.and_then(|run| run.end);
+        let run = self.run.map(|run| Run { end, ..run });
+        Self { run, ..self }
+    }
+
+    /// Whether it was decided so, or it or its run ended so.
+    fn is(&self, wanted: Wanted) -> bool {
+        match (wanted, self.run_end()) {
+            (Wanted::Decision(decision), _) => self.decision == Some(decision),
+            (Wanted::Unfinished, _) => self.is_open(),
+            _ if self.is_open() => false,
+            (Wanted::Outcome(outcome), None) => self.outcome == Some(outcome),
+            (Wanted::Outcome(outcome), Some(end)) => {
+                let its = end.outcome.map(run::Outcome::name);
+                end.result == Some(outcome) || its == Some(outcome.name())
+            }
+            (Wanted::Run(outcome), end) => end.is_some_and(|end| end.outcome == Some(outcome)),
+        }
+    }
+
     /// The call as an entry of the document, with the name of who called.
     #[must_use]
     pub fn entry(&self, caller: Option<String>) -> document::Call<'_> {
@@ -156,6 +258,27 @@ impl Call {
             duration_usec: self.duration_usec,
             count: self.count.unwrap_or(1),
             finished: self.finished,
+            about_run: self.about_run.as_deref(),
+            run: self.run.as_ref().map(Run::entry),
+        }
+    }
+}
+
+impl Run {
+    fn entry(&self) -> document::Run<'_> {
+        let end = self.end.as_ref();
+        document::Run {
+            code_sha256: self.code_sha256.as_deref(),
+            code_bytes: self.code_bytes,
+            profile: self.profile.as_deref(),
+            arguments: self.arguments,
+            finished: end.is_some(),
+            outcome: end.and_then(|end| end.outcome),
+            exit_code: end.and_then(|end| end.exit_code),
+            error: end.and_then(|end| end.error.as_deref()),
+            duration_usec: end.and_then(|end| end.duration_usec),
+            cpu_usec: end.and_then(|end| end.cpu_usec),
+            peak_memory_bytes: end.and_then(|end| end.peak_memory),
         }
     }
 }
@@ -164,7 +287,15 @@ impl Call {
 mod tests {
     use super::*;
 
-    fn call(second: u64, id: &str, finished: bool) -> Call {
+    /// A record of a call, and of what it is.
+    type Record = (Kind, Call);
+
+    fn call(second: u64, id: &str, finished: bool) -> Record {
+        let kind = if finished { Kind::Ended } else { Kind::Begun };
+        (kind, a_call(second, id, finished))
+    }
+
+    fn a_call(second: u64, id: &str, finished: bool) -> Call {
         Call {
             time: Moment::from_micros(second * 1_000_000),
             request_id: Some(id.to_owned()),
@@ -178,14 +309,15 @@ mod tests {
     }
 
     /// Identifier, second and whether it ended, of each call.
-    fn shown(filter: &Filter, most: usize, records: &[Call]) -> Vec<(String, u64, bool)> {
-        let mut calls = Calls::new(filter.clone(), most);
-        records.iter().cloned().for_each(|record| calls.take(record));
+    fn shown(filter: &Filter, most: usize, records: &[Record]) -> Vec<(String, u64, bool)> {
+        let mut calls = Calls::new(filter.clone(), most, true);
+        records.iter().cloned().for_each(|(kind, record)| calls.take(kind, record));
         calls
             .finish()
             .into_iter()
             .map(|call| {
-                (call.request_id.unwrap_or_default(), call.time.micros() / 1_000_000, call.finished)
+                let is_open = call.is_open();
+                (call.request_id.unwrap_or_default(), call.time.micros() / 1_000_000, !is_open)
             })
             .collect()
     }
@@ -210,13 +342,14 @@ mod tests {
 
     #[test]
     fn only_what_is_wanted_is_kept_and_never_more_than_that() {
-        let mut denied = call(1, "denied", true);
+        let mut denied = a_call(1, "denied", true);
         denied.decision = Some(Decision::Denied);
         denied.outcome = Some(Outcome::Refused);
-        let mut other = call(2, "other", true);
+        let mut other = a_call(2, "other", true);
         other.service = Some("vllm".to_owned());
         other.caller_uid = Some(0);
-        let records = [denied, other, call(3, "plain", true), call(4, "open", false)];
+        let of = |call| (Kind::Ended, call);
+        let records = [of(denied), of(other), call(3, "plain", true), call(4, "open", false)];
         let ids = |filter: Filter| {
             shown(&filter, 10, &records).into_iter().map(|(id, ..)| id).collect::<Vec<_>>()
         };
@@ -233,12 +366,88 @@ mod tests {
         ] {
             assert_eq!(ids(Filter { wanted: Some(wanted), ..all() }), expected, "{wanted:?}");
         }
-        let mut calls = Calls::new(all(), 3);
+        let mut calls = Calls::new(all(), 3, true);
         for n in 0..1000 {
-            calls.take(call(n, &n.to_string(), true));
+            calls.take(Kind::Ended, a_call(n, &n.to_string(), true));
             assert!(calls.ended.len() <= 64);
         }
         let last: Vec<_> = calls.finish().into_iter().filter_map(|call| call.request_id).collect();
         assert_eq!(last, ["997", "998", "999"]);
+    }
+
+    /// The records of a run: its call's end, and its own.
+    fn a_run(second: u64, id: &str) -> [Record; 2] {
+        let accepted = Call {
+            method: Some("org.aictl1.Sandbox.Run".to_owned()),
+            service: None,
+            run: Some(Run { code_sha256: Some("ab".to_owned()), ..Run::default() }),
+            ..a_call(second, id, true)
+        };
+        let ran = Call {
+            run: Some(Run {
+                end: Some(RunEnd {
+                    result: Some(Outcome::Done),
+                    outcome: Some(run::Outcome::TimedOut),
+                    cpu_usec: Some(7),
+                    ..RunEnd::default()
+                }),
+                ..Run::default()
+            }),
+            method: None,
+            decision: None,
+            ..a_call(second + 5, id, true)
+        };
+        [(Kind::Ended, accepted), (Kind::Ran, ran)]
+    }
+
+    #[test]
+    fn a_run_is_its_call_with_its_end_and_unfinished_without_one() {
+        let [accepted, ran] = a_run(1, "whole");
+        let [open, _] = a_run(2, "open");
+        let [_, late] = a_run(0, "late");
+        let (kind, refused) = a_run(3, "refused")[0].clone();
+        let refused = Call { decision: Some(Decision::Denied), outcome: None, ..refused };
+        let wait = Call {
+            method: Some("org.aictl1.Sandbox.Wait".to_owned()),
+            about_run: Some("whole".to_owned()),
+            ..a_call(4, "wait", true)
+        };
+        let denied = Call { decision: Some(Decision::Denied), ..wait.clone() };
+        let denied = Call { request_id: Some("denied".to_owned()), ..denied };
+        let records = [
+            late,
+            accepted,
+            open,
+            (kind, refused),
+            (Kind::Ended, wait.clone()),
+            (Kind::Ended, denied),
+            ran,
+        ];
+        let of = |without_waits, wanted| {
+            let mut calls = Calls::new(Filter { wanted, ..Filter::default() }, 10, without_waits);
+            records.iter().cloned().for_each(|(kind, record)| calls.take(kind, record));
+            calls.finish()
+        };
+        let ids = |calls: Vec<Call>| {
+            calls.into_iter().filter_map(|call| call.request_id).collect::<Vec<_>>()
+        };
+        // Waiting for a run is told by the run, unless it was not let.
+        assert_eq!(ids(of(true, None)), ["late", "whole", "open", "refused", "denied"]);
+        assert_eq!(ids(of(false, None)), ["late", "whole", "open", "refused", "wait", "denied"]);
+        let whole = &of(true, None)[1];
+        assert_eq!(whole.method.as_deref(), Some("org.aictl1.Sandbox.Run"));
+        assert_eq!((whole.time.micros(), whole.decision), (1_000_000, Some(Decision::Allowed)));
+        let run = whole.run.as_ref().unwrap();
+        assert_eq!(run.code_sha256.as_deref(), Some("ab"));
+        assert_eq!(run.end.as_ref().unwrap().cpu_usec, Some(7));
+        for (wanted, expected) in [
+            (Wanted::Unfinished, vec!["open"]),
+            (Wanted::Outcome(Outcome::TimedOut), vec!["late", "whole"]),
+            (Wanted::Outcome(Outcome::Done), vec!["late", "whole", "denied"]),
+            (Wanted::Run(run::Outcome::Exited), vec![]),
+            (Wanted::Run(run::Outcome::TimedOut), vec!["late", "whole"]),
+        ] {
+            assert_eq!(ids(of(true, Some(wanted))), expected, "{wanted:?}");
+        }
     }
 }

@@ -4,10 +4,10 @@ mod calls;
 mod table;
 
 use aictl_api::{
-    audit::{BEGUN, CALL, Decision, Outcome},
-    authorisation::AuditField,
+    audit::{BEGUN, CALL, Decision, Outcome, RAN},
+    authorisation::{AuditField, Interface},
     document::audit as document,
-    exit,
+    exit, run,
 };
 use aictl_core::journal::read::{AuditLine, AuditQuery, JournalReader, ReadError};
 
@@ -19,11 +19,12 @@ use crate::{
     time::Moment,
     users::Users,
 };
-use calls::{Call, Calls, Filter};
+use calls::{Call, Calls, Filter, Kind, Run, RunEnd};
 
 /// The most records that there are of one call, with those of a helper that is started for it
-/// alone: its start, its configuration, the call's begin and end, its own end.
-const RECORDS_PER_CALL: u32 = 5;
+/// alone: its start, its configuration, the call's begin and end, its own end; or, of a run, its
+/// call, its end, the wait for that.
+const RECORDS_PER_CALL: u32 = 6;
 
 /// Runs the command; returns the exit code.
 pub fn main(global: &Global, args: &Audit) -> u8 {
@@ -38,7 +39,7 @@ pub fn main(global: &Global, args: &Audit) -> u8 {
     };
     let filter = Filter { service: args.service.clone(), caller_uid, wanted: args.outcome };
     let all = filter == Filter::default() && args.since.is_none();
-    let calls = match runtime::run(read(&JournalReader::default(), args, filter)) {
+    let calls = match runtime::run(read(&JournalReader::default(), args, filter, !global.json)) {
         Ok(Ok(calls)) => calls,
         Ok(Err(error)) => return message::fail(global, exit_code(&error), &error.to_string()),
         Err(stopped @ Stopped::Signal(_)) => return stopped.exit_code(),
@@ -84,6 +85,7 @@ async fn read(
     journal: &JournalReader,
     args: &Audit,
     filter: Filter,
+    without_waits: bool,
 ) -> Result<Vec<Call>, ReadError> {
     // What is looked for may be far back.
     let all = filter != Filter::default();
@@ -91,41 +93,79 @@ async fn read(
         records: (!all).then(|| args.lines.saturating_mul(RECORDS_PER_CALL)),
         since_usec: args.since.map(Moment::micros),
     };
-    let mut calls = Calls::new(filter, usize::try_from(args.lines).unwrap_or(usize::MAX));
+    let most = usize::try_from(args.lines).unwrap_or(usize::MAX);
+    let mut calls = Calls::new(filter, most, without_waits);
     let mut records = journal.audit(&query)?;
     while let Some(record) = records.next().await? {
-        if let Some(record) = call(&record) {
-            calls.take(record);
+        if let Some((kind, record)) = call(&record) {
+            calls.take(kind, record);
         }
     }
     Ok(calls.finish())
 }
 
 /// What a record says of a call; `None` if it is about something else.
-fn call(record: &AuditLine) -> Option<Call> {
-    let finished = match record.message_id.as_str() {
-        CALL => true,
-        BEGUN => false,
+fn call(record: &AuditLine) -> Option<(Kind, Call)> {
+    let kind = match record.message_id.as_str() {
+        CALL => Kind::Ended,
+        BEGUN => Kind::Begun,
+        RAN => Kind::Ran,
         _ => return None,
     };
-    let text = |field| record.get(field).filter(|text| !text.is_empty()).map(str::to_owned);
-    Some(Call {
+    // Only one call begins runs, and the record of a run's end does not name it.
+    let begins_runs = || format!("{}.Run", Interface::Sandbox.name());
+    let call = Call {
         time: Moment::from_micros(record.time_usec),
-        request_id: text(AuditField::RequestId),
-        method: text(AuditField::Method),
+        request_id: text(record, AuditField::RequestId),
+        method: text(record, AuditField::Method).or_else(|| (kind == Kind::Ran).then(begins_runs)),
         caller_uid: number(record, AuditField::CallerUid),
         caller_pid: number(record, AuditField::CallerPid),
-        caller_unit: text(AuditField::CallerUnit),
-        service: text(AuditField::Service),
-        unit: text(AuditField::Unit),
-        verb: text(AuditField::Verb),
+        caller_unit: text(record, AuditField::CallerUnit),
+        service: text(record, AuditField::Service),
+        unit: text(record, AuditField::Unit),
+        verb: text(record, AuditField::Verb),
         decision: record.get(AuditField::Decision).and_then(Decision::from_name),
         outcome: record.get(AuditField::Result).and_then(Outcome::from_name),
-        error: text(AuditField::Error),
+        error: text(record, AuditField::Error),
         duration_usec: number(record, AuditField::DurationUsec),
         count: number(record, AuditField::Count),
-        finished,
+        finished: kind != Kind::Begun,
+        about_run: text(record, AuditField::Run),
+        run: run(record, kind),
+    };
+    Some((
+        kind,
+        match kind {
+            // What it says of an end is the run's.
+            Kind::Ran => Call { outcome: None, error: None, duration_usec: None, ..call },
+            Kind::Begun | Kind::Ended => call,
+        },
+    ))
+}
+
+/// What a record says of a run; `None` if it is about something else.
+fn run(record: &AuditLine, kind: Kind) -> Option<Run> {
+    let code_sha256 = text(record, AuditField::CodeSha256)?;
+    let end = || RunEnd {
+        result: record.get(AuditField::Result).and_then(Outcome::from_name),
+        outcome: record.get(AuditField::Outcome).and_then(run::Outcome::from_name),
+        exit_code: number(record, AuditField::ExitCode),
+        error: text(record, AuditField::Error),
+        duration_usec: number(record, AuditField::DurationUsec),
+        cpu_usec: number(record, AuditField::CpuUsec),
+        peak_memory: number(record, AuditField::PeakMemory),
+    };
+    Some(Run {
+        code_sha256: Some(code_sha256),
+        code_bytes: number(record, AuditField::CodeBytes),
+        profile: text(record, AuditField::Profile),
+        arguments: number(record, AuditField::ArgumentCount),
+        end: (kind == Kind::Ran).then(end),
     })
+}
+
+fn text(record: &AuditLine, field: AuditField) -> Option<String> {
+    record.get(field).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 fn number<T: std::str::FromStr>(record: &AuditLine, field: AuditField) -> Option<T> {
@@ -153,12 +193,31 @@ mod tests {
             record.to_string()
         };
         let done = json!({ "AICTL_RESULT": "done", "AICTL_DURATION_USEC": "1500" });
+        let accepted = json!({
+            "AICTL_METHOD": "org.aictl1.Sandbox.Run", "AICTL_RESULT": "done",
+            "AICTL_CODE_SHA256": "ab", "AICTL_CODE_BYTES": "12", "AICTL_PROFILE": "standard",
+            "AICTL_ARGUMENT_COUNT": "2", "AICTL_DURATION_USEC": "900", "AICTL_SERVICE": "",
+        });
+        let ran = json!({
+            "AICTL_METHOD": null, "AICTL_DECISION": null, "AICTL_RESULT": "done",
+            "AICTL_CODE_SHA256": "ab", "AICTL_CODE_BYTES": "12", "AICTL_PROFILE": "standard",
+            "AICTL_OUTCOME": "exited", "AICTL_EXIT_CODE": "3", "AICTL_CPU_USEC": "400",
+            "AICTL_PEAK_MEMORY": "", "AICTL_DURATION_USEC": "2000",
+        });
         let records = [
             record("a", BEGUN, 1, json!({})),
             record("b", BEGUN, 2, json!({})),
             record("a", CALL, 3, done),
             record("c", aictl_api::audit::STARTED, 4, json!({})),
             record("d", CALL, 5, json!({ "AICTL_CALLER_UID": "-1", "AICTL_DECISION": "odd" })),
+            record("e", CALL, 6, accepted),
+            record(
+                "f",
+                CALL,
+                7,
+                json!({ "AICTL_METHOD": "org.aictl1.Sandbox.Wait", "AICTL_RUN": "e" }),
+            ),
+            record("e", RAN, 8, ran),
         ];
         let path = std::env::temp_dir().join(format!("aictl-audit-{}", std::process::id()));
         // A shell reads it, and writes nobody else's descriptors into it.
@@ -166,7 +225,7 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         let args = Audit { since: None, lines: 10, service: None, caller: None, outcome: None };
         let journal = JournalReader::with_program(&path);
-        let calls = runtime::run(read(&journal, &args, Filter::default())).unwrap().unwrap();
+        let calls = runtime::run(read(&journal, &args, Filter::default(), true)).unwrap().unwrap();
         fs::remove_file(&path).unwrap();
         let brief = |call: &Call| {
             let id = call.request_id.clone().unwrap();
@@ -176,8 +235,18 @@ mod tests {
             ("a".to_owned(), 1, Some(Outcome::Done), true, Some(1000)),
             ("b".to_owned(), 2, None, false, Some(1000)),
             ("d".to_owned(), 5, None, true, None),
+            ("e".to_owned(), 6, Some(Outcome::Done), true, Some(1000)),
         ];
         assert_eq!(calls.iter().map(brief).collect::<Vec<_>>(), expected);
         assert_eq!((calls[0].duration_usec, calls[0].error.as_deref()), (Some(1500), None));
+        let entry = serde_json::to_value(calls[3].entry(None)).unwrap();
+        assert_eq!((&entry["duration_usec"], &entry["about_run"]), (&json!(900), &json!(null)));
+        let run = json!({
+            "code_sha256": "ab", "code_bytes": 12, "profile": "standard", "arguments": 2,
+            "finished": true, "outcome": "exited", "exit_code": 3, "error": null,
+            "duration_usec": 2000, "cpu_usec": 400, "peak_memory_bytes": null,
+        });
+        assert_eq!(entry["run"], run);
+        assert_eq!(serde_json::to_value(calls[0].entry(None)).unwrap()["run"], json!(null));
     }
 }

@@ -3,6 +3,7 @@
 use aictl_api::{
     audit::{Decision, Outcome},
     error::PREFIX,
+    run,
 };
 
 use super::calls::Call;
@@ -14,29 +15,56 @@ use crate::{
     users::Users,
 };
 
-/// The table: who asked for what, and what came of it. On a narrow terminal the call's duration
-/// and then its time are left out.
+/// How many digits of a script's hash are shown where there is no room for all.
+const SHORT_HASH: usize = 12;
+
+/// The table: who asked for what, what came of it, and, of runs, which script that was and what it
+/// cost. On a narrow terminal the cost is left out first, then the time, then the script.
 #[must_use]
 pub fn table(calls: &[Call], users: &Users, look: Look) -> String {
+    // Where there are only runs, nothing is said of services.
+    let service = if calls.iter().any(|call| call.service.is_some()) { KEPT } else { 0 };
     let mut table = Table::new([
-        Column::left("TIME", 2),
+        Column::left("TIME", 4),
         Column::left("CALLER", KEPT).cut(12, 6),
         Column::left("CALL", KEPT),
-        Column::left("SERVICE", KEPT).cut(16, 8),
-        Column::left("RESULT", KEPT).wrap(22, 10).full_before(2),
-        Column::right("TOOK", 1),
+        Column::left("SERVICE", service).cut(16, 8),
+        Column::left("SCRIPT", 5),
+        Column::left("RESULT", KEPT).wrap(22, 10).full_before(4),
+        Column::right("TOOK", 3),
+        Column::right("CPU", 2),
+        Column::right("MEMORY", 1),
     ]);
     for call in calls {
+        let end = call.run_end();
+        let took = match &call.run {
+            Some(_) if call.is_open() => None,
+            Some(_) => end.map_or(call.duration_usec, |end| end.duration_usec),
+            None => call.duration_usec,
+        };
         table.row([
             Cell::new(call.time.local()).short(call.time.local_short()),
             caller(call, users),
             Cell::known(verb(call)),
             Cell::known(call.service.as_deref()),
+            script(call),
             Cell::new(result(call)).short(brief(call)).style(style(call)),
-            Cell::known(call.duration_usec.map(units::micros)),
+            Cell::known(took.map(units::micros)),
+            Cell::known(end.and_then(|end| end.cpu_usec).map(units::micros)),
+            Cell::known(end.and_then(|end| end.peak_memory).map(units::bytes)),
         ]);
     }
     table.render(look)
+}
+
+/// The script of a run, by its hash.
+fn script(call: &Call) -> Cell {
+    let hash = call.run.as_ref().and_then(|run| run.code_sha256.as_deref());
+    let short = hash.map(|hash| hash.chars().take(SHORT_HASH).collect::<String>());
+    match (hash, short) {
+        (Some(hash), Some(short)) => Cell::new(hash).short(short),
+        _ => Cell::unknown(),
+    }
 }
 
 fn caller(call: &Call, users: &Users) -> Cell {
@@ -56,21 +84,35 @@ fn verb(call: &Call) -> Option<&str> {
 }
 
 fn style(call: &Call) -> Style {
-    match (call.finished, call.decision, call.outcome) {
-        (false, ..) => Style::Warning,
-        (true, Some(decision), _) if decision != Decision::Allowed => Style::Bad,
-        (true, _, Some(outcome)) if outcome != Outcome::Done => Style::Bad,
+    match (call.is_open(), call.decision, call.outcome, call.run_end()) {
+        (true, ..) => Style::Warning,
+        (_, _, _, Some(end)) => match (end.result, end.outcome, end.exit_code) {
+            (_, Some(run::Outcome::Exited), Some(0)) => Style::Plain,
+            (Some(Outcome::Done | Outcome::Cancelled), ..) => Style::Warning,
+            _ => Style::Bad,
+        },
+        (_, Some(decision), ..) if decision != Decision::Allowed => Style::Bad,
+        (_, _, Some(outcome), _) if outcome != Outcome::Done => Style::Bad,
         _ => Style::Plain,
     }
 }
 
-/// What came of a call, in a word or two.
+/// What came of a call, or of its run, in a word or two.
 fn brief(call: &Call) -> String {
-    let word = match (call.finished, call.decision, call.outcome) {
-        (false, ..) => UNFINISHED,
-        (true, Some(decision), _) if decision != Decision::Allowed => decision.name(),
-        (true, _, Some(outcome)) => outcome.name(),
-        (true, decision, None) => decision.map_or(UNKNOWN, Decision::name),
+    if let Some(end) = call.run_end() {
+        let word = end.outcome.map(run::Outcome::name).or(end.result.map(Outcome::name));
+        return match (word.unwrap_or(UNKNOWN), end.exit_code) {
+            (word, Some(code)) if end.outcome == Some(run::Outcome::Exited) => {
+                format!("{word} {code}")
+            }
+            (word, _) => word.to_owned(),
+        };
+    }
+    let word = match (call.is_open(), call.decision, call.outcome) {
+        (true, ..) => UNFINISHED,
+        (_, Some(decision), _) if decision != Decision::Allowed => decision.name(),
+        (_, _, Some(outcome)) => outcome.name(),
+        (_, decision, None) => decision.map_or(UNKNOWN, Decision::name),
     };
     match call.count {
         Some(count @ 2..) => format!("{word} ×{count}"),
@@ -80,9 +122,13 @@ fn brief(call: &Call) -> String {
 
 /// The same, and with which error.
 fn result(call: &Call) -> String {
-    let error = call.error.as_deref().map(|error| error.strip_prefix(PREFIX).unwrap_or(error));
+    let (outcome, error) = match call.run_end() {
+        Some(end) => (end.result, end.error.as_deref()),
+        None => (call.outcome, call.error.as_deref()),
+    };
+    let error = error.map(|error| error.strip_prefix(PREFIX).unwrap_or(error));
     match error {
-        Some(error) if call.outcome != Some(Outcome::Done) => format!("{} ({error})", brief(call)),
+        Some(error) if outcome != Some(Outcome::Done) => format!("{} ({error})", brief(call)),
         _ => brief(call),
     }
 }
@@ -91,6 +137,7 @@ fn result(call: &Call) -> String {
 mod tests {
     use super::*;
     use crate::{
+        audit::calls::{Run, RunEnd},
         color::{Paint, When},
         table::{Alphabet, tests::shown, width},
         time::Moment,
@@ -121,13 +168,14 @@ mod tests {
         let row = |call: Call| {
             let text = table(&[call], &Users::default(), look(None, When::Never));
             let row = text.lines().nth(1).unwrap().split("  ").map(str::trim);
-            row.filter(|cell| !cell.is_empty()).skip(1).collect::<Vec<_>>().join("|")
+            let cells: Vec<_> = row.filter(|cell| !cell.is_empty()).skip(1).collect();
+            cells.join("|").trim_end_matches("|-").to_owned()
         };
-        assert_eq!(row(call()), "4000000000[4242]|restart|ollama|done|1.2 s");
+        assert_eq!(row(call()), "4000000000[4242]|restart|ollama|-|done|1.2 s");
         let read = Call { verb: None, caller_pid: None, service: None, ..call() };
-        assert_eq!(row(read), "4000000000|Restart|-|done|1.2 s");
-        assert_eq!(row(Call { caller_uid: None, ..call() }), "[4242]|restart|ollama|done|1.2 s");
-        assert_eq!(row(Call { finished: true, ..Call::default() }), "-|-|-|-|-");
+        assert_eq!(row(read), "4000000000|Restart|-|-|done|1.2 s");
+        assert_eq!(row(Call { caller_uid: None, ..call() }), "[4242]|restart|ollama|-|done|1.2 s");
+        assert_eq!(row(Call { finished: true, ..Call::default() }), "-");
     }
 
     #[test]
@@ -176,9 +224,116 @@ mod tests {
         assert_eq!(text.lines().count(), 3, "{text}");
     }
 
+    /// A run that was accepted.
+    fn a_run(end: Option<RunEnd>) -> Call {
+        let hash = "d2a84f4b8b650937ec8f73cd8be2c74add5a911ba64df27458ed8229da804a26";
+        Call {
+            method: Some("org.aictl1.Sandbox.Run".to_owned()),
+            caller_uid: Some(1000),
+            verb: None,
+            service: None,
+            duration_usec: Some(900),
+            run: Some(Run {
+                code_sha256: Some(hash.to_owned()),
+                code_bytes: Some(12),
+                profile: Some("standard".to_owned()),
+                arguments: Some(0),
+                end,
+            }),
+            ..call()
+        }
+    }
+
+    fn an_end() -> RunEnd {
+        RunEnd {
+            result: Some(Outcome::Done),
+            outcome: Some(run::Outcome::Exited),
+            exit_code: Some(0),
+            duration_usec: Some(1_234_567),
+            cpu_usec: Some(45_678),
+            peak_memory: Some(9 << 20),
+            ..RunEnd::default()
+        }
+    }
+
+    /// Every way that a run ends.
+    fn runs() -> Vec<Call> {
+        let end = |outcome| Some(RunEnd { outcome: Some(outcome), exit_code: None, ..an_end() });
+        let mut runs = vec![
+            a_run(Some(an_end())),
+            a_run(Some(RunEnd { exit_code: Some(3), ..an_end() })),
+            a_run(end(run::Outcome::Signaled)),
+            a_run(end(run::Outcome::TimedOut)),
+            a_run(end(run::Outcome::OutOfMemory)),
+            a_run(Some(RunEnd {
+                result: Some(Outcome::Cancelled),
+                peak_memory: None,
+                ..end(run::Outcome::Cancelled).unwrap()
+            })),
+            a_run(Some(RunEnd {
+                result: Some(Outcome::Failed),
+                error: Some("org.aictl1.Error.Unavailable".to_owned()),
+                duration_usec: Some(20_000),
+                ..RunEnd::default()
+            })),
+            a_run(None),
+        ];
+        runs.push(Call {
+            decision: Some(Decision::Denied),
+            error: Some("org.aictl1.Error.NotAuthorized".to_owned()),
+            outcome: Some(Outcome::Refused),
+            ..a_run(None)
+        });
+        runs
+    }
+
+    #[test]
+    fn the_result_of_a_run_is_its_end() {
+        let results: Vec<_> = runs().iter().map(result).collect();
+        let expected = [
+            "exited 0",
+            "exited 3",
+            "signaled",
+            "timed-out",
+            "out-of-memory",
+            "cancelled",
+            "failed (Unavailable)",
+            "unfinished",
+            "denied (NotAuthorized)",
+        ];
+        assert_eq!(results, expected);
+    }
+
+    #[test]
+    fn runs_alone() {
+        insta::assert_snapshot!(all_looks(&runs()));
+    }
+
+    #[test]
+    fn runs_among_calls() {
+        let calls = [call(), a_run(Some(an_end())), a_run(None)];
+        insta::assert_snapshot!(all_looks(&calls));
+        for columns in [60, 80, 120, 200] {
+            let text = table(&runs(), &Users::default(), look(Some(columns), When::Never));
+            let widest = text.lines().map(width).max().unwrap();
+            assert!(widest <= usize::from(columns), "{widest} > {columns}\n{text}");
+            assert!(text.contains("d2a84f4b8b65"), "{columns}\n{text}");
+        }
+    }
+
+    /// The table as every terminal has it.
+    fn all_looks(calls: &[Call]) -> String {
+        let users = Users::default();
+        let narrow = table(calls, &users, look(Some(40), When::Never));
+        let text = format!("=== 40 columns\n{narrow}{}", shown(|look| table(calls, &users, look)));
+        // Times are shown in the zone of whoever runs this.
+        let time = Moment::default();
+        let text = text.replace(&time.local(), "2026-11-22 12:00:30");
+        text.replace(&time.local_short(), "11-22 12:00")
+    }
+
     #[test]
     fn calls_of_all_kinds() {
-        let users = Users::default();
         let denied = Call {
             decision: Some(Decision::Denied),
             error: Some("org.aictl1.Error.NotAuthorized".to_owned()),
@@ -200,11 +355,6 @@ mod tests {
         let unfinished = Call { finished: false, duration_usec: None, outcome: None, ..call() };
         let calls =
             [call(), denied, limited, unfinished, Call { finished: true, ..Call::default() }];
-        let narrow = table(&calls, &users, look(Some(40), When::Never));
-        let text = format!("=== 40 columns\n{narrow}{}", shown(|look| table(&calls, &users, look)));
-        // Times are shown in the zone of whoever runs this.
-        let time = Moment::default();
-        let text = text.replace(&time.local(), "2026-11-22 12:00:30");
-        insta::assert_snapshot!(text.replace(&time.local_short(), "11-22 12:00"));
+        insta::assert_snapshot!(all_looks(&calls));
     }
 }
