@@ -3,13 +3,8 @@
 use std::{
     fs,
     io::{Read, Write},
-    os::{
-        fd::{AsRawFd, OwnedFd},
-        unix::fs::PermissionsExt,
-    },
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering::SeqCst},
+    os::fd::OwnedFd,
+    path::Path,
 };
 
 use aictl_api::{audit, record::RunRecord, run::Outcome as RunOutcome};
@@ -18,89 +13,15 @@ use aictl_sandbox::sealed_memfd;
 use aictld::lifetime::Order;
 use nix::{
     fcntl::OFlag,
-    sys::{
-        memfd::{MFdFlags, memfd_create},
-        socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket},
-    },
+    sys::memfd::{MFdFlags, memfd_create},
     unistd::pipe2,
 };
 use zbus::{Fd, Message, message::Flags};
 
 use crate::world::{
-    Client, Outcome, Pending, Plan, SANDBOX, WIDE, World, error, journald::Entry, polkit::Say,
+    Client, Outcome, Pending, Plan, SANDBOX, WIDE, World, error, journald::Entry, keeper::Keeper,
+    polkit::Say,
 };
-
-/// A keeper of sandboxes with a socket of its own, which outlives it as systemd's does.
-struct Keeper {
-    child: Option<Child>,
-    listener: OwnedFd,
-    directory: PathBuf,
-}
-
-/// Beside the tests of the same build.
-fn program() -> PathBuf {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.push("aictl-sandboxd");
-    assert!(path.is_file(), "no {}: run `cargo build -p aictl-sandbox`", path.display());
-    path
-}
-
-impl Keeper {
-    fn start() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("aictld-keeper-{}-{}", std::process::id(), NEXT.fetch_add(1, SeqCst));
-        let directory = std::env::temp_dir().join(name);
-        fs::create_dir(&directory).unwrap();
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
-        let kind = SockType::SeqPacket;
-        let listener = socket(AddressFamily::Unix, kind, SockFlag::SOCK_CLOEXEC, None).unwrap();
-        let address = UnixAddr::new(&directory.join("socket")).unwrap();
-        bind(listener.as_raw_fd(), &address).unwrap();
-        listen(&listener, Backlog::new(128).unwrap()).unwrap();
-        let mut keeper = Self { child: None, listener, directory };
-        keeper.begin();
-        keeper
-    }
-
-    /// Starts the program, as systemd does for the next connection.
-    fn begin(&mut self) {
-        // As systemd passes it: descriptor 3, and the process's own id.
-        let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\" 3<&0 0</dev/null";
-        let child = Command::new("/bin/sh")
-            .args(["-c", script, program().to_str().unwrap()])
-            .args(["--interpreter", "python=/usr/bin/python3", "--interpreter", "bash=/bin/bash"])
-            // Where the machine lacks a layer, these tests are about everything else.
-            .arg("--allow-missing")
-            .env_clear()
-            .stdin(Stdio::from(self.listener.try_clone().unwrap()))
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        self.child = Some(child);
-    }
-
-    fn kill(&mut self) {
-        let mut child = self.child.take().unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.directory.join("socket")
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _gone = child.kill();
-            let _reaped = child.wait();
-        }
-        let _removed = fs::remove_dir_all(&self.directory);
-    }
-}
 
 async fn world_with(keeper: &Keeper, config: &str) -> World {
     let config = format!("{WIDE}{config}");

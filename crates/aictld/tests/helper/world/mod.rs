@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses what it needs")]
 
 pub mod journald;
+pub mod keeper;
 pub mod polkit;
 
 use std::{
