@@ -11,7 +11,7 @@ use crate::{authorisation::Verb, endpoint::Endpoint, provider::Provider};
 
 mod builtin;
 
-pub(crate) use builtin::NAMES as BUILTIN_NAMES;
+pub use builtin::NAMES as BUILTIN_NAMES;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The command line: one table for parsing and help.
 
+pub mod completions;
 pub mod services;
 pub mod status;
 
@@ -14,6 +15,7 @@ use aictl_api::{authorisation::Verb, exit, limits};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 
 use crate::{color::When, message};
+use completions::{COMPLETIONS_HELP, Completions};
 use services::{ACT_HELP, AUDIT_HELP, Act, Audit, Config, LOGS_HELP, Logs, about};
 use status::{GPU_HELP, Gpu, SCHEMA_HELP, STATUS_HELP, Schema, Status};
 
@@ -95,6 +97,9 @@ pub enum Command {
     /// Print the JSON Schema of what a command prints with --json
     #[command(after_help = SCHEMA_HELP)]
     Schema(Schema),
+    /// Print the script by which a shell completes command lines of aictl
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(Completions),
     /// Check what this machine offers, and say what to do about what is missing
     Doctor,
 }
@@ -117,6 +122,7 @@ impl Command {
             | Self::Audit(_)
             | Self::Config(_)
             | Self::Schema(_)
+            | Self::Completions(_)
             | Self::Doctor => false,
         }
     }
@@ -235,6 +241,10 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Err
     if cli.global.user && !cli.command.has_scope() {
         let words =
             "--user is for services: status, start, stop, restart, reload, enable, disable, logs";
+        return Err(Cli::command().error(ErrorKind::ArgumentConflict, words));
+    }
+    if cli.global.json && matches!(cli.command, Command::Completions(_)) {
+        let words = "--json is for documents: what completions prints is a script for a shell";
         return Err(Cli::command().error(ErrorKind::ArgumentConflict, words));
     }
     Ok(cli)
@@ -396,6 +406,8 @@ mod tests {
         assert!(read.global.user && read.global.quiet && !act.no_block);
         assert!(cli("aictl --user doctor").is_err());
         assert!(cli("aictl --user logs a").is_ok());
+        assert!(cli("aictl completions zsh").is_ok() && cli("aictl completions").is_err());
+        assert!(cli("aictl --json completions zsh").is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod async_output;
 mod audit;
 mod check;
 mod color;
+mod completions;
 mod config;
 mod config_command;
 mod doctor;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         args::Command::Status(status) => status::main(&cli.global, status),
         args::Command::Gpu(gpu) => gpu::main(&cli.global, gpu),
         args::Command::Schema(schema) => schema::main(&cli.global, schema),
+        args::Command::Completions(shell) => completions::main(shell),
         args::Command::Doctor => doctor::main(&cli.global),
         args::Command::Config(command) => config_command::main(&cli.global, command),
         args::Command::Logs(logs) => logs::main(&cli.global, logs),

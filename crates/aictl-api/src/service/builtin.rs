@@ -30,7 +30,7 @@ const TABLE: [Row; 18] = [
 ];
 
 /// The names of the table.
-pub(crate) const NAMES: [&str; TABLE.len()] = {
+pub const NAMES: [&str; TABLE.len()] = {
     let mut names = [""; TABLE.len()];
     let mut index = 0;
     while index < names.len() {
