@@ -4,7 +4,11 @@
 
 use serde::Serialize;
 
-use crate::{layer::Layer, run::Outcome, service::Scope};
+use crate::{
+    layer::Layer,
+    run::{Outcome, Start},
+    service::Scope,
+};
 
 #[cfg(test)]
 mod tests;
@@ -164,6 +168,8 @@ keys! {
         PEAK_MEMORY_BYTES = "peak_memory_bytes", "t", "The most memory that it was seen to use.";
         CODE_SHA256 = "code_sha256", "s", "SHA-256 of the script, in hexadecimal digits.";
         PROFILE = "profile", "s", "The profile that it ran under.";
+        START = "start", "s",
+            "How its interpreter was started: cold, warm, or forked; left out if nothing was.";
         ISOLATION = "isolation", "as", "The layers around it.";
         MISSING = "missing", "as", "The layers that this machine could not provide.";
         REQUEST_ID = "request_id", "s",
@@ -255,6 +261,7 @@ pub struct RunRecord {
     pub peak_memory_bytes: Option<u64>,
     pub code_sha256: String,
     pub profile: String,
+    pub start: Option<Start>,
     pub isolation: Vec<Layer>,
     pub missing: Vec<Layer>,
     pub request_id: String,

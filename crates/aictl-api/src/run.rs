@@ -78,6 +78,41 @@ impl Outcome {
     }
 }
 
+/// How the interpreter of a run was started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// It was executed for the run.
+    #[default]
+    Cold,
+    /// It had been executed before, and waited in its sandbox for the one run that it got.
+    Warm,
+    /// It was copied, into a sandbox of its own, from an interpreter that runs nothing itself.
+    Forked,
+}
+
+impl Start {
+    /// Every way.
+    pub const ALL: [Self; 3] = [Self::Cold, Self::Warm, Self::Forked];
+
+    /// The way as a word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cold => "cold",
+            Self::Warm => "warm",
+            Self::Forked => "forked",
+        }
+    }
+
+    /// The way that `word` names.
+    #[must_use]
+    pub fn from_name(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|start| start.name() == word)
+    }
+}
+
 /// One reason why a script was refused before it ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -131,6 +166,8 @@ pub struct RunReport {
     pub code_sha256: String,
     /// The profile it ran under.
     pub profile: String,
+    /// How its interpreter was started, if anything was.
+    pub start: Option<Start>,
     /// The layers around the run.
     pub isolation: Vec<Layer>,
     /// The layers that this machine could not provide.

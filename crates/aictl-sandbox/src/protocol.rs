@@ -11,7 +11,12 @@
 
 use std::{fmt, io};
 
-use aictl_api::{layer::Layer, limits::Limits, run::Outcome, strict::Imports};
+use aictl_api::{
+    layer::Layer,
+    limits::Limits,
+    run::{Outcome, Start},
+    strict::Imports,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::interpreter::Runtime;
@@ -274,6 +279,8 @@ pub struct RunRecord {
     pub peak_memory: Option<u64>,
     /// SHA-256 of the script, hexadecimal.
     pub code_sha256: String,
+    /// How its interpreter was started.
+    pub start: Start,
     /// The layers around the run.
     pub isolation: Vec<Layer>,
     /// The layers that this machine could not provide.

@@ -296,6 +296,7 @@ fn with_helper(
         cpu_us: record.cpu_usec,
         peak_memory: record.peak_memory_bytes,
         code_sha256: record.code_sha256,
+        start: record.start.unwrap_or_default(),
         isolation: record.isolation,
         missing: record.missing,
     };
@@ -343,6 +344,7 @@ fn refuse(
             peak_memory_bytes: None,
             code_sha256: sha256(script.text),
             profile: profile.name().to_owned(),
+            start: None,
             isolation: Vec::new(),
             missing: Vec::new(),
         };
@@ -535,6 +537,7 @@ fn report(request_id: &str, profile: &str, record: RunRecord, printed: Printed) 
         peak_memory_bytes: record.peak_memory,
         code_sha256: record.code_sha256,
         profile: profile.to_owned(),
+        start: Some(record.start),
         isolation: record.isolation,
         missing: record.missing,
     }

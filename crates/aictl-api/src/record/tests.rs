@@ -48,12 +48,13 @@ fn the_keys_are_those_of_the_interface() {
         "u s s s s s s s t t b d d d d d u u u u u u u u as b t t b aa{sv} b as"
     );
     assert_eq!(signatures(&gpu_process_key::FIELDS), "u s s s t");
-    assert_eq!(signatures(&run_key::FIELDS), "s i i s b b s s t t t s s as as s");
+    assert_eq!(signatures(&run_key::FIELDS), "s i i s b b s s t t t s s s as as s");
     assert_eq!(signatures(&listed_run_key::FIELDS), "s u s s s s t");
     assert_eq!(
         run_key::ALL.join(" "),
         "outcome exit_code signal message stdout_truncated stderr_truncated result result_error \
-         wall_usec cpu_usec peak_memory_bytes code_sha256 profile isolation missing request_id"
+         wall_usec cpu_usec peak_memory_bytes code_sha256 profile start isolation missing \
+         request_id"
     );
     assert_eq!(
         listed_run_key::ALL.join(" "),

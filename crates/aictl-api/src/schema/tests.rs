@@ -165,6 +165,7 @@ fn run(outcome: Outcome) -> RunReport {
         peak_memory_bytes: None,
         code_sha256: String::new(),
         profile: "standard".to_owned(),
+        start: None,
         isolation: vec![Layer::UserNs, Layer::Landlock(7)],
         missing: vec![Layer::Landlock(0)],
     }

@@ -3,7 +3,7 @@
 use aictl_api::{
     layer::Layer,
     record::{ListedRun, RunRecord, listed_run_key as listed, run_key as key},
-    run::Outcome,
+    run::{Outcome, Start},
 };
 use zbus::OwnedVariant;
 
@@ -26,6 +26,7 @@ pub fn run_fields(run: &RunRecord) -> Record {
         peak_memory_bytes,
         code_sha256,
         profile,
+        start,
         isolation,
         missing,
         request_id,
@@ -39,6 +40,7 @@ pub fn run_fields(run: &RunRecord) -> Record {
         (key::RESULT, some_text(json.as_deref())),
         (key::RESULT_ERROR, some_text(result_error.as_deref())),
         (key::PEAK_MEMORY_BYTES, peak_memory_bytes.map(OwnedVariant::from)),
+        (key::START, some_text(start.map(Start::name))),
     ];
     let mut record = fields([
         (key::OUTCOME, text(outcome.name())),
@@ -86,6 +88,10 @@ pub fn run(record: Record) -> Result<RunRecord, RecordError> {
         peak_memory_bytes: from.known(key::PEAK_MEMORY_BYTES)?,
         code_sha256: from.take(key::CODE_SHA256)?,
         profile: from.take(key::PROFILE)?,
+        start: from
+            .known::<String>(key::START)?
+            .map(|word| Start::from_name(&word).ok_or(RecordError { key: key::START }))
+            .transpose()?,
         isolation: from.layers(key::ISOLATION)?,
         missing: from.layers(key::MISSING)?,
         request_id: from.take(key::REQUEST_ID)?,
@@ -158,6 +164,7 @@ mod tests {
             peak_memory_bytes: Some(3),
             code_sha256: "ab".to_owned(),
             profile: "standard".to_owned(),
+            start: Some(Start::Warm),
             isolation: vec![Layer::UserNs, Layer::Landlock(7)],
             missing: vec![Layer::Cgroup],
             request_id: "id".to_owned(),

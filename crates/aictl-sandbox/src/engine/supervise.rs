@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aictl_api::limits::Limits;
+use aictl_api::{limits::Limits, run::Start};
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, poll},
@@ -372,6 +372,7 @@ impl Sandbox {
             cpu_us: micros(cpu),
             peak_memory: (peak > 0).then_some(peak),
             code_sha256: sha256,
+            start: Start::Cold,
             isolation: Vec::new(),
             missing: Vec::new(),
         }
