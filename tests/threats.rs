@@ -9,11 +9,12 @@ use std::{
 };
 
 /// Whose every test is about an attack: the names that the page has for them, and the sources.
-const HOSTILE: [(&str, &str); 8] = [
+const HOSTILE: [(&str, &str); 9] = [
     ("machine::hostile", "tests/machine/hostile.rs"),
     ("machine::direct", "tests/machine/direct.rs"),
     ("sandboxd", "crates/aictl-sandbox/tests/service.rs"),
     ("vm::attacks", "tests/vm/attacks.rs"),
+    ("vm::groups", "tests/vm/groups.rs"),
     ("vm::layers", "tests/vm/layers.rs"),
     ("vm::limits", "tests/vm/limits.rs"),
     ("vm::knobs", "tests/vm/knobs.rs"),

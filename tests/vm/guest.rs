@@ -5,7 +5,7 @@ use std::{
     fs,
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -29,6 +29,8 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, soc
 const SOCKET: &str = "/run/aictl/sandboxd";
 /// Its unit.
 pub const SERVICE: &str = "aictl-sandboxd.service";
+/// Where the script of a run by `aictl` is.
+pub const SCRIPT: &str = "/var/tmp/script.py";
 /// How long a test waits for what must come by itself, before it has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it looks.
@@ -41,11 +43,15 @@ const CGROUPS: &str = "/sys/fs/cgroup";
 pub enum Way {
     /// By `aictl` itself, started by an ordinary user in a unit with delegated control groups.
     Embedded,
-    /// By aictl-sandboxd as a service, which demands every layer.
-    Service,
+    /// By the helper, for an ordinary user whom polkit allows it: it has aictl-sandboxd run it,
+    /// which demands every layer.
+    Helper,
 }
 
-pub const WAYS: [Way; 2] = [Way::Embedded, Way::Service];
+pub const WAYS: [Way; 2] = [Way::Embedded, Way::Helper];
+
+/// A script that says that it is there, and waits.
+pub const WAIT: &str = "import time\nprint('READY', flush=True)\ntime.sleep(300)\n";
 
 /// What came of a run.
 #[derive(Debug, PartialEq)]
@@ -68,13 +74,43 @@ const LIMITS: [Limit; 2] = [(limits::TIMEOUT, 300_000), (limits::CPU, 200_000)];
 
 /// Runs a script; the words of whoever refuses it are the error.
 pub fn try_run(way: Way, limits: &[Limit], script: &str) -> Result<Seen, String> {
-    match way {
-        Way::Embedded => embedded(limits, script),
-        Way::Service => {
-            let run = Run::start(limits, script);
-            run.end().map_err(|rejection| rejection.message)
-        }
+    fs::write(SCRIPT, script).unwrap();
+    let mut command = match way {
+        Way::Embedded => as_anna(&["aictl", "--embedded", "--json", "run"], true),
+        Way::Helper => as_anna(&["aictl", "--json", "run"], false),
+    };
+    for (spec, value) in with_all(limits) {
+        let unit = if spec.unit == Unit::Time { "ms" } else { "" };
+        command.arg(format!("--{}={value}{unit}", spec.name));
     }
+    let done = command.arg(SCRIPT).output().unwrap();
+    let report: RunReport = serde_json::from_slice(&done.stdout)
+        .map_err(|_| String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned())?;
+    Ok(Seen {
+        outcome: report.outcome,
+        exit_code: report.exit_code,
+        signal: report.signal,
+        stdout: report.stdout,
+        peak_memory: report.peak_memory_bytes,
+        cpu: Duration::from_secs_f64(report.cpu_ms / 1000.0),
+        isolation: report.isolation,
+        missing: report.missing,
+    })
+}
+
+/// A command as Anna, who is an ordinary user; in a unit with control groups of its own, or without.
+pub fn as_anna(argv: &[&str], delegated: bool) -> Command {
+    let before: &[&str] = match delegated {
+        true => &["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--uid=anna"],
+        false => &["setpriv", "--reuid=anna", "--regid=anna", "--clear-groups", "--reset-env"],
+    };
+    let mut command = Command::new(before[0]);
+    command.args(&before[1..]);
+    if delegated {
+        command.arg("--property=Delegate=yes");
+    }
+    command.arg("--").args(argv).stdin(Stdio::null());
+    command
 }
 
 /// The same for a script that must run.
@@ -102,33 +138,7 @@ pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// `aictl run` as Anna, with the control groups of a unit that is hers.
-fn embedded(limits: &[Limit], script: &str) -> Result<Seen, String> {
-    let file = Path::new("/var/tmp/script.py");
-    fs::write(file, script).unwrap();
-    let mut command = Command::new("systemd-run");
-    command.args(["--quiet", "--pipe", "--wait", "--collect", "--uid=anna"]);
-    command.args(["--property=Delegate=yes", "aictl", "--embedded", "--json", "run"]);
-    for (spec, value) in with_all(limits) {
-        let unit = if spec.unit == Unit::Time { "ms" } else { "" };
-        command.arg(format!("--{}={value}{unit}", spec.name));
-    }
-    let done = command.arg(file).output().unwrap();
-    let report: RunReport = serde_json::from_slice(&done.stdout)
-        .map_err(|_| String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned())?;
-    Ok(Seen {
-        outcome: report.outcome,
-        exit_code: report.exit_code,
-        signal: report.signal,
-        stdout: report.stdout,
-        peak_memory: report.peak_memory_bytes,
-        cpu: Duration::from_secs_f64(report.cpu_ms / 1000.0),
-        isolation: report.isolation,
-        missing: report.missing,
-    })
-}
-
-/// A run in the service.
+/// A run in the service, asked for by its own protocol.
 pub struct Run {
     connection: Connection,
     stdout: Vec<u8>,
@@ -232,10 +242,15 @@ pub fn group_of(unit: &str) -> PathBuf {
 
 /// The groups of the runs of the service.
 pub fn groups_of_runs() -> BTreeSet<PathBuf> {
-    let groups = fs::read_dir(group_of(SERVICE)).unwrap().map(|entry| entry.unwrap().path());
-    let is_run =
-        |path: &PathBuf| path.is_dir() && path.file_name().is_some_and(|name| name != "supervisor");
-    groups.filter(is_run).collect()
+    let mut groups = groups_below(&group_of(SERVICE));
+    groups.retain(|path| path.file_name().is_some_and(|name| name != "supervisor"));
+    groups
+}
+
+/// The groups right below another one.
+pub fn groups_below(group: &Path) -> BTreeSet<PathBuf> {
+    let entries = fs::read_dir(group).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.is_dir()).collect()
 }
 
 /// Every process of the machine whose command line holds this.

@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 mod attacks;
+mod audit;
+mod groups;
 mod guest;
 #[path = "../harness/mod.rs"]
 #[allow(dead_code, reason = "the machine has no use for programs whose layers are off")]

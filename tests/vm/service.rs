@@ -44,7 +44,7 @@ fn ends(end: &[&str]) {
     }
     wait_for("the end of all processes of the runs", || processes_of_sandboxes() == 0);
     wait_for("the end of the service's control group", || !group.exists());
-    assert_eq!(run(Way::Service, &[], "print(1)").stdout, "1\n");
+    assert_eq!(run(Way::Helper, &[], "print(1)").stdout, "1\n");
 }
 
 #[test]

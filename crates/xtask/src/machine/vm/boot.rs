@@ -1,9 +1,10 @@
 //! The virtual machine from its boot to its end.
 
-use std::io::{BufRead, BufReader, Read};
+use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,17 @@ use super::super::plain_command;
 use super::QEMU;
 use crate::failure::Failure;
 
-/// How long the machine may run in all: it takes a third of it where nothing else does.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long the machine may be silent before it hangs. Its longest silence is its boot, a minute
+/// where nothing else runs; a test says its name before it begins.
+const SILENCE: Duration = Duration::from_secs(420);
+/// How long it may run in all, however much it says.
+const PATIENCE: Duration = Duration::from_secs(2400);
 /// What its last line begins with; the exit code of the tests follows.
 const END: &str = "payload ended: ";
-/// The longest line that is passed on, in bytes.
-const LINE: u64 = 64 * 1024;
+/// The longest line that is passed on whole, in bytes.
+const LINE: usize = 64 * 1024;
+/// How many of the console's last lines tell of a machine that did not come to its end.
+const CONSOLE_LINES: usize = 20;
 
 /// What the machine is made of.
 #[derive(Debug)]
@@ -35,7 +41,7 @@ impl Hardware {
     pub fn run(&self, console: &Path) -> Result<(), Failure> {
         let started = Instant::now();
         let mut qemu = self.start(console)?;
-        let ended = follow(&mut qemu, started + PATIENCE);
+        let ended = follow(&mut qemu, &mut io::stdout());
         // Both fail only where it has ended by itself.
         let _killed = qemu.kill();
         let _ended = qemu.wait();
@@ -46,7 +52,11 @@ impl Hardware {
             Ok(code) => Err(Failure::Machine(format!(
                 "its tests failed (exit code {code}; its console: {see})"
             ))),
-            Err(why) => Err(Failure::Machine(format!("{why} (its console: {see})"))),
+            Err(why) => {
+                let said = fs::read(console).unwrap_or_default();
+                let last = last_lines(&String::from_utf8_lossy(&said), CONSOLE_LINES);
+                Err(Failure::Machine(format!("{why} (its console: {see})\n{last}")))
+            }
         }
     }
 
@@ -63,7 +73,7 @@ impl Hardware {
             .args(["-serial", "stdio", "-append"])
             .arg(
                 "root=/dev/vda rw console=ttyS0 quiet systemd.show_status=0 mitigations=off \
-                 nokaslr",
+                 nokaslr panic=-1",
             )
             .arg("-kernel")
             .arg(&self.kernel)
@@ -82,41 +92,67 @@ impl Hardware {
     }
 }
 
-/// Passes on what the machine says until it ends; returns the exit code of its tests.
-fn follow(qemu: &mut Child, deadline: Instant) -> Result<i32, String> {
-    let output = qemu.stdout.take().ok_or("it says nothing")?;
-    let lines = lines(output);
+/// Passes on what the machine says, to `to`, until it ends; returns the exit code of its tests.
+fn follow(qemu: &mut Child, to: &mut impl io::Write) -> Result<i32, String> {
+    let said = pieces(qemu.stdout.take().ok_or("it says nothing")?);
+    let until = Instant::now() + PATIENCE;
+    let mut line = Vec::new();
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match lines.recv_timeout(left) {
-            Ok(line) => match line.strip_prefix(END) {
+        let left = until.saturating_duration_since(Instant::now());
+        let heard = said.recv_timeout(left.min(SILENCE));
+        let why = match heard {
+            _ if left.is_zero() => format!("it was not done after {} s", PATIENCE.as_secs()),
+            Ok(piece) => match take(&mut line, &piece, to) {
                 Some(code) => return code.parse().map_err(|_| format!("its tests ended: {code}")),
-                None => println!("{line}"),
+                None => continue,
             },
-            Err(mpsc::RecvTimeoutError::Disconnected) => {
-                return Err("it ended before its tests".to_owned());
-            }
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                return Err(format!("it was not done after {} s", PATIENCE.as_secs()));
-            }
-        }
+            // At the end of all patience that is told instead, the next time.
+            Err(RecvTimeoutError::Timeout) if left < SILENCE => continue,
+            Err(RecvTimeoutError::Timeout) => format!("it was silent for {} s", SILENCE.as_secs()),
+            Err(RecvTimeoutError::Disconnected) => "it ended before its tests".to_owned(),
+        };
+        let begun = plain(&line);
+        return Err(if begun.is_empty() { why } else { format!("{why}, after {begun:?}") });
     }
 }
 
-/// The lines that come over a serial line, as they come.
-fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
+/// What comes over a serial line, as it comes.
+fn pieces(mut output: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     let (send, receive) = mpsc::channel();
     thread::spawn(move || {
-        let mut output = BufReader::new(output);
-        let mut line = Vec::new();
-        while matches!((&mut output).take(LINE).read_until(b'\n', &mut line), Ok(1..)) {
-            if send.send(plain(&line)).is_err() {
+        let mut piece = [0; 4096];
+        while let Ok(length @ 1..) = output.read(&mut piece) {
+            if send.send(piece.get(..length).unwrap_or_default().to_vec()).is_err() {
                 return;
             }
-            line.clear();
         }
     });
     receive
+}
+
+/// Adds a piece to the line that has begun, and passes whole lines on; what the line of the end
+/// says, if it is among them.
+fn take(line: &mut Vec<u8>, piece: &[u8], to: &mut impl io::Write) -> Option<String> {
+    for byte in piece {
+        line.push(*byte);
+        if *byte == b'\n' || line.len() == LINE {
+            let text = plain(line);
+            line.clear();
+            if let Some(code) = text.strip_prefix(END) {
+                return Some(code.to_owned());
+            }
+            // Nobody may be there to read it.
+            let _unread = writeln!(to, "{text}");
+        }
+    }
+    None
+}
+
+/// The last lines that say something, as plain text.
+fn last_lines(text: &str, count: usize) -> String {
+    let lines = text.lines().map(|line| plain(line.as_bytes())).filter(|line| !line.is_empty());
+    let lines: Vec<String> = lines.collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
 /// A line without its end, and without what would change the terminal that it is printed on.
@@ -138,7 +174,40 @@ mod tests {
         ] {
             assert_eq!(plain(line), want);
         }
-        let read = lines(&b"one\r\ntwo"[..]);
-        assert_eq!(read.iter().collect::<Vec<_>>(), ["one", "two"]);
+    }
+
+    #[test]
+    fn lines_are_passed_on_and_the_last_one_is_the_end() {
+        let (mut line, mut to) = (Vec::new(), Vec::new());
+        for piece in pieces(&b"one\r\ntest two ... "[..]) {
+            assert_eq!(take(&mut line, &piece, &mut to), None);
+        }
+        // What has begun is known, if it is never finished.
+        assert_eq!(plain(&line), "test two ...");
+        let end = take(&mut line, b"ok\r\npayload ended: 101\r\nthree\n", &mut to);
+        assert_eq!(end.as_deref(), Some("101"));
+        assert_eq!(String::from_utf8(to).unwrap(), "one\ntest two ... ok\n");
+    }
+
+    #[test]
+    fn a_line_without_an_end_takes_no_more_room_than_a_long_one() {
+        let (mut line, mut to) = (Vec::new(), Vec::new());
+        assert_eq!(take(&mut line, &[b'x'; LINE + 1], &mut to), None);
+        assert_eq!((to.len(), line.len()), (LINE + 1, 1));
+    }
+
+    #[test]
+    fn a_machine_that_ends_or_hangs_is_told_with_what_it_said_last() {
+        let mut ended = plain_command("sh")
+            .args(["-c", "printf 'one\ntest two ... '"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let why = follow(&mut ended, &mut Vec::new()).unwrap_err();
+        ended.wait().unwrap();
+        assert_eq!(why, "it ended before its tests, after \"test two ...\"");
+        let console = "a\r\n\r\nb\r\n\x1b[2JKernel panic\r\n";
+        assert_eq!(last_lines(console, 2), "b\n[2JKernel panic");
+        assert_eq!(last_lines("", 2), "");
     }
 }

@@ -23,6 +23,7 @@ pub fn stage(workspace: &Workspace, options: &TestOptions, staging: &Path) -> Re
     let root = staging.join("root");
     fs::create_dir_all(&root).map_err(|e| file("cannot make", &root, e))?;
     lay_over(&workspace.root.join("tests/machine/people"), &root)?;
+    lay_over(&workspace.root.join("tests/vm/root"), &root)?;
     let program = |name: &str| {
         if options.shipped { workspace.shipped(name) } else { workspace.debug(name) }
     };
