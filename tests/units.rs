@@ -125,6 +125,17 @@ fn systemd_has_nothing_to_say_against_the_units() {
     assert!(said.contains("ProtectClok"), "{said}");
 }
 
+/// The second of the two units that write the polkit rules may do what the first may, and no more.
+#[test]
+fn the_rules_are_written_alike_both_times() {
+    let service = |name: &str| {
+        let text = fs::read_to_string(repository().join("systemd").join(name)).unwrap();
+        let section = text.split_once("\n[Service]\n").unwrap().1;
+        section.split("\n[Install]").next().unwrap().trim_end().to_owned()
+    };
+    assert_eq!(service("aictl-polkit-rules-again.service"), service("aictl-polkit-rules.service"));
+}
+
 /// What journald leaves out above a rate is an audit record that the helper believes written.
 #[test]
 fn no_record_of_the_helper_is_too_many() {

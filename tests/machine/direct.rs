@@ -80,6 +80,7 @@ fn no_other_unit() {
         "systemd-logind.service",
         "aictld.service",
         "aictl-polkit-rules.service",
+        "aictl-polkit-rules-again.service",
         "poweroff.target",
         "rescue.target",
         "ollama.socket",

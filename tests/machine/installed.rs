@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, os::unix::fs::MetadataExt};
 use crate::machine::{Who, machine};
 
 /// Every unit that is installed.
-const UNITS: [&str; 7] = [
+const UNITS: [&str; 8] = [
     "aictld.service",
     "aictld.socket",
     "aictl-sandboxd.service",
     "aictl-sandboxd.socket",
     "aictl-unit-file@.service",
     "aictl-polkit-rules.service",
+    "aictl-polkit-rules-again.service",
     "aictl-polkit-rules.path",
 ];
 

@@ -1,23 +1,17 @@
 //! Writes the polkit rules by which the helper may act on the units of the catalogue. Run as root by
-//! `aictl-polkit-rules.service`. With `--print` it prints them instead, as anybody.
+//! `aictl-polkit-rules.service` and `aictl-polkit-rules-again.service`. With `--print` it prints them instead, as anybody.
 
 use std::{
     ffi::OsString,
+    fs::File,
     io::{self, Write},
     path::Path,
     process::ExitCode,
-    thread,
-    time::Duration,
 };
 
 use aictl_api::{authorisation::polkit_rules, exit};
 use aictl_core::config_files::{self, Trust};
 use aictl_oneshot::replace::replace;
-
-/// How long the configuration must stay as it is.
-const QUIET: Duration = Duration::from_millis(200);
-/// How often it is read at most; later changes start this program anew.
-const MOST_TURNS: u32 = 50;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -29,7 +23,7 @@ fn main() -> ExitCode {
             return ExitCode::from(exit::USAGE);
         }
     };
-    let done = if print { print_rules() } else { write_until_quiet() };
+    let done = if print { print_rules() } else { write_rules() };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
@@ -51,32 +45,18 @@ fn print_rules() -> Result<(), String> {
     printed.map_err(|error| format!("standard output cannot be written: {error}"))
 }
 
-/// Writes the rules, and again while the configuration is still changing: the path unit does not
-/// look while this program runs, and an editor makes several changes at once.
-fn write_until_quiet() -> Result<(), String> {
-    let mut last = None;
-    for _ in 0..MOST_TURNS {
-        let now = rules();
-        if last.as_ref() == Some(&now) {
-            break;
-        }
-        if let Ok(rules) = &now {
-            write(rules)?;
-        }
-        last = Some(now);
-        thread::sleep(QUIET);
-    }
-    last.map_or(Ok(()), |last| last.map(drop))
-}
-
-fn write(rules: &str) -> Result<(), String> {
+/// Writes the rules. Of two that do it at one time, the one that reads later writes later: each
+/// holds the directory's lock (flock(2)) from before it reads until its end.
+fn write_rules() -> Result<(), String> {
     let path = Path::new(polkit_rules::FILE);
-    match replace(path, rules) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(format!(
-            "{}: there is no such directory: is polkit installed?",
-            path.parent().unwrap_or(path).display()
-        )),
-        Err(error) => Err(format!("{} cannot be written: {error}", path.display())),
-    }
+    let directory = path.parent().unwrap_or(path);
+    let lock = File::open(directory).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("{}: there is no such directory: is polkit installed?", directory.display())
+        }
+        _ => format!("{} cannot be opened: {error}", directory.display()),
+    })?;
+    lock.lock().map_err(|error| format!("{} cannot be locked: {error}", directory.display()))?;
+    let written = replace(path, &rules()?);
+    written.map(drop).map_err(|error| format!("{} cannot be written: {error}", path.display()))
 }

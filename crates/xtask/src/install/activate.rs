@@ -92,6 +92,7 @@ const STOP: &[Step] = &[
             "aictld.service",
             "aictl-sandboxd.service",
             "aictl-polkit-rules.service",
+            "aictl-polkit-rules-again.service",
         ],
     ),
     (

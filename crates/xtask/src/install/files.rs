@@ -78,6 +78,7 @@ pub(super) const FILES: &[Entry] = &[
     file("systemd/aictl-sandboxd.socket", UNITS),
     file("systemd/aictl-unit-file@.service", UNITS),
     file("systemd/aictl-polkit-rules.service", UNITS),
+    file("systemd/aictl-polkit-rules-again.service", UNITS),
     file("systemd/aictl-polkit-rules.path", UNITS),
     file("systemd/aictl.catalog", "usr/lib/systemd/catalog"),
     renamed("systemd/aictl.sysusers", "usr/lib/sysusers.d", "aictl.conf"),
