@@ -9,9 +9,10 @@ use std::{
 };
 
 /// Whose every test is about an attack: the names that the page has for them, and the sources.
-const HOSTILE: [(&str, &str); 9] = [
+const HOSTILE: [(&str, &str); 10] = [
     ("machine::hostile", "tests/machine/hostile.rs"),
     ("machine::direct", "tests/machine/direct.rs"),
+    ("machine::kills", "tests/machine/kills.rs"),
     ("sandboxd", "crates/aictl-sandbox/tests/service.rs"),
     ("vm::attacks", "tests/vm/attacks.rs"),
     ("vm::groups", "tests/vm/groups.rs"),

@@ -20,6 +20,14 @@ const LEADER_VARIABLE: &str = "AICTL_MACHINE_LEADER";
 const ENVIRONMENT: [&str; 2] = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"];
 /// How long a test waits for what must come by itself, before it has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A polkit rule of a test's.
+const RULE: &str = "/etc/polkit-1/rules.d/10-test.rules";
+const ALL_MAY_RUN: &str = r#"polkit.addRule(function(action, subject) {
+    if (action.id == "org.aictl1.sandbox.run") {
+        return polkit.Result.YES;
+    }
+});
+"#;
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(20);
 /// How often, if it may be long in coming.
@@ -35,6 +43,8 @@ pub enum Who {
     AnnaAtTheDesk,
     /// A person in no group.
     Bob,
+    /// A person by name, without a session.
+    Person(&'static str),
     /// The user of the helper.
     Helper,
 }
@@ -190,13 +200,13 @@ pub const STAND_INS: [&str; 10] = [
 impl Machine {
     /// Removes what a test has written.
     fn forget_files(&self) {
-        for path in [
-            "/etc/aictl/aictl.toml",
-            "/run/comfyui-go",
-            "/run/ollama-cpu",
-            "/etc/polkit-1/rules.d/10-test.rules",
-        ] {
+        for path in ["/etc/aictl/aictl.toml", "/run/comfyui-go", "/run/ollama-cpu"] {
             self.remove(path);
+        }
+        if self.exists(RULE) {
+            self.remove(RULE);
+            // By itself it would notice at some moment of the next test.
+            self.root(&["systemctl", "restart", "polkit.service"]);
         }
         for entry in fs::read_dir(self.path("/etc/aictl/aictl.toml.d")).into_iter().flatten() {
             let _absent = fs::remove_file(entry.unwrap().path());
@@ -246,6 +256,24 @@ impl Machine {
         fs::rename(&new, &path).unwrap();
     }
 
+    /// Puts a rule of polkit's in force, until the machine is given back.
+    pub fn rule(&self, text: &str) {
+        self.write(RULE, text);
+        self.root(&["systemctl", "restart", "polkit.service"]);
+    }
+
+    /// Lets everybody have scripts run, as many as are wanted and as often.
+    pub fn let_all_run(&self, sandbox: &str) {
+        self.rule(ALL_MAY_RUN);
+        let text = format!(
+            "[helper]\nidle-timeout = \"1h\"\ncalls-in-flight = 256\n\
+             read-rate = {{ per-minute = 60000, burst = 10000 }}\n\
+             change-rate = {{ per-minute = 60000, burst = 10000 }}\n\
+             run-rate = {{ per-minute = 60000, burst = 10000 }}\n[sandbox]\n{sandbox}\n"
+        );
+        self.write("/etc/aictl/aictl.toml.d/90-all-may-run.toml", &text);
+    }
+
     /// Removes a file, if it is there.
     pub fn remove(&self, path: &str) {
         let _absent = fs::remove_file(self.path(path));
@@ -276,6 +304,7 @@ impl Machine {
             Who::Root | Who::AnnaAtTheDesk => None,
             Who::Anna => Some("anna"),
             Who::Bob => Some("bob"),
+            Who::Person(name) => Some(name),
             Who::Helper => Some("aictl"),
         };
         let mut home = None;

@@ -12,6 +12,7 @@ mod gpu;
 mod helper;
 mod hostile;
 mod installed;
+mod kills;
 mod logs;
 mod machine;
 mod rules;
