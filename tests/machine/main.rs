@@ -7,8 +7,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 mod clients;
+mod corpus;
 mod direct;
 mod gpu;
+#[path = "../harness/mod.rs"]
+#[allow(dead_code, reason = "the machine has no use for programs whose layers are off")]
+mod harness;
 mod helper;
 mod hostile;
 mod installed;
