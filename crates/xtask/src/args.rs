@@ -32,6 +32,15 @@ pub enum Command {
     Install(Option<PathBuf>),
     /// Take it away again.
     Uninstall(Option<PathBuf>),
+    /// Make packages.
+    Dist(DistOptions),
+}
+
+/// The options of `dist`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DistOptions {
+    /// Also make a package for systems of rpm.
+    pub rpm: bool,
 }
 
 /// The options of `test`.
@@ -169,7 +178,9 @@ pub fn parse(args: &[OsString], strict: bool) -> Result<Command, UsageError> {
     let asks_for_help = rest.iter().any(|arg| arg == "--help" || arg == "-h");
     match name.as_ref() {
         "help" | "--help" | "-h" => Ok(Command::Help),
-        "build" | "test" | "check" | "bench" | "install" | "uninstall" if asks_for_help => {
+        "build" | "test" | "check" | "bench" | "install" | "uninstall" | "dist"
+            if asks_for_help =>
+        {
             Ok(Command::Help)
         }
         "test" => parse_test(rest, strict).map(Command::Test),
@@ -178,6 +189,7 @@ pub fn parse(args: &[OsString], strict: bool) -> Result<Command, UsageError> {
         "bench" => parse_bench(rest).map(Command::Bench),
         "install" => parse_destdir("install", rest).map(Command::Install),
         "uninstall" => parse_destdir("uninstall", rest).map(Command::Uninstall),
+        "dist" => parse_dist(rest).map(Command::Dist),
         _ => Err(UsageError::UnknownCommand(name.into_owned())),
     }
 }
@@ -276,6 +288,14 @@ fn parse_destdir(command: &'static str, args: &[OsString]) -> Result<Option<Path
     Ok(destdir)
 }
 
+fn parse_dist(args: &[OsString]) -> Result<DistOptions, UsageError> {
+    match args {
+        [] => Ok(DistOptions { rpm: false }),
+        [only] if only == "--rpm" => Ok(DistOptions { rpm: true }),
+        [first, ..] => Err(surplus("dist", first)),
+    }
+}
+
 fn parse_part(name: &str) -> Result<Part, UsageError> {
     Part::from_name(name).ok_or_else(|| UsageError::UnknownPart(name.to_owned()))
 }
@@ -362,6 +382,8 @@ mod tests {
             ("install", Command::Install(None)),
             ("install --help", Command::Help),
             ("install --destdir d", Command::Install(Some("d".into()))),
+            ("dist", Command::Dist(DistOptions { rpm: false })),
+            ("dist --rpm", Command::Dist(DistOptions { rpm: true })),
             ("uninstall", Command::Uninstall(None)),
             ("uninstall --destdir=/a/b", Command::Uninstall(Some("/a/b".into()))),
             (
@@ -411,6 +433,8 @@ mod tests {
             ("install now", argument("install", "now")),
             ("install --destdir", UsageError::MissingValue("--destdir")),
             ("install --destdir=", UsageError::MissingValue("--destdir")),
+            ("dist --deb", option("dist", "--deb")),
+            ("dist now", argument("dist", "now")),
             ("uninstall --all", option("uninstall", "--all")),
         ];
         for (text, want) in cases {

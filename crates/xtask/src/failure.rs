@@ -48,6 +48,8 @@ pub enum Failure {
     },
     /// The command changes the machine, and only root may.
     NotRoot(&'static str),
+    /// A program from the system is absent.
+    Needs(String),
     /// The machine for the tests does not work.
     Machine(String),
     /// `deny.toml` does not say which licences are allowed.
@@ -81,6 +83,7 @@ impl fmt::Display for Failure {
                 "`{command}` changes this machine and needs root (or a directory: {command} \
                  --destdir DIR)"
             ),
+            Failure::Needs(missing) => f.write_str(missing),
             Failure::Machine(why) => write!(f, "the machine for the tests: {why}"),
             Failure::NoAllowList(path) => {
                 write!(f, "{} has no list `allow` under [licenses]", path.display())

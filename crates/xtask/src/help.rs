@@ -42,6 +42,7 @@ pub fn text() -> String {
                              {GUARD_OVER_BUBBLEWRAP} x bubblewrap, or aictl status is late
   install [--destdir DIR]    build, and install on this machine (as root), or below DIR
   uninstall [--destdir DIR]  take away what install has put there
+  dist [--rpm]               build, and make a Debian package in target/package (and one of rpm)
   help                       print this
 "
     );
@@ -60,7 +61,7 @@ mod tests {
     #[test]
     fn every_command_and_tier_is_listed_and_fits_a_terminal() {
         let text = text();
-        for name in ["build", "test", "check", "bench", "install", "uninstall", "help"] {
+        for name in ["build", "test", "check", "bench", "install", "uninstall", "dist", "help"] {
             assert!(text.lines().any(|l| l.starts_with(&format!("  {name} "))), "{name}");
         }
         for tier in TIERS {

@@ -8,6 +8,7 @@ mod args;
 mod bench;
 mod check;
 mod debian;
+mod dist;
 mod failure;
 mod fuzz;
 mod help;
@@ -62,6 +63,7 @@ fn perform(command: &Command) -> Result<bool, Failure> {
         Command::Check => check::run(&Workspace::find()?),
         Command::Bench(options) => bench::run(&Workspace::find()?, options),
         Command::Install(destdir) => install::install(&Workspace::find()?, destdir.as_deref()),
+        Command::Dist(options) => dist::run(&Workspace::find()?, options),
         Command::Uninstall(destdir) => install::uninstall(destdir.as_deref()),
     }
 }

@@ -35,6 +35,9 @@ pub const TIERS: &[Tier] = &[
         needs: &[
             Need { program: "bash", package: "bash" },
             Need { program: "dbus-daemon", package: "dbus-daemon" },
+            Need { program: "dpkg-shlibdeps", package: "dpkg-dev" },
+            Need { program: "man", package: "man-db" },
+            Need { program: "mandoc", package: "mandoc" },
             Need { program: "node", package: "nodejs" },
             Need { program: "python3", package: "python3" },
             Need { program: "systemd-analyze", package: "systemd" },

@@ -94,6 +94,11 @@ impl Workspace {
         self.program(SHIPPED, name)
     }
 
+    /// The names of the programs that are shipped.
+    pub fn programs() -> impl Iterator<Item = &'static str> {
+        PROGRAMS.iter().map(|program| program.name)
+    }
+
     /// The file name of a program as the tests use it, once it is built.
     #[must_use]
     pub fn debug(&self, name: &str) -> PathBuf {

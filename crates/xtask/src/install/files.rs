@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use crate::failure::Failure;
 use crate::workspace::Workspace;
@@ -20,6 +21,8 @@ pub(super) enum Source {
     Program(&'static str),
     /// A file of the repository, by its path below the root.
     File(&'static str),
+    /// What the program `aictl` prints when it is asked for this.
+    Printed(&'static [&'static str]),
 }
 
 /// A file to install.
@@ -35,15 +38,17 @@ pub(super) struct Entry {
 impl Entry {
     /// The installed file's path below the root of the system.
     pub(super) fn path(&self) -> PathBuf {
-        let (Source::Program(own) | Source::File(own)) = self.source;
-        let own = own.rsplit('/').next().unwrap_or(own);
+        let own = match self.source {
+            Source::Program(own) | Source::File(own) => own.rsplit('/').next().unwrap_or(own),
+            Source::Printed(words) => words.last().copied().unwrap_or_default(),
+        };
         Path::new(self.directory).join(self.name.unwrap_or(own))
     }
 
     pub(super) fn mode(&self) -> u32 {
         match self.source {
             Source::Program(_) => PROGRAM,
-            Source::File(_) => DATA,
+            Source::File(_) | Source::Printed(_) => DATA,
         }
     }
 }
@@ -59,6 +64,15 @@ const fn file(source: &'static str, directory: &'static str) -> Entry {
 
 const fn renamed(source: &'static str, directory: &'static str, name: &'static str) -> Entry {
     Entry { source: Source::File(source), directory, name: Some(name) }
+}
+
+/// What a shell needs to complete our command lines.
+const fn completions(
+    words: &'static [&'static str],
+    directory: &'static str,
+    name: &'static str,
+) -> Entry {
+    Entry { source: Source::Printed(words), directory, name: Some(name) }
 }
 
 const UNITS: &str = "usr/lib/systemd/system";
@@ -90,6 +104,9 @@ pub(super) const FILES: &[Entry] = &[
     file("apparmor/aictl", "etc/apparmor.d"),
     file("man/aictl.1", "usr/share/man/man1"),
     file("man/org.aictl1.5", "usr/share/man/man5"),
+    completions(&["completions", "bash"], "usr/share/bash-completion/completions", "aictl"),
+    completions(&["completions", "fish"], "usr/share/fish/vendor_completions.d", "aictl.fish"),
+    completions(&["completions", "zsh"], "usr/share/zsh/vendor-completions", "_aictl"),
     file("examples/aictl.toml", "usr/share/doc/aictl/examples"),
     file("README.md", DOC),
     file("CHANGELOG.md", DOC),
@@ -120,26 +137,64 @@ pub fn place(
     root: &Path,
 ) -> Result<usize, Failure> {
     for entry in FILES {
-        let source = match entry.source {
-            Source::Program(name) => program(name),
-            Source::File(path) => workspace.root.join(path),
-        };
-        place_one(&source, &root.join(entry.path()), entry.mode())?;
+        let target = root.join(entry.path());
+        match entry.source {
+            Source::Program(name) => place_one(&program(name), &target, entry.mode()),
+            Source::File(path) => place_one(&workspace.root.join(path), &target, entry.mode()),
+            Source::Printed(words) => {
+                let text = printed(workspace.command(program("aictl")), words)?;
+                place_text(&text, &target, entry.mode())
+            }
+        }?;
     }
     Ok(FILES.len())
 }
 
+/// What a program prints on standard output.
+fn printed(mut command: Command, words: &[&str]) -> Result<Vec<u8>, Failure> {
+    command.args(words).stdin(Stdio::null()).stderr(Stdio::inherit());
+    let name = || format!("aictl {}", words.join(" "));
+    let output = command.output().map_err(|source| Failure::Start { program: name(), source })?;
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(Failure::Ended { command: name(), status: output.status })
+    }
+}
+
 /// Puts a file in its place in one step: whoever looks finds the old one or the new one, and a
 /// program that runs goes on.
-pub(super) fn place_one(source: &Path, target: &Path, mode: u32) -> Result<(), Failure> {
+///
+/// # Errors
+/// A failure if a file cannot be read or written.
+pub fn place_one(source: &Path, target: &Path, mode: u32) -> Result<(), Failure> {
+    let new = beside(target)?;
+    fs::copy(source, &new).map_err(|error| failure("cannot copy", source, error))?;
+    finish(&new, target, mode)
+}
+
+/// The same for a file whose text is at hand.
+///
+/// # Errors
+/// A failure if it cannot be written.
+pub fn place_text(text: &[u8], target: &Path, mode: u32) -> Result<(), Failure> {
+    let new = beside(target)?;
+    fs::write(&new, text).map_err(|error| failure("cannot write", &new, error))?;
+    finish(&new, target, mode)
+}
+
+/// Where the new file is made: in its directory, which is made too.
+fn beside(target: &Path) -> Result<PathBuf, Failure> {
     let directory = target.parent().unwrap_or(Path::new("/"));
     make_directory(directory).map_err(|error| failure("cannot make", directory, error))?;
     let mut new = target.as_os_str().to_owned();
     new.push(".new");
-    let new = PathBuf::from(new);
-    fs::copy(source, &new).map_err(|error| failure("cannot copy", source, error))?;
-    fs::set_permissions(&new, Permissions::from_mode(mode))
-        .and_then(|()| fs::rename(&new, target))
+    Ok(PathBuf::from(new))
+}
+
+fn finish(new: &Path, target: &Path, mode: u32) -> Result<(), Failure> {
+    fs::set_permissions(new, Permissions::from_mode(mode))
+        .and_then(|()| fs::rename(new, target))
         .map_err(|error| failure("cannot write", target, error))
 }
 
