@@ -77,6 +77,7 @@ const fn completions(
 
 const UNITS: &str = "usr/lib/systemd/system";
 const DOC: &str = "usr/share/doc/aictl";
+const EXAMPLES: &str = "usr/share/doc/aictl/examples";
 
 /// The table.
 pub(super) const FILES: &[Entry] = &[
@@ -104,11 +105,18 @@ pub(super) const FILES: &[Entry] = &[
     file("apparmor/aictl", "etc/apparmor.d"),
     file("man/aictl.1", "usr/share/man/man1"),
     file("man/org.aictl1.5", "usr/share/man/man5"),
+    file("man/aictl.toml.5", "usr/share/man/man5"),
+    file("man/aictld.8", "usr/share/man/man8"),
+    file("man/aictl-sandboxd.8", "usr/share/man/man8"),
     completions(&["completions", "bash"], "usr/share/bash-completion/completions", "aictl"),
     completions(&["completions", "fish"], "usr/share/fish/vendor_completions.d", "aictl.fish"),
     completions(&["completions", "zsh"], "usr/share/zsh/vendor-completions", "_aictl"),
-    file("examples/aictl.toml", "usr/share/doc/aictl/examples"),
+    file("examples/aictl.toml", EXAMPLES),
+    file("examples/restart-failed.py", EXAMPLES),
+    file("examples/restart-failed.sh", EXAMPLES),
+    file("examples/run-script.py", EXAMPLES),
     file("README.md", DOC),
+    file("SECURITY.md", DOC),
     file("CHANGELOG.md", DOC),
     renamed("LICENSE", DOC, "copyright"),
 ];
