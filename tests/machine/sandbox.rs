@@ -42,6 +42,54 @@ fn a_person_at_the_desk_runs_a_script() {
 }
 
 #[test]
+fn strict_is_for_the_helper_to_check() {
+    let machine = machine();
+    let strict = ["--profile", "strict"];
+    machine.write(SCRIPT, "import os\nprint('begins now')\n");
+    let argv = [&["aictl", "--json", "run"], &strict[..], &[SCRIPT]].concat();
+    let refused = machine.run(Who::AnnaAtTheDesk, &argv);
+    assert_eq!(refused.code, Some(126), "{refused}");
+    assert!(refused.stderr.contains(":1:8: import: the module os is not allowed"), "{refused}");
+    let document: Value = serde_json::from_str(&refused.stdout).unwrap();
+    assert_eq!((&document["outcome"], &document["stdout"]), (&json!("refused"), &json!("")));
+    assert_eq!(document["refusals"][0]["rule"], "import", "{document:#}");
+    // It was the helper that refused, and wrote it down.
+    let id = format!("AICTL_REQUEST_ID={}", document["request_id"].as_str().unwrap());
+    let entries = machine.root(&["journalctl", "--output=json", &id, "AICTL_OUTCOME=refused"]);
+    assert_eq!(entries.lines().count(), 1, "{entries}");
+    assert!(!entries.contains("begins now") && !entries.contains("import os"), "{entries}");
+    let here = "import datetime\nresult = datetime.date(2024, 2, 29).strftime('%d')\n";
+    machine.write(SCRIPT, here);
+    let document: Value =
+        serde_json::from_str(&machine.run(Who::AnnaAtTheDesk, &argv).ok()).unwrap();
+    assert_eq!((&document["result"], &document["profile"]), (&json!("29"), &json!("strict")));
+}
+
+/// Calls the helper as any program would, and prints what it is told.
+const CALLER: &str = "\
+import dbus, fcntl, os
+F_ADD_SEALS, SEALS = 1033, 1 | 2 | 4 | 8
+script = os.memfd_create('script', os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+os.write(script, b'x = 1\\nimport os\\n')
+fcntl.fcntl(script, F_ADD_SEALS, SEALS)
+helper = dbus.SystemBus().get_object('org.aictl1', '/org/aictl1', introspect=False)
+helper = dbus.Interface(helper, 'org.aictl1.Sandbox')
+run, stdout, stderr = helper.Run(
+    dbus.types.UnixFd(script), 'a.py', 'python', dbus.Array([], signature='s'), 'strict',
+    dbus.Struct([0] * 6, signature='tttttt'), dbus.Array([], signature='h'), dbus.UInt64(0))
+record = helper.Wait(run)
+for found in record['refusals']:
+    print(record['outcome'], found['line'], found['column'], found['rule'], found['message'])
+";
+
+#[test]
+fn a_program_that_asks_for_strict_is_told_the_reasons() {
+    let machine = machine();
+    let told = machine.run(Who::AnnaAtTheDesk, &["python3", "-I", "-c", CALLER]).ok();
+    assert_eq!(told, "refused 2 8 import the module os is not allowed\n");
+}
+
+#[test]
 fn who_is_elsewhere_has_to_be_asked_first() {
     let machine = machine();
     machine.write(SCRIPT, "print(1)");

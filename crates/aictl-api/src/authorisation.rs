@@ -17,6 +17,8 @@ mod tests;
 
 use serde::Serialize;
 
+pub(crate) use xml::HOW_TO_GENERATE;
+
 /// The helper's name on the system bus.
 pub const BUS_NAME: &str = "org.aictl1";
 /// The path of the one object that the helper offers.
@@ -450,7 +452,12 @@ const OF_RUN: &[Arg] = &[
         signature: "as",
         about: "The script's arguments; 1024 and 64 KiB together at most.",
     },
-    Arg { name: "profile", signature: "s", about: "How strictly it is isolated: standard." },
+    Arg {
+        name: "profile",
+        signature: "s",
+        about: "How strictly it is isolated: standard; or strict, for Python, which is checked by \
+                the configuration before anything is started, and imports no more inside.",
+    },
     Arg {
         name: "limits",
         signature: "(tttttt)",

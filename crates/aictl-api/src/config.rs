@@ -6,6 +6,7 @@
 
 mod error;
 mod helper;
+pub mod man_page;
 mod reader;
 mod sandbox;
 mod schema;
@@ -25,7 +26,6 @@ pub use helper::{Audit, Helper, Rate};
 pub use reader::closest;
 pub use sandbox::{OverMax, Sandbox};
 pub use schema::schema;
-pub use strict::Strict;
 
 use reader::{Reader, entries};
 

@@ -8,6 +8,7 @@ use crate::{
     layer::Layer,
     run::{Outcome, Start},
     service::Scope,
+    strict::Finding,
 };
 
 #[cfg(test)]
@@ -155,7 +156,7 @@ keys! {
     run_key {
         OUTCOME = "outcome", "s",
             "How it ended: exited, signaled, timed-out, out-of-memory, output-limit, \
-            process-limit, or cancelled.";
+            process-limit, refused, or cancelled.";
         EXIT_CODE = "exit_code", "i", "The script's exit code, if it ended by itself.";
         SIGNAL = "signal", "i", "The signal that killed it.";
         MESSAGE = "message", "s", "Why it ended so, where the outcome does not tell all.";
@@ -164,6 +165,13 @@ keys! {
         RESULT = "result", "s", "The script's variable result, as JSON.";
         RESULT_ERROR = "result_error", "s", "Why there is none although the script set one.";
         WALL_USEC = "wall_usec", "t", "Time of the sandbox, in microseconds.";
+        AUTHORISED_USEC = "authorised_usec", "t",
+            "How long it took until the call was allowed, in microseconds.";
+        QUEUED_USEC = "queued_usec", "t", "How long it waited for its turn, in microseconds.";
+        ENGINE_USEC = "engine_usec", "t",
+            "From its turn until the keeper of the sandboxes had told its end, in microseconds.";
+        START_USEC = "start_usec", "t",
+            "How much of wall_usec had gone by when the script's program began, in microseconds.";
         CPU_USEC = "cpu_usec", "t", "CPU time of all processes, in microseconds.";
         PEAK_MEMORY_BYTES = "peak_memory_bytes", "t", "The most memory that it was seen to use.";
         CODE_SHA256 = "code_sha256", "s", "SHA-256 of the script, in hexadecimal digits.";
@@ -172,8 +180,24 @@ keys! {
             "How its interpreter was started: cold, warm, or forked; left out if nothing was.";
         ISOLATION = "isolation", "as", "The layers around it.";
         MISSING = "missing", "as", "The layers that this machine could not provide.";
+        REFUSALS = "refusals", "aa{sv}",
+            "Why it was refused before anything was started, a record for each reason, in the order \
+            of the text; left out if it was not.";
         REQUEST_ID = "request_id", "s",
             "The identifier under which the run stands in the journal.";
+    }
+}
+
+keys! {
+    /// The keys of the record of a [`Finding`], in the order of its fields.
+    finding_key {
+        LINE = "line", "u", "Line in the script, from 1.";
+        COLUMN = "column", "u", "Column in the line in characters, from 1.";
+        RULE = "rule", "s",
+            "What it is about: check (which could not be done), source, size, syntax, nodes, depth, \
+            import, module, name, attribute, format, or number.";
+        MESSAGE = "message", "s", "What is refused.";
+        INSTEAD = "instead", "s", "What to write instead; left out if there is nothing.";
     }
 }
 
@@ -202,6 +226,8 @@ keys! {
         JOURNAL = "journal", "b", "Whether the journal takes records.";
         POLKIT = "polkit", "b", "Whether polkit answers.";
         SYSTEMD = "systemd", "b", "Whether systemd answers.";
+        SANDBOX = "sandbox", "s",
+            "The word ok, or why no script can be run: one was tried, some seconds ago at the most.";
         CALLS_IN_FLIGHT = "calls_in_flight", "u",
             "How many calls are being worked on, this one included.";
     }
@@ -209,6 +235,9 @@ keys! {
 
 /// The value of [`health_key::CONFIG`] where nothing is wrong.
 pub const CONFIG_OK: &str = "ok";
+
+/// The value of [`health_key::SANDBOX`] where a script has run.
+pub const SANDBOX_OK: &str = "ok";
 
 /// The state of one service; the meaning of each field is that of its key in [`service_key`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -257,6 +286,7 @@ pub struct RunRecord {
     pub result: Option<serde_json::Value>,
     pub result_error: Option<String>,
     pub wall_usec: u64,
+    pub times: RunTimes,
     pub cpu_usec: u64,
     pub peak_memory_bytes: Option<u64>,
     pub code_sha256: String,
@@ -264,7 +294,19 @@ pub struct RunRecord {
     pub start: Option<Start>,
     pub isolation: Vec<Layer>,
     pub missing: Vec<Layer>,
+    pub refusals: Vec<Finding>,
     pub request_id: String,
+}
+
+/// Where the time of a run went, as far as it is known; the meaning of each field is that of its key
+/// in [`run_key`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field has the name of its key, which says what it is")]
+pub struct RunTimes {
+    pub authorised_usec: Option<u64>,
+    pub queued_usec: Option<u64>,
+    pub engine_usec: Option<u64>,
+    pub start_usec: Option<u64>,
 }
 
 /// A run that has not ended; the meaning of each field is that of its key in [`listed_run_key`].
@@ -292,6 +334,7 @@ pub struct HealthRecord {
     pub journal: bool,
     pub polkit: bool,
     pub systemd: bool,
+    pub sandbox: String,
     pub calls_in_flight: u32,
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{LimitSpec, Unit};
+use crate::limits::{LimitError, LimitSpec, Unit};
 
 /// The modules that a script may import where the configuration names no others.
 pub const IMPORTS: [&str; 15] = [
@@ -150,9 +150,185 @@ impl Imports {
     }
 }
 
+/// What the profile `strict` leaves to a script: table `[sandbox.strict]` of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "PlainPolicy", into = "PlainPolicy")]
+pub struct Policy {
+    /// The modules that it may import.
+    pub imports: Imports,
+    /// The most bytes of its text.
+    pub source: u64,
+    /// The most nodes of its syntax tree.
+    pub nodes: u64,
+    /// The most levels of its syntax tree.
+    pub depth: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let [source, nodes, depth] = LIMITS.map(|spec| spec.default);
+        Self { imports: Imports::default(), source, nodes, depth }
+    }
+}
+
+/// A policy as it is written down, where nothing keeps a limit in its range.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlainPolicy {
+    imports: Imports,
+    source: u64,
+    nodes: u64,
+    depth: u64,
+}
+
+impl From<Policy> for PlainPolicy {
+    fn from(policy: Policy) -> Self {
+        let Policy { imports, source, nodes, depth } = policy;
+        Self { imports, source, nodes, depth }
+    }
+}
+
+impl TryFrom<PlainPolicy> for Policy {
+    type Error = LimitError;
+
+    fn try_from(plain: PlainPolicy) -> Result<Self, LimitError> {
+        let PlainPolicy { imports, source, nodes, depth } = plain;
+        let source = SOURCE.check(source)?;
+        Ok(Self { imports, source, nodes: NODES.check(nodes)?, depth: DEPTH.check(depth)? })
+    }
+}
+
+/// What a finding is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Rule {
+    /// The check could not be done.
+    Check,
+    /// The text is not plain UTF-8, or holds characters that hide what it says.
+    Source,
+    /// The text is too long.
+    Size,
+    /// The text is not Python.
+    Syntax,
+    /// Too many nodes.
+    Nodes,
+    /// Nested too deep.
+    Depth,
+    /// A module that is not allowed, or is imported in a way that is not.
+    Import,
+    /// A module's member that is not for scripts, or a module that is handed around.
+    Module,
+    /// A name that is not for scripts.
+    Name,
+    /// An attribute that is not for scripts.
+    Attribute,
+    /// A format string that reads attributes, or that is not in the text.
+    Format,
+    /// A number with too many digits.
+    Number,
+}
+
+impl Rule {
+    /// Every rule.
+    pub const ALL: [Self; 12] = [
+        Self::Check,
+        Self::Source,
+        Self::Size,
+        Self::Syntax,
+        Self::Nodes,
+        Self::Depth,
+        Self::Import,
+        Self::Module,
+        Self::Name,
+        Self::Attribute,
+        Self::Format,
+        Self::Number,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Source => "source",
+            Self::Size => "size",
+            Self::Syntax => "syntax",
+            Self::Nodes => "nodes",
+            Self::Depth => "depth",
+            Self::Import => "import",
+            Self::Module => "module",
+            Self::Name => "name",
+            Self::Attribute => "attribute",
+            Self::Format => "format",
+            Self::Number => "number",
+        }
+    }
+
+    /// The rule that `word` names.
+    #[must_use]
+    pub fn from_name(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|rule| rule.name() == word)
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Something that the static check refuses. Its texts repeat names out of the script, escaped where
+/// they could act on a terminal.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// Line in the script, from 1.
+    pub line: u32,
+    /// Column in the line in characters, from 1.
+    pub column: u32,
+    /// The rule.
+    pub rule: Rule,
+    /// What is refused.
+    pub message: String,
+    /// What to write instead.
+    pub instead: Option<String>,
+}
+
+impl Finding {
+    /// That a script could not be checked, for which it is refused: what nobody has looked at is
+    /// not run.
+    #[must_use]
+    pub fn unchecked(why: &str) -> Self {
+        let message = format!("the script cannot be checked: {why}");
+        Self { line: 1, column: 1, rule: Rule::Check, message, instead: None }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_policy_out_of_range_is_none_and_a_rule_has_one_name_everywhere() {
+        let policy = serde_json::to_value(Policy::default()).unwrap();
+        assert_eq!(serde_json::from_value::<Policy>(policy.clone()).unwrap(), Policy::default());
+        for (key, value) in [
+            ("source", serde_json::json!(SOURCE.max + 1)),
+            ("nodes", serde_json::json!(0)),
+            ("depth", serde_json::json!(DEPTH.max + 1)),
+            ("imports", serde_json::json!(["a b"])),
+            ("more", serde_json::json!(1)),
+        ] {
+            let mut odd = policy.clone();
+            odd[key] = value;
+            assert!(serde_json::from_value::<Policy>(odd).is_err(), "{key}");
+        }
+        for rule in Rule::ALL {
+            assert_eq!(serde_json::to_value(rule).unwrap(), rule.name());
+            assert_eq!(Rule::from_name(rule.name()), Some(rule));
+        }
+    }
 
     #[test]
     fn a_module_is_allowed_with_the_public_ones_below_it() {

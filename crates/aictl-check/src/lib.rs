@@ -12,9 +12,10 @@ mod names;
 mod source;
 mod walk;
 
-use std::{collections::BTreeSet, fmt, thread};
+use std::{collections::BTreeSet, thread};
 
-use aictl_api::strict::{self, Imports};
+use aictl_api::strict;
+pub use aictl_api::strict::{Finding, Policy, Rule};
 use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
 use ruff_text_size::{Ranged, TextSize};
 
@@ -23,115 +24,6 @@ use ruff_text_size::{Ranged, TextSize};
 const STACK: usize = 64 << 20;
 /// The most findings of one script that are told.
 const MAX_FINDINGS: usize = 1000;
-
-/// What a script may be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// The modules that it may import.
-    pub imports: Imports,
-    /// The most bytes of its text.
-    pub source: u64,
-    /// The most nodes of its syntax tree.
-    pub nodes: u64,
-    /// The most levels of its syntax tree.
-    pub depth: u64,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            imports: Imports::default(),
-            source: strict::SOURCE.default,
-            nodes: strict::NODES.default,
-            depth: strict::DEPTH.default,
-        }
-    }
-}
-
-/// What a finding is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Rule {
-    /// The text is not plain UTF-8, or holds characters that hide what it says.
-    Source,
-    /// The text is too long.
-    Size,
-    /// The text is not Python.
-    Syntax,
-    /// Too many nodes.
-    Nodes,
-    /// Nested too deep.
-    Depth,
-    /// A module that is not allowed, or is imported in a way that is not.
-    Import,
-    /// A module's member that is not for scripts, or a module that is handed around.
-    Module,
-    /// A name that is not for scripts.
-    Name,
-    /// An attribute that is not for scripts.
-    Attribute,
-    /// A format string that reads attributes, or that is not in the text.
-    Format,
-    /// A number with too many digits.
-    Number,
-}
-
-impl Rule {
-    /// Every rule.
-    pub const ALL: [Self; 11] = [
-        Self::Source,
-        Self::Size,
-        Self::Syntax,
-        Self::Nodes,
-        Self::Depth,
-        Self::Import,
-        Self::Module,
-        Self::Name,
-        Self::Attribute,
-        Self::Format,
-        Self::Number,
-    ];
-
-    /// Its name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Source => "source",
-            Self::Size => "size",
-            Self::Syntax => "syntax",
-            Self::Nodes => "nodes",
-            Self::Depth => "depth",
-            Self::Import => "import",
-            Self::Module => "module",
-            Self::Name => "name",
-            Self::Attribute => "attribute",
-            Self::Format => "format",
-            Self::Number => "number",
-        }
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Something that is refused. Its texts repeat names out of the script, escaped where they could
-/// act on a terminal.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Finding {
-    /// Line in the script, from 1.
-    pub line: u32,
-    /// Column in the line in characters, from 1.
-    pub column: u32,
-    /// The rule.
-    pub rule: Rule,
-    /// What is refused.
-    pub message: String,
-    /// What to write instead.
-    pub instead: Option<String>,
-}
 
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -185,8 +77,9 @@ pub fn check(source: &[u8], policy: &Policy) -> Report {
         Some(found) => refused.extend(found),
         // Never allow what could not be looked at.
         None => {
-            let message = "the script cannot be checked: no memory, or a fault of the parser";
-            refused.insert(Refused::new(0, Rule::Syntax, message, ""));
+            let Finding { rule, message, .. } =
+                Finding::unchecked("no memory, or a fault of the parser");
+            refused.insert(Refused::new(0, rule, message, ""));
         }
     }
     report(text, refused)

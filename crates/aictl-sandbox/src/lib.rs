@@ -16,6 +16,7 @@ mod engine;
 mod identity;
 mod socket;
 mod stage;
+mod static_check;
 mod sys;
 mod weaken;
 

@@ -15,7 +15,7 @@ use aictl_api::{
     layer::Layer,
     limits::Limits,
     run::{Outcome, Start},
-    strict::Imports,
+    strict::{Finding, Policy},
 };
 use serde::{Deserialize, Serialize};
 
@@ -205,8 +205,9 @@ pub enum Profile {
     #[default]
     Standard,
     /// The same layers; a Python script imports no other modules than these, and has no builtin
-    /// function that turns text into code or into names. Who asks for it has checked the script.
-    Strict(Imports),
+    /// function that turns text into code or into names. Before it runs, sandboxd checks it by
+    /// this policy; who makes the sandbox himself has done so.
+    Strict(Policy),
 }
 
 impl Profile {
@@ -273,6 +274,9 @@ pub struct RunRecord {
     pub result_error: Option<String>,
     /// Wall-clock time, microseconds.
     pub wall_us: u64,
+    /// How much of it had gone by when the program was let start, microseconds.
+    #[serde(default)]
+    pub start_us: Option<u64>,
     /// CPU time of all processes, microseconds.
     pub cpu_us: u64,
     /// The most memory seen in use by the whole sandbox, bytes.
@@ -285,6 +289,9 @@ pub struct RunRecord {
     pub isolation: Vec<Layer>,
     /// The layers that this machine could not provide.
     pub missing: Vec<Layer>,
+    /// Why it was refused before anything was started.
+    #[serde(default)]
+    pub refusals: Vec<Finding>,
 }
 
 /// Why sandboxd did not run a job.
@@ -456,7 +463,7 @@ mod tests {
 
     #[test]
     fn requests_and_replies_survive_a_round_trip() {
-        let strict = Job { profile: Profile::Strict(Imports::default()), ..job() };
+        let strict = Job { profile: Profile::Strict(Policy::default()), ..job() };
         for request in
             [Request::Run(Box::new(job())), Request::Run(Box::new(strict)), Request::Cancel]
         {
@@ -481,6 +488,10 @@ mod tests {
             assert!(text.contains(from), "{from} in {text}");
             message(kind::RUN, text.replace(from, to).as_bytes())
         };
+        let policy = |imports: &str, nodes: u64| {
+            format!(r#"{{"strict":{{"imports":{imports},"source":1,"nodes":{nodes},"depth":1}}}}"#)
+        };
+        assert!(Request::decode(&with("\"standard\"", &policy("[]", 1))).is_ok());
         let cases: Vec<(&str, Vec<u8>)> = vec![
             ("empty", vec![]),
             ("short", good[..3].to_vec()),
@@ -506,7 +517,8 @@ mod tests {
             ("an unknown runtime", with("\"python\"", "\"perl\"")),
             ("an unknown profile", with("\"standard\"", "\"none\"")),
             ("strict without modules", with("\"standard\"", "\"strict\"")),
-            ("strict with no module's name", with("\"standard\"", "{\"strict\":[\"a b\"]}")),
+            ("strict with no module's name", with("\"standard\"", &policy("[\"a b\"]", 1))),
+            ("strict with a limit of 0", with("\"standard\"", &policy("[]", 0))),
             ("a limit of 0", with("\"processes\":64", "\"processes\":0")),
         ];
         for (what, bytes) in cases {

@@ -34,7 +34,7 @@ use crate::{
     identity,
     interpreter::{self, Interpreter, Runtime},
     protocol::{Job, RejectKind, Rejection, Reply, Request, RunRecord},
-    socket, sys,
+    socket, static_check, sys,
 };
 
 /// Exit code of a wrong command line, as for `aictl`.
@@ -64,6 +64,7 @@ Usage: aictl-sandboxd [OPTIONS]
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     Serve(Options),
+    Check,
     PrintSyscalls,
     Help,
     Version,
@@ -143,6 +144,8 @@ fn parse(
                 let wrong = || StartError::Usage(format!("{value:?} is not from 1 to 4096"));
                 options.max_runs = number.ok_or_else(wrong)?;
             }
+            // How sandboxd starts what checks a script: nobody else has a use for it.
+            static_check::ARG => return Ok(Command::Check),
             "--print-syscalls" => return Ok(Command::PrintSyscalls),
             "--help" | "-h" => return Ok(Command::Help),
             "--version" | "-V" => return Ok(Command::Version),
@@ -157,6 +160,7 @@ fn parse(
 pub fn main(args: impl IntoIterator<Item = String>) -> ExitCode {
     let done = match parse(args, identity::uid_of) {
         Ok(Command::Serve(options)) => serve(options),
+        Ok(Command::Check) => return static_check::main(),
         Ok(Command::PrintSyscalls) => return print(&syscalls()),
         Ok(Command::Help) => return print(HELP),
         Ok(Command::Version) => {
@@ -343,6 +347,9 @@ fn run_job(
     let interpreter = service.interpreters.get(&job.runtime).ok_or_else(|| {
         Rejection::new(RejectKind::NoInterpreter, format!("no {} is set up here", job.runtime))
     })?;
+    if let Some(record) = static_check::refused(job, &script)? {
+        return Ok(record);
+    }
     let engine = &service.engine;
     let armed = Armed::new(engine)?;
     let task = Task { job, script: &script, interpreter, stdin };

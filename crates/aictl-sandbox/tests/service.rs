@@ -14,7 +14,11 @@ use std::{
     thread,
 };
 
-use aictl_api::{limits::Limits, run::Outcome};
+use aictl_api::{
+    limits::Limits,
+    run::Outcome,
+    strict::{DEPTH, Imports, NODES, Policy, Rule, SOURCE},
+};
 use aictl_sandbox::{
     client::Connection,
     interpreter::Runtime,
@@ -69,9 +73,13 @@ impl Service {
     }
 
     fn run(&self, script: &str) -> Result<RunRecord, RejectKind> {
+        self.run_job(&job(), script)
+    }
+
+    fn run_job(&self, job: &Job, script: &str) -> Result<RunRecord, RejectKind> {
         let connection = Connection::from_socket(self.connect());
         let memfd = sealed_memfd(script.as_bytes()).unwrap();
-        connection.submit(&job(), memfd.as_fd(), None).unwrap();
+        connection.submit(job, memfd.as_fd(), None).unwrap();
         loop {
             match connection.receive().unwrap() {
                 Reply::Output(..) => {}
@@ -137,6 +145,52 @@ fn job() -> Job {
         profile: Profile::Standard,
         want_result: false,
         stdin: false,
+    }
+}
+
+/// A script that the policy refuses is not run, and one that it allows is, with the same modules.
+#[test]
+fn strict_is_checked_before_anything_is_started() {
+    let service = Service::start(&["--allow-missing", "--interpreter", "bash=/bin/bash"]);
+    let imports = Imports::try_from(vec!["math".to_owned(), "typing".to_owned()]).unwrap();
+    let policy = Policy { imports, ..Policy::default() };
+    let strict = Job { profile: Profile::Strict(policy), want_result: true, ..job() };
+    let refused = service.run_job(&strict, "x = 1\nimport os\neval('1')\n").unwrap();
+    assert_eq!((refused.outcome, refused.exit_code), (Outcome::Refused, None));
+    assert!(refused.isolation.is_empty() && refused.peak_memory.is_none(), "{refused:?}");
+    let told: Vec<_> = refused
+        .refusals
+        .iter()
+        .map(|it| (it.line, it.column, it.rule, it.instead.is_some()))
+        .collect();
+    assert_eq!(told, [(2, 8, Rule::Import, true), (3, 1, Rule::Name, true)]);
+    assert_eq!(refused.code_sha256.len(), 64);
+    let good = service.run_job(&strict, "import math\nresult = math.sqrt(16)\n").unwrap();
+    assert_eq!((good.outcome, good.result), (Outcome::Exited, Some(serde_json::json!(4.0))));
+    assert!(good.refusals.is_empty());
+    // Far more findings than a message holds.
+    let many = service.run_job(&strict, &"import os\n".repeat(4000)).unwrap();
+    assert!(many.refusals.len() > 50 && many.message.unwrap().contains("are left out"));
+    let bash = Job { runtime: Runtime::Bash, ..strict };
+    assert_eq!(service.run_job(&bash, "true"), Err(RejectKind::Invalid));
+}
+
+/// Texts that are made to hurt what checks them are refused, and hurt nobody.
+#[test]
+fn a_hostile_text_is_refused_and_the_next_script_runs() {
+    let service = Service::start(&["--allow-missing"]);
+    let policy =
+        Policy { source: SOURCE.max, nodes: NODES.max, depth: DEPTH.max, ..Policy::default() };
+    let strict = Job { profile: Profile::Strict(policy), ..job() };
+    for text in ["(".repeat(1 << 20), "x.".repeat(1 << 19), "f'{".repeat(300_000), "\0".repeat(9)] {
+        let refused = service.run_job(&strict, &text).unwrap();
+        assert_eq!(refused.outcome, Outcome::Refused);
+        assert!(!refused.refusals.is_empty());
+    }
+    assert_eq!(service.run_job(&strict, "print(1)").unwrap().outcome, Outcome::Exited);
+    // Nothing of what checked them is left.
+    if let Some((_, _, _, children)) = service.holdings() {
+        assert_eq!(children, "");
     }
 }
 

@@ -3,12 +3,11 @@
 use std::{ffi::OsStr, fmt, io};
 
 use aictl_api::{
-    config::Strict,
     document::check::{Check, Finding},
     exit,
     run::Refusal,
 };
-use aictl_check::{Policy, Report};
+use aictl_check::Report;
 use aictl_sandbox::interpreter::{self, Runtime, RuntimeError};
 
 use crate::{
@@ -80,11 +79,11 @@ fn run(global: &Global, path: &OsStr) -> Result<u8, CheckError> {
         Runtime::Python => {}
         other => return Err(CheckError::NotPython(other)),
     }
-    let report = check(&script.text, strict);
+    let report = aictl_check::check(&script.text, &strict);
     let file = message::plain(&path.to_string_lossy());
     let printed = match global.json {
         true => message::print_json(&document(&file, &report)),
-        false => message::print(&lines(&file, &report)),
+        false => message::print(&lines(&file, &report.findings)),
     };
     printed.map_err(CheckError::Output)?;
     if report.findings.is_empty() {
@@ -92,12 +91,6 @@ fn run(global: &Global, path: &OsStr) -> Result<u8, CheckError> {
         return Ok(exit::OK);
     }
     Ok(exit::REFUSED)
-}
-
-/// Checks a script by the configured policy.
-pub fn check(text: &[u8], strict: Strict) -> Report {
-    let Strict { imports, source, nodes, depth } = strict;
-    aictl_check::check(text, &Policy { imports, source, nodes, depth })
 }
 
 fn document<'a>(file: &'a str, report: &'a Report) -> Check<'a> {
@@ -113,9 +106,9 @@ fn document<'a>(file: &'a str, report: &'a Report) -> Check<'a> {
 }
 
 /// The findings as editors read them, each with a line on what to write instead.
-pub fn lines(file: &str, report: &Report) -> String {
+pub fn lines(file: &str, findings: &[aictl_check::Finding]) -> String {
     let mut text = String::new();
-    for aictl_check::Finding { line, column, rule, message, instead } in &report.findings {
+    for aictl_check::Finding { line, column, rule, message, instead } in findings {
         text += &format!("{file}:{line}:{column}: {rule}: {message}\n");
         if let Some(instead) = instead {
             text += &format!("    instead: {instead}\n");
@@ -125,7 +118,7 @@ pub fn lines(file: &str, report: &Report) -> String {
 }
 
 /// The findings as a run's document has them.
-pub fn refusals(report: Report) -> Vec<Refusal> {
+pub fn refusals(findings: Vec<aictl_check::Finding>) -> Vec<Refusal> {
     let refusal = |finding: aictl_check::Finding| {
         let aictl_check::Finding { line, column, rule, message, instead } = finding;
         let message = match instead {
@@ -134,27 +127,30 @@ pub fn refusals(report: Report) -> Vec<Refusal> {
         };
         Refusal { line, column, rule: rule.name().to_owned(), message }
     };
-    report.findings.into_iter().map(refusal).collect()
+    findings.into_iter().map(refusal).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use aictl_api::strict::Policy;
+
     use super::*;
 
     #[test]
     fn findings_are_lines_for_an_editor_and_refusals_of_a_run() {
-        let report = check(b"import os\nx = 1\n", Strict::default());
-        let text = lines("a b.py", &report);
+        let report = aictl_check::check(b"import os\nx = 1\n", &Policy::default());
+        let text = lines("a b.py", &report.findings);
         let mut rows = text.lines();
         assert_eq!(rows.next(), Some("a b.py:1:8: import: the module os is not allowed"));
         assert!(rows.next().unwrap().starts_with("    instead: use one of: collections, "));
         assert_eq!(rows.next(), None);
-        let refusals = refusals(report);
+        let refusals = refusals(report.findings);
         let [Refusal { line: 1, column: 8, rule, message }] = &*refusals else {
             panic!("{refusals:?}")
         };
         assert_eq!(rule, "import");
         assert!(message.starts_with("the module os is not allowed; instead: use one of: "));
-        assert_eq!(lines("a.py", &check(b"x = 1\n", Strict::default())), "");
+        let good = aictl_check::check(b"x = 1\n", &Policy::default());
+        assert_eq!(lines("a.py", &good.findings), "");
     }
 }

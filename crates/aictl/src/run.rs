@@ -2,6 +2,7 @@
 //! helper is installed, else right here.
 
 mod helped;
+mod timings;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -9,14 +10,16 @@ use std::{
     fs::File,
     io,
     os::fd::{AsFd, BorrowedFd},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aictl_api::{
     config::{OverMax, Place, Sandbox},
     exit,
     limits::{self, LimitError, Limits},
-    run::{Outcome, RunReport},
+    record::RunTimes,
+    run::{Outcome, RunReport, RunTimings, Start},
+    strict::Finding,
 };
 use aictl_core::helper::WantedRun;
 use aictl_sandbox::{
@@ -41,6 +44,8 @@ use crate::{
 
 pub use helped::may_be_there;
 use helped::{Done, NotDone};
+pub use timings::Clock;
+use timings::Moments;
 
 /// Why a run did not come to an outcome.
 #[derive(Debug)]
@@ -122,8 +127,8 @@ impl std::error::Error for RunError {}
 
 /// Runs the command; returns the exit code. A sandbox may have been begun already, where there is no
 /// helper.
-pub fn main(global: &Global, args: &args::Run, begun: Option<Begun>) -> u8 {
-    match run(global, args, begun) {
+pub fn main(global: &Global, args: &args::Run, begun: Option<Begun>, clock: Clock) -> u8 {
+    match run(global, args, begun, clock) {
         Ok(code) => code,
         Err(RunError::Helper(error @ NotDone::Signal(_))) => error.exit_code(),
         Err(error) => message::fail(global, error.exit_code(), &error.to_string()),
@@ -179,7 +184,12 @@ pub fn find_interpreter(
     interpreter::find(runtime, explicit, path.as_deref(), home.as_deref())
 }
 
-fn run(global: &Global, args: &args::Run, begun: Option<Begun>) -> Result<u8, RunError> {
+fn run(
+    global: &Global,
+    args: &args::Run,
+    begun: Option<Begun>,
+    clock: Clock,
+) -> Result<u8, RunError> {
     let config = config::load(global.config.as_deref()).map_err(RunError::Config)?.sandbox;
     let limits = limits(args, &config)?;
     let (path, rest) = args
@@ -195,31 +205,29 @@ fn run(global: &Global, args: &args::Run, begun: Option<Begun>) -> Result<u8, Ru
         args::Profile::Strict if runtime != Runtime::Python => {
             return Err(RunError::NotPython(runtime));
         }
-        args::Profile::Strict => {
-            let profile = Profile::Strict(config.strict.imports.clone());
-            let report = check::check(&script.text, config.strict.clone());
-            if !report.findings.is_empty() {
-                return refuse(global, &profile, path, script, report);
-            }
-            profile
-        }
+        args::Profile::Strict => Profile::Strict(config.strict.clone()),
     };
     let here = match (global.embedded, &args.python, &begun) {
         (true, ..) => Some("no helper is used"),
-        _ if args.profile == args::Profile::Strict => {
-            Some("the helper runs the profile standard alone, and is not used")
-        }
         (_, Some(_), _) => Some("the helper is given no path of a Python, and is not used"),
         (.., Some(_)) => Some("no helper is installed"),
         _ => None,
     };
     let why = match here {
         Some(why) => why,
-        None => match with_helper(global, args, &script, runtime, &rest)? {
+        None => match with_helper(global, args, clock, &script, runtime, &rest)? {
             Some(code) => return Ok(code),
             None => "no helper is installed",
         },
     };
+    // The helper has it checked by its own configuration.
+    if let Profile::Strict(policy) = &profile {
+        let findings = aictl_check::check(&script.text, policy).findings;
+        if !findings.is_empty() {
+            return refuse(global, path, script, findings);
+        }
+    }
+    let prepared = Instant::now();
     message::detail(global, format_args!("{why}: the script runs with your own rights, sandboxed"));
     let begun = begun.unwrap_or_else(embedded::begin);
     let interpreter = match (args.python.as_deref(), config.python()) {
@@ -248,15 +256,22 @@ fn run(global: &Global, args: &args::Run, begun: Option<Begun>) -> Result<u8, Ru
     let mut here = Here::new(signals, global.json);
     let record =
         begun.run(&interpreter, &job, script.text, stdin, &mut here).map_err(RunError::Rejected)?;
+    let ended = Instant::now();
+    let timings = args.timings.then(|| {
+        let moments = Moments { prepared, connected: None, ended, written: ended };
+        let times = RunTimes { start_usec: record.start_us, ..RunTimes::default() };
+        timings::parts(&clock, &moments, record.wall_us, times)
+    });
     let Here { stdout, stderr, signal, failed, .. } = here;
     let printed = Printed { stdout, stderr, signal, failed };
-    finish(global, job.request_id.as_str(), job.profile.name(), record, printed)
+    finish(global, job.request_id.as_str(), job.profile.name(), record, printed, timings)
 }
 
 /// Has the helper run it; `None` if there is no helper after all.
 fn with_helper(
     global: &Global,
     args: &args::Run,
+    clock: Clock,
     script: &Script,
     runtime: Runtime,
     rest: &ScriptArgs,
@@ -280,8 +295,16 @@ fn with_helper(
         stdin: None,
         want_result: global.json,
     };
+    let prepared = Instant::now();
     let done = helped::run(wanted, stdin, global.json).map_err(RunError::Helper)?;
-    let Some(Done { record, stdout, stderr, signal, failed }) = done else { return Ok(None) };
+    let Some(Done { record, stdout, stderr, signal, failed, connected, ended }) = done else {
+        return Ok(None);
+    };
+    let timings = args.timings.then(|| {
+        let written = Instant::now();
+        let moments = Moments { prepared, connected: Some(connected), ended, written };
+        timings::parts(&clock, &moments, record.wall_usec, record.times)
+    });
     let (request_id, profile) = (record.request_id, record.profile);
     let record = RunRecord {
         outcome: record.outcome,
@@ -293,18 +316,24 @@ fn with_helper(
         result: record.result,
         result_error: record.result_error,
         wall_us: record.wall_usec,
+        start_us: record.times.start_usec,
         cpu_us: record.cpu_usec,
         peak_memory: record.peak_memory_bytes,
         code_sha256: record.code_sha256,
         start: record.start.unwrap_or_default(),
         isolation: record.isolation,
         missing: record.missing,
+        refusals: record.refusals,
     };
+    if let (Outcome::Refused, Some(path)) = (record.outcome, args.script.first()) {
+        tell_refused(path, record.message.as_deref(), &record.refusals);
+    }
     let printed = Printed { stdout, stderr, signal, failed };
-    finish(global, &request_id, &profile, record, printed).map(Some)
+    finish(global, &request_id, &profile, record, printed, timings).map(Some)
 }
 
 /// What became of a run's output, and of the command meanwhile.
+#[derive(Default)]
 struct Printed {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
@@ -314,15 +343,44 @@ struct Printed {
     failed: Option<io::Error>,
 }
 
-/// Says why a script is not run, and returns the exit code.
+/// Ends a run that is refused right here, and returns the exit code.
 fn refuse(
     global: &Global,
-    profile: &Profile,
     path: &OsStr,
     script: Script,
-    report: aictl_check::Report,
+    refusals: Vec<Finding>,
 ) -> Result<u8, RunError> {
+    let message = "the profile strict refuses the script".to_owned();
+    tell_refused(path, Some(&message), &refusals);
+    // Nothing was started: no time and no memory was used, and there are no layers.
+    let record = RunRecord {
+        outcome: Outcome::Refused,
+        start: Start::Cold,
+        exit_code: None,
+        signal: None,
+        message: Some(message),
+        stdout_truncated: false,
+        stderr_truncated: false,
+        result: None,
+        result_error: None,
+        wall_us: 0,
+        start_us: None,
+        cpu_us: 0,
+        peak_memory: None,
+        code_sha256: sha256(script.text),
+        isolation: Vec::new(),
+        missing: Vec::new(),
+        refusals,
+    };
+    let printed = Printed::default();
+    finish(global, request_id()?.as_str(), "strict", record, printed, None)
+}
+
+/// Says why a script is not run.
+fn tell_refused(path: &OsStr, message: Option<&str>, refusals: &[Finding]) {
     let file = message::plain(&path.to_string_lossy());
+    let message = message::plain(message.unwrap_or("the script is refused"));
+    message::block(format_args!("{message}:\n{}", check::lines(&file, refusals).trim_end()));
     let refused = "the profile strict refuses the script";
     message::block(format_args!("{refused}:\n{}", check::lines(&file, &report).trim_end()));
     if global.json {
@@ -464,6 +522,7 @@ fn finish(
     profile: &str,
     record: RunRecord,
     printed: Printed,
+    timings: Option<RunTimings>,
 ) -> Result<u8, RunError> {
     let broken_pipe = match printed.failed {
         None => false,
@@ -480,8 +539,12 @@ fn finish(
         if let Some(error) = &record.result_error {
             message::note(global, format_args!("the script's result is left out: {error}"));
         }
-        let report = report(request_id, profile, record, printed);
+        let report = RunReport { timings, ..report(request_id, profile, record, printed) };
         message::print_json(&report).map_err(RunError::Output)?;
+        return Ok(code);
+    }
+    if record.outcome == Outcome::Refused {
+        // That has been told, with its reasons.
         return Ok(code);
     }
     if let Some(text) = &record.message {
@@ -510,6 +573,9 @@ fn finish(
             },
         ),
     );
+    if let Some(timings) = timings {
+        message::block(timings::table(&timings));
+    }
     Ok(code)
 }
 
@@ -531,15 +597,16 @@ fn report(request_id: &str, profile: &str, record: RunRecord, printed: Printed) 
         stdout_truncated: record.stdout_truncated,
         stderr_truncated: record.stderr_truncated,
         result: record.result,
-        refusals: Vec::new(),
+        refusals: check::refusals(record.refusals),
         wall_ms: millis(record.wall_us),
         cpu_ms: millis(record.cpu_us),
         peak_memory_bytes: record.peak_memory,
         code_sha256: record.code_sha256,
         profile: profile.to_owned(),
-        start: Some(record.start),
+        start: (record.outcome != Outcome::Refused).then_some(record.start),
         isolation: record.isolation,
         missing: record.missing,
+        timings: None,
     }
 }
 

@@ -135,3 +135,39 @@ fn the_configuration_says_what_strict_allows() {
         with_input(aictl().args(options), "x = [1, 2, 3, 4, 5, 6, 7, 8, 9, 0] * (1 + 2 + 3)\n");
     assert!(stderr(&output).contains(": nodes: "), "{}", stderr(&output));
 }
+
+/// Modules that strict allows can burn all the same: the limits hold, and the kernel holds the limits.
+#[test]
+fn what_burns_by_modules_that_are_allowed_is_held_by_the_limits() {
+    for (what, script) in [
+        ("counting", "import itertools\nfor _ in itertools.count(): pass\n"),
+        ("counting inside a function", "import itertools\nsum(itertools.repeat(1))\n"),
+        ("dates", "from datetime import date\nd = date(1, 1, 1)\nwhile True: d = d.replace()\n"),
+        ("a regular expression", "import re\nre.match('(a+)+$', 'a' * 60 + 'b')\n"),
+        ("products", "import itertools\nfor _ in itertools.product('ab', repeat=90): pass\n"),
+    ] {
+        let options = ["run", "--json", "--profile", "strict", "--cpu", "300ms", "-"];
+        let report = json(&with_input(aictl().args(options), script));
+        assert_eq!(report["outcome"], "timed-out", "{what}: {report}");
+    }
+}
+
+/// In one allocation: either Python is told that there is no memory, or the sandbox ends.
+#[test]
+fn an_allocation_as_large_as_the_machine_ends_the_script_and_nothing_else() {
+    for profile in ["standard", "strict"] {
+        let options = ["run", "--json", "--profile", profile, "--memory", "64M", "-"];
+        let output = with_input(aictl().args(options), "x = [0] * 10**10\nprint('there')\n");
+        let report = json(&output);
+        assert_eq!(report["stdout"], "", "{profile}: {report}");
+        match report["outcome"].as_str().unwrap() {
+            "exited" => {
+                assert_eq!(report["exit_code"], 1, "{profile}: {report}");
+                assert!(report["stderr"].as_str().unwrap().contains("MemoryError"), "{report}");
+            }
+            outcome => assert_eq!(outcome, "out-of-memory", "{profile}: {report}"),
+        }
+        let peak = report["peak_memory_bytes"].as_u64();
+        assert!(peak.is_none_or(|peak| peak <= 128 << 20), "{profile}: {report}");
+    }
+}

@@ -230,6 +230,7 @@ pub fn ran(ran: &Ran<'_>) -> Record {
     let record = ended.as_ref().ok();
     let (result, word) = match record.map(|record| record.outcome) {
         Some(run::Outcome::Cancelled) => (Outcome::Cancelled, run::Outcome::Cancelled.name()),
+        Some(run::Outcome::Refused) => (Outcome::Refused, run::Outcome::Refused.name()),
         Some(outcome) => (Outcome::Done, outcome.name()),
         None => (Outcome::Failed, ""),
     };

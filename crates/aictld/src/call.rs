@@ -19,7 +19,7 @@ use aictl_api::{
 };
 use aictl_sandbox::{
     interpreter::Runtime,
-    protocol::{MAX_ARGS, MAX_ARGS_BYTES, Profile, ScriptArgs, ScriptName},
+    protocol::{MAX_ARGS, MAX_ARGS_BYTES, ScriptArgs, ScriptName},
 };
 use zbus::{Message, message::Body, wire::DynamicDeserialize};
 
@@ -82,6 +82,26 @@ impl PartialEq for Descriptor {
 
 impl Eq for Descriptor {}
 
+/// How strictly a script is isolated, as a caller says it: what `strict` leaves to a script is for
+/// the configuration to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProfileName {
+    /// Every layer of the kernel; the language is whole.
+    Standard,
+    /// The same, for a script that is checked before.
+    Strict,
+}
+
+impl ProfileName {
+    fn from_name(word: &str) -> Option<Self> {
+        match word {
+            "standard" => Some(Self::Standard),
+            "strict" => Some(Self::Strict),
+            _ => None,
+        }
+    }
+}
+
 /// A script that is to be run. Its descriptors are of any kind yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
@@ -94,7 +114,7 @@ pub struct Run {
     /// Its arguments.
     pub args: ScriptArgs,
     /// How strictly it is isolated.
-    pub profile: Profile,
+    pub profile: ProfileName,
     /// Its limits in the order of the call; 0 for what is configured.
     pub limits: [u64; 6],
     /// Where standard input comes from.
@@ -309,10 +329,8 @@ fn run(
         name: ScriptName::try_from(name.to_owned()).map_err(invalid)?,
         runtime: runtime.parse().map_err(|_| invalid("the runtime is python, bash or node"))?,
         args: ScriptArgs::try_from(args).map_err(invalid)?,
-        profile: match profile {
-            "standard" => Profile::Standard,
-            _ => return Err(invalid("the profile is standard")),
-        },
+        profile: ProfileName::from_name(profile)
+            .ok_or_else(|| invalid("the profile is standard or strict"))?,
         limits: [wall, cpu, memory, processes, output, work],
         stdin: stdin.into_iter().map(descriptor).collect(),
         want_result: flag(flags, RESULT)?,

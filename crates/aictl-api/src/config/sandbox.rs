@@ -7,9 +7,12 @@ use super::{
     error::{ConfigError, Place, Problem},
     quoted,
     reader::{Entry, Reader},
-    strict::{Strict, StrictSettings},
+    strict::{self, StrictSettings},
 };
-use crate::limits::{self, LimitSpec, Unit};
+use crate::{
+    limits::{self, LimitSpec, Unit},
+    strict::Policy,
+};
 
 /// Values of limits, in the order of [`limits::ALL`].
 pub(super) type PerLimit<T> = [T; limits::ALL.len()];
@@ -137,7 +140,7 @@ pub struct Sandbox {
     pub(super) defaults: PerLimit<u64>,
     pub(super) max: PerLimit<(u64, Option<Place>)>,
     /// `[sandbox.strict]`
-    pub strict: Strict,
+    pub strict: Policy,
 }
 
 impl Default for Sandbox {
@@ -147,7 +150,7 @@ impl Default for Sandbox {
             counts: COUNTS.map(|(spec, _)| spec.default),
             defaults: limits::ALL.map(|spec| spec.default),
             max: limits::ALL.map(|spec| (spec.max, None)),
-            strict: Strict::default(),
+            strict: Policy::default(),
         }
     }
 }
@@ -247,7 +250,7 @@ impl Sandbox {
             let value = written(spec, self.max[index].0);
             rows.push((format!("sandbox.max.{}", spec.name), Some(value)));
         }
-        rows.extend(self.strict.shown());
+        rows.extend(strict::shown(&self.strict));
         rows
     }
 }

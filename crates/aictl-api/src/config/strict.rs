@@ -7,7 +7,7 @@ use super::{
     reader::{Entry, Reader},
     sandbox::written,
 };
-use crate::strict::{Imports, LIMITS};
+use crate::strict::{Imports, LIMITS, Policy};
 
 /// What each limit of [`LIMITS`] is; the words of the example file.
 pub(super) const ABOUT: [&str; LIMITS.len()] =
@@ -53,44 +53,23 @@ impl StrictSettings {
         imports.chain(limits.map(|set| (set.key.clone(), set.place.clone())))
     }
 
-    pub fn build(self) -> Strict {
+    pub fn build(self) -> Policy {
         let [source, nodes, depth] = [0, 1, 2].map(|index| {
             self.limits[index].as_ref().map_or(LIMITS[index].default, |set| set.value)
         });
         let imports = self.imports.map(|set| set.value).unwrap_or_default();
-        Strict { imports, source, nodes, depth }
+        Policy { imports, source, nodes, depth }
     }
 }
 
-/// What the profile `strict` leaves to a script: table `[sandbox.strict]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Strict {
-    /// The modules that it may import.
-    pub imports: Imports,
-    /// The most bytes of its text.
-    pub source: u64,
-    /// The most nodes of its syntax tree.
-    pub nodes: u64,
-    /// The most levels of its syntax tree.
-    pub depth: u64,
-}
-
-impl Default for Strict {
-    fn default() -> Self {
-        StrictSettings::default().build()
-    }
-}
-
-impl Strict {
-    /// Every key with its value as it would stand in a file.
-    pub(super) fn shown(&self) -> Vec<(String, Option<String>)> {
-        let imports = self.imports.names().iter().map(|name| quoted(name)).collect::<Vec<_>>();
-        let imports =
-            ("sandbox.strict.imports".to_owned(), Some(format!("[{}]", imports.join(", "))));
-        let limits =
-            LIMITS.iter().zip([self.source, self.nodes, self.depth]).map(|(spec, value)| {
-                (format!("sandbox.strict.{}", spec.name), Some(written(spec, value)))
-            });
-        [imports].into_iter().chain(limits).collect()
-    }
+/// Every key with its value as it would stand in a file.
+pub(super) fn shown(policy: &Policy) -> Vec<(String, Option<String>)> {
+    let Policy { imports, source, nodes, depth } = policy;
+    let imports = imports.names().iter().map(|name| quoted(name)).collect::<Vec<_>>();
+    let imports = ("sandbox.strict.imports".to_owned(), Some(format!("[{}]", imports.join(", "))));
+    let limits = LIMITS
+        .iter()
+        .zip([*source, *nodes, *depth])
+        .map(|(spec, value)| (format!("sandbox.strict.{}", spec.name), Some(written(spec, value))));
+    [imports].into_iter().chain(limits).collect()
 }

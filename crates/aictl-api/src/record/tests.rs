@@ -3,15 +3,19 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::gpu::{Gpu, GpuProcess, GpuState, Vendor};
+use crate::{
+    gpu::{Gpu, GpuProcess, GpuState, Vendor},
+    strict::Rule,
+};
 
 #[test]
 fn keys_are_unique_and_of_their_form() {
-    let of_gpus =
-        [&gpu_key::FIELDS[..], &gpu_process_key::FIELDS, &run_key::FIELDS, &listed_run_key::FIELDS];
+    let of_gpus = [&gpu_key::FIELDS[..], &gpu_process_key::FIELDS];
+    let of_runs = [&run_key::FIELDS[..], &finding_key::FIELDS, &listed_run_key::FIELDS];
     for fields in [&service_key::FIELDS[..], &action_key::FIELDS, &health_key::FIELDS]
         .into_iter()
         .chain(of_gpus)
+        .chain(of_runs)
     {
         let keys: Vec<&str> = fields.iter().map(|field| field.key).collect();
         assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "{keys:?}");
@@ -29,6 +33,9 @@ fn what_is_said_of_words_is_so() {
     assert!(JobResult::ALL.iter().all(|result| about.contains(result.name())), "{about}");
     assert!(health_key::FIELDS[3].about.contains(CONFIG_OK));
     assert!(Scope::ALL.iter().all(|scope| service_key::FIELDS[3].about.contains(scope.name())));
+    let rule = finding_key::FIELDS[2].about;
+    assert!(Rule::ALL.iter().all(|word| rule.contains(word.name())), "{rule}");
+    assert!(Outcome::ALL.iter().all(|word| run_key::FIELDS[0].about.contains(word.name())));
     let (vendor, state) = (gpu_key::FIELDS[1].about, gpu_key::FIELDS[2].about);
     assert!(Vendor::ALL.iter().all(|word| vendor.contains(word.name())), "{vendor}");
     assert!(GpuState::ALL.iter().all(|word| state.contains(word.name())), "{state}");
@@ -48,13 +55,15 @@ fn the_keys_are_those_of_the_interface() {
         "u s s s s s s s t t b d d d d d u u u u u u u u as b t t b aa{sv} b as"
     );
     assert_eq!(signatures(&gpu_process_key::FIELDS), "u s s s t");
-    assert_eq!(signatures(&run_key::FIELDS), "s i i s b b s s t t t s s s as as s");
+    assert_eq!(signatures(&run_key::FIELDS), "s i i s b b s s t t t s s s as as aa{sv} s");
+    assert_eq!(signatures(&finding_key::FIELDS), "u u s s s");
+    assert_eq!(finding_key::ALL.join(" "), "line column rule message instead");
     assert_eq!(signatures(&listed_run_key::FIELDS), "s u s s s s t");
     assert_eq!(
         run_key::ALL.join(" "),
         "outcome exit_code signal message stdout_truncated stderr_truncated result result_error \
          wall_usec cpu_usec peak_memory_bytes code_sha256 profile start isolation missing \
-         request_id"
+         refusals request_id"
     );
     assert_eq!(
         listed_run_key::ALL.join(" "),

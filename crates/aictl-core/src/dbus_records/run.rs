@@ -2,10 +2,14 @@
 
 use aictl_api::{
     layer::Layer,
-    record::{ListedRun, RunRecord, listed_run_key as listed, run_key as key},
+    record::{
+        ListedRun, RunRecord, RunTimes, finding_key as of_finding, listed_run_key as listed,
+        run_key as key,
+    },
     run::{Outcome, Start},
+    strict::{Finding, Rule},
 };
-use zbus::OwnedVariant;
+use zbus::{OwnedVariant, Variant};
 
 use super::{Reader, Record, RecordError, fields, text, texts};
 
@@ -22,6 +26,7 @@ pub fn run_fields(run: &RunRecord) -> Record {
         result,
         result_error,
         wall_usec,
+        times: RunTimes { authorised_usec, queued_usec, engine_usec, start_usec },
         cpu_usec,
         peak_memory_bytes,
         code_sha256,
@@ -29,6 +34,7 @@ pub fn run_fields(run: &RunRecord) -> Record {
         start,
         isolation,
         missing,
+        refusals,
         request_id,
     } = run;
     let some_text = |value: Option<&str>| value.map(text);
@@ -40,6 +46,11 @@ pub fn run_fields(run: &RunRecord) -> Record {
         (key::RESULT, some_text(json.as_deref())),
         (key::RESULT_ERROR, some_text(result_error.as_deref())),
         (key::PEAK_MEMORY_BYTES, peak_memory_bytes.map(OwnedVariant::from)),
+        (key::REFUSALS, (!refusals.is_empty()).then(|| finding_records(refusals))),
+        (key::AUTHORISED_USEC, authorised_usec.map(OwnedVariant::from)),
+        (key::QUEUED_USEC, queued_usec.map(OwnedVariant::from)),
+        (key::ENGINE_USEC, engine_usec.map(OwnedVariant::from)),
+        (key::START_USEC, start_usec.map(OwnedVariant::from)),
         (key::START, some_text(start.map(Start::name))),
     ];
     let mut record = fields([
@@ -57,6 +68,37 @@ pub fn run_fields(run: &RunRecord) -> Record {
     let known = known.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
     record.extend(known);
     record
+}
+
+/// The record for the bus of a reason why a run was refused.
+fn finding_fields(finding: &Finding) -> Record {
+    let Finding { line, column, rule, message, instead } = finding;
+    let mut record = fields([
+        (of_finding::LINE, (*line).into()),
+        (of_finding::COLUMN, (*column).into()),
+        (of_finding::RULE, text(rule.name())),
+        (of_finding::MESSAGE, text(message)),
+    ]);
+    record.extend(instead.as_deref().map(|it| (of_finding::INSTEAD.to_owned(), text(it))));
+    record
+}
+
+fn finding_records(findings: &[Finding]) -> OwnedVariant {
+    let records: Vec<Record> = findings.iter().map(finding_fields).collect();
+    // It can only fail to copy a descriptor.
+    OwnedVariant::try_from(Variant::from(records)).unwrap_or_else(|_never| texts(&[]))
+}
+
+fn finding(record: Record) -> Result<Finding, RecordError> {
+    let mut from = Reader(record);
+    let rule = from.take::<String>(of_finding::RULE)?;
+    Ok(Finding {
+        line: from.take(of_finding::LINE)?,
+        column: from.take(of_finding::COLUMN)?,
+        rule: Rule::from_name(&rule).ok_or(RecordError { key: of_finding::RULE })?,
+        message: from.take(of_finding::MESSAGE)?,
+        instead: from.known(of_finding::INSTEAD)?,
+    })
 }
 
 fn layers(layers: &[Layer]) -> OwnedVariant {
@@ -84,6 +126,12 @@ pub fn run(record: Record) -> Result<RunRecord, RecordError> {
             .map_err(|_no_json| RecordError { key: key::RESULT })?,
         result_error: from.known(key::RESULT_ERROR)?,
         wall_usec: from.take(key::WALL_USEC)?,
+        times: RunTimes {
+            authorised_usec: from.known(key::AUTHORISED_USEC)?,
+            queued_usec: from.known(key::QUEUED_USEC)?,
+            engine_usec: from.known(key::ENGINE_USEC)?,
+            start_usec: from.known(key::START_USEC)?,
+        },
         cpu_usec: from.take(key::CPU_USEC)?,
         peak_memory_bytes: from.known(key::PEAK_MEMORY_BYTES)?,
         code_sha256: from.take(key::CODE_SHA256)?,
@@ -94,6 +142,12 @@ pub fn run(record: Record) -> Result<RunRecord, RecordError> {
             .transpose()?,
         isolation: from.layers(key::ISOLATION)?,
         missing: from.layers(key::MISSING)?,
+        refusals: from
+            .known::<Vec<Record>>(key::REFUSALS)?
+            .unwrap_or_default()
+            .into_iter()
+            .map(finding)
+            .collect::<Result<_, _>>()?,
         request_id: from.take(key::REQUEST_ID)?,
     })
 }
@@ -160,6 +214,12 @@ mod tests {
             result: Some(serde_json::json!({ "a": [1, null] })),
             result_error: Some("x".to_owned()),
             wall_usec: 1,
+            times: RunTimes {
+                authorised_usec: Some(4),
+                queued_usec: Some(0),
+                engine_usec: Some(5),
+                start_usec: Some(6),
+            },
             cpu_usec: 2,
             peak_memory_bytes: Some(3),
             code_sha256: "ab".to_owned(),
@@ -167,6 +227,16 @@ mod tests {
             start: Some(Start::Warm),
             isolation: vec![Layer::UserNs, Layer::Landlock(7)],
             missing: vec![Layer::Cgroup],
+            refusals: vec![
+                Finding {
+                    line: 1,
+                    column: 8,
+                    rule: Rule::Import,
+                    message: "no os".to_owned(),
+                    instead: Some("json".to_owned()),
+                },
+                Finding::unchecked("no memory"),
+            ],
             request_id: "id".to_owned(),
         }
     }
@@ -187,10 +257,12 @@ mod tests {
             result: None,
             result_error: None,
             peak_memory_bytes: None,
+            refusals: Vec::new(),
+            times: RunTimes::default(),
             ..a_run()
         };
         let record = run_fields(&little);
-        assert_eq!(record.len(), key::ALL.len() - 6);
+        assert_eq!(record.len(), key::ALL.len() - 11);
         assert_eq!(run(record), Ok(little));
         let queued = ListedRun { run: "r".to_owned(), caller_uid: 7, ..ListedRun::default() };
         let record = listed_run_fields(&queued);
@@ -206,11 +278,15 @@ mod tests {
             (key::EXIT_CODE, text("0")),
             (key::RESULT, text("{")),
             (key::ISOLATION, texts(&["magic".to_owned()])),
+            (key::REFUSALS, texts(&["os".to_owned()])),
         ] {
             let mut record = run_fields(&a_run());
             record.insert(key.to_owned(), value);
             assert_eq!(run(record), Err(RecordError { key }));
         }
         assert_eq!(run(Record::new()), Err(RecordError { key: key::OUTCOME }));
+        let mut record = finding_fields(&Finding::unchecked("no memory"));
+        record.insert(of_finding::RULE.to_owned(), text("taste"));
+        assert_eq!(finding(record), Err(RecordError { key: of_finding::RULE }));
     }
 }

@@ -22,7 +22,7 @@ use std::{fs::File, io, os::fd::OwnedFd};
 use aictl_api::layer::Layer;
 use nix::{libc, sys::prctl, unistd};
 
-pub use client::{Client, Remote, Wish, send_by};
+pub use client::{Client, Remote, Wish, send_by, timeout as poll_timeout};
 pub use sandbox::{Armed, Task};
 pub use script::{Script, ScriptError};
 pub use seccomp::{Memory, calls};

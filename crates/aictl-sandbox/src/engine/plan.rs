@@ -11,6 +11,7 @@ use std::{
         unix::ffi::OsStringExt,
     },
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use aictl_api::{limits::Limits, strict::FORBIDDEN_BUILTINS};
@@ -143,6 +144,8 @@ pub struct Plan {
     pub load: Load,
     /// Where the sandbox reports how it went.
     pub board: SharedPage<StatusBoard>,
+    /// When its making began.
+    pub begun: Instant,
 }
 
 /// A directory of an interpreter's outside the system's: what has to be made for it, and bound.
@@ -335,9 +338,10 @@ pub fn program(job: &Job, interpreter: &Interpreter) -> io::Result<Program> {
     let script = format!("{}/{}", work_dir(), job.name.as_str());
     let mut args = vec![exe.clone()];
     match (interpreter.runtime(), &job.profile) {
-        (Runtime::Python, Profile::Strict(imports)) => {
+        (Runtime::Python, Profile::Strict(policy)) => {
             let send = if job.want_result { PYTHON_SEND_RESULT } else { "" };
-            let allowed = format!("{} {}", imports.names().join(","), FORBIDDEN_BUILTINS.join(","));
+            let modules = policy.imports.names().join(",");
+            let allowed = format!("{modules} {}", FORBIDDEN_BUILTINS.join(","));
             args.extend([c("-E")?, c("-s")?, c("-c")?, c(PYTHON_STRICT)?]);
             args.extend([c(allowed)?, c(send)?, c(script)?]);
         }

@@ -10,8 +10,9 @@ def _strict(main, data=__import__('sys').argv.pop(1)):
         return (name in modules or name == '__future__'
                 or public and any(module in modules for module in above))
     def __import__(name, globals=None, locals=None, fromlist=(), level=0):
-        # datetime asks for the module of its strptime in the name of who calls that.
-        if level == 0 and (allowed(name) or name == '_strptime' and 'datetime' in modules):
+        # Python's own C code asks in the name of whom it works for, as strftime does for time, and
+        # keeps what it gets. It alone passes a list (PyImport_Import).
+        if level == 0 and (allowed(name) or fromlist == [] and type(fromlist) is list):
             return load(name, globals, locals, fromlist, level)
         raise ImportError(f'the profile strict does not allow the module {name}', name=name)
     inside = {name: value for name, value in vars(builtins).items() if name not in forbidden}

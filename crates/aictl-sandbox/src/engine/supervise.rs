@@ -369,12 +369,20 @@ impl Sandbox {
             result,
             result_error,
             wall_us: micros(started.elapsed()),
+            start_us: match board.program_started.load(SeqCst) {
+                0 => None,
+                nanos => {
+                    let at = self.plan.begun.checked_add(Duration::from_nanos(nanos));
+                    at.map(|at| micros(at.saturating_duration_since(started)))
+                }
+            },
             cpu_us: micros(cpu),
             peak_memory: (peak > 0).then_some(peak),
             code_sha256: sha256,
             start: Start::Cold,
             isolation: Vec::new(),
             missing: Vec::new(),
+            refusals: Vec::new(),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use aictl_api::{
     limits::Limits,
     run::Outcome,
-    strict::{FORBIDDEN_BUILTINS, Imports},
+    strict::{FORBIDDEN_BUILTINS, Imports, Policy},
 };
 use nix::sys::socket::MsgFlags;
 
@@ -113,7 +113,8 @@ fn strict_leaves_the_same_modules_inside_as_the_check_before() {
     let engine = engine();
     let names = ["json", "datetime", "dataclasses", "enum", "collections", "encodings.utf_16"];
     let imports = Imports::try_from(names.map(str::to_owned).to_vec()).unwrap();
-    let job = Job { profile: Profile::Strict(imports.clone()), ..job() };
+    let policy = Policy { imports: imports.clone(), ..Policy::default() };
+    let job = Job { profile: Profile::Strict(policy), ..job() };
     let run = |script: &str| {
         let (record, printed) = run_job(&engine, &job, script);
         assert_eq!(record.exit_code, Some(0), "{script}: {record:?}");
@@ -161,8 +162,9 @@ class Kind(enum.Enum):\n    A = 1\n\
 Pair = namedtuple('Pair', 'a b')\n\
 result = [Item('x').name, Kind.A.value, Pair(1, 2).b, Counter('aab').most_common(1)[0][0],\n\
           datetime.strptime('2024-02-29', '%Y-%m-%d').day, len('x'.encode('utf-16')),\n\
-          json.loads('[1]')[0]]\n";
-    assert_eq!(run(script).0, Some(serde_json::json!(["x", 1, 2, "a", 29, 4, 1])));
+          json.loads('[1]')[0], datetime(2024, 2, 29).strftime('%d'),\n\
+          10**20000 // 3**18000 % 7]\n";
+    assert_eq!(run(script).0, Some(serde_json::json!(["x", 1, 2, "a", 29, 4, 1, "29", 4])));
     for name in FORBIDDEN_BUILTINS {
         let script = format!("try:\n    {name}\nexcept NameError:\n    print('gone')\n");
         assert_eq!(run(&script).1, "gone\n", "{name}");

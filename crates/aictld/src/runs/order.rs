@@ -4,6 +4,7 @@
 use std::{
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
+    time::Duration,
 };
 
 use aictl_api::{
@@ -22,7 +23,7 @@ use nix::{
 };
 use tokio::task::spawn_blocking;
 
-use crate::call::Run;
+use crate::call::{ProfileName, Run};
 
 /// The largest script that is hashed right here: it takes less time than to have it done elsewhere.
 const SMALL: i64 = 64 * 1024;
@@ -52,6 +53,8 @@ pub struct Order {
     pub want_result: bool,
     /// What is told of it in the journal.
     pub code: Code,
+    /// How long it took until it was allowed.
+    pub authorised: Duration,
 }
 
 /// What is told of a script in the journal: never itself, nor what it was given.
@@ -94,7 +97,7 @@ pub async fn check(run: &Run, config: &Sandbox) -> Result<Order, CallError> {
         _ => return Err(invalid("standard input is one descriptor at most")),
     };
     let (sha256, bytes) = hash(&run.script.0, limits.source()).await?;
-    let profile = run.profile.clone();
+    let profile = profile_of(run, config)?;
     let code =
         Code { sha256, bytes, profile: profile.name(), arguments: run.args.as_slice().len() };
     Ok(Order {
@@ -107,7 +110,19 @@ pub async fn check(run: &Run, config: &Sandbox) -> Result<Order, CallError> {
         limits,
         want_result: run.want_result,
         code,
+        authorised: Duration::ZERO,
     })
+}
+
+/// The profile, with what the configuration says of it: the caller has no say in that.
+fn profile_of(run: &Run, config: &Sandbox) -> Result<Profile, CallError> {
+    match (run.profile, run.runtime) {
+        (ProfileName::Standard, _) => Ok(Profile::Standard),
+        (ProfileName::Strict, Runtime::Python) => Ok(Profile::Strict(config.strict.clone())),
+        (ProfileName::Strict, runtime) => Err(invalid(format!(
+            "the profile strict is for Python, and this is a script for {runtime}: use standard"
+        ))),
+    }
 }
 
 /// The limits of a run, of which the caller has set those that are not 0.
@@ -194,7 +209,7 @@ mod tests {
             name: ScriptName::try_from("a.py".to_owned()).unwrap(),
             runtime: Runtime::Python,
             args: ScriptArgs::try_from(vec!["one".to_owned()]).unwrap(),
-            profile: Profile::Standard,
+            profile: ProfileName::Standard,
             limits: [0; 6],
             stdin: Vec::new(),
             want_result: false,
@@ -232,6 +247,20 @@ mod tests {
         let large = check(&run(sealed_memfd(&text).unwrap()), &config).await.unwrap();
         let same = Script::new(text, 1 << 20).unwrap().sha256();
         assert_eq!(large.code.sha256, same);
+    }
+
+    #[tokio::test]
+    async fn what_strict_leaves_to_a_script_is_for_the_configuration_to_say() {
+        let config = config("[sandbox.strict]\nimports = [\"math\"]\nmax-depth = 7");
+        let strict = Run { profile: ProfileName::Strict, ..run(good()) };
+        let order = check(&strict, &config).await.unwrap();
+        let Profile::Strict(policy) = &order.profile else { panic!("{:?}", order.profile) };
+        assert_eq!((policy.imports.names(), policy.depth), (&["math".to_owned()][..], 7));
+        assert_eq!(order.code.profile, "strict");
+        for runtime in [Runtime::Bash, Runtime::Node] {
+            let words = words(Run { runtime, ..strict.clone() }).await;
+            assert!(words.contains("strict is for Python"), "{words}");
+        }
     }
 
     #[tokio::test]

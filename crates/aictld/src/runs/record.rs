@@ -1,6 +1,13 @@
 //! What a run came to, as its caller and the journal are told.
 
-use aictl_api::{error::CallError, record::RunRecord, run::Outcome};
+use std::time::Duration;
+
+use aictl_api::{
+    error::CallError,
+    record::{RunRecord, RunTimes},
+    run::Outcome,
+    strict::Finding,
+};
 use aictl_core::plain_text::plain_text;
 use aictl_sandbox::protocol;
 
@@ -15,12 +22,31 @@ pub fn plain(text: &str) -> String {
     plain_text(&cut).into_owned()
 }
 
+/// A finding as it may be passed on: it repeats names out of the script.
+fn plain_finding(finding: Finding) -> Finding {
+    let Finding { line, column, rule, message, instead } = finding;
+    let instead = instead.as_deref().map(plain);
+    Finding { line, column, rule, message: plain(&message), instead }
+}
+
 /// Why it was ended, where the outcome does not tell that.
 fn words(why: Why) -> Option<String> {
     match why {
         Why::Gone | Why::Asked => None,
         Why::HelperEnds => Some("the helper was told to end, and ended its runs".to_owned()),
         Why::NobodyReads => Some("nobody reads its output any more".to_owned()),
+    }
+}
+
+/// Where the time of a run went here.
+#[must_use]
+pub fn times(authorised: Duration, queued: Duration, engine: Duration) -> RunTimes {
+    let micros = |time: Duration| Some(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+    RunTimes {
+        authorised_usec: micros(authorised),
+        queued_usec: micros(queued),
+        engine_usec: micros(engine),
+        start_usec: None,
     }
 }
 
@@ -32,6 +58,7 @@ pub fn finished(
     run: &Run,
     record: protocol::RunRecord,
     why: Option<Why>,
+    times: RunTimes,
 ) -> Result<RunRecord, CallError> {
     if record.code_sha256 != run.code.sha256 {
         return Err(CallError::Unavailable(
@@ -49,13 +76,16 @@ pub fn finished(
         result: record.result,
         result_error: record.result_error.as_deref().map(plain),
         wall_usec: record.wall_us,
+        times: RunTimes { start_usec: record.start_us, ..times },
         cpu_usec: record.cpu_us,
         peak_memory_bytes: record.peak_memory,
         code_sha256: record.code_sha256,
         profile: run.code.profile.to_owned(),
-        start: Some(record.start),
+        // Of a script that was refused, nothing was.
+        start: (record.outcome != Outcome::Refused).then_some(record.start),
         isolation: record.isolation,
         missing: record.missing,
+        refusals: record.refusals.into_iter().map(plain_finding).collect(),
         request_id: run.id.clone(),
     })
 }
@@ -72,6 +102,7 @@ pub fn never_begun(run: &Run, why: Why) -> RunRecord {
         result: None,
         result_error: None,
         wall_usec: 0,
+        times: RunTimes::default(),
         cpu_usec: 0,
         peak_memory_bytes: None,
         code_sha256: run.code.sha256.clone(),
@@ -79,6 +110,7 @@ pub fn never_begun(run: &Run, why: Why) -> RunRecord {
         start: None,
         isolation: Vec::new(),
         missing: Vec::new(),
+        refusals: Vec::new(),
         request_id: run.id.clone(),
     }
 }

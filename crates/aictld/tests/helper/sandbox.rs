@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use aictl_api::{audit, record::RunRecord, run::Outcome as RunOutcome};
+use aictl_api::{audit, limits::TIMEOUT, record::RunRecord, run::Outcome as RunOutcome};
 use aictl_core::dbus_records;
 use aictl_sandbox::sealed_memfd;
 use aictld::lifetime::Order;
@@ -176,6 +176,49 @@ async fn a_script_runs_and_its_caller_and_the_journal_are_told() {
     for secret in ["secret argument", "import sys", "out [", "a.py"] {
         assert!(!all.contains(secret), "{secret} is told: {all}");
     }
+}
+
+/// Who asks for strict gets the configuration's, whatever he is himself.
+#[tokio::test]
+async fn strict_is_checked_by_the_configuration_and_its_reasons_are_told() {
+    let keeper = Keeper::start();
+    let world = world_with(&keeper, "[sandbox.strict]\nimports = [\"math\", \"json\"]").await;
+    let client = world.client().await;
+    let strict = |text: &str| Script { profile: "strict", flags: 1, ..Script::python(text) };
+    let text = "import json\nimport os  # a comment\nprint('begins now')\nx = ().__class__\n";
+    let run = strict(text).begin(&client).await;
+    let name = run.name.clone();
+    let record = run.wait(&client).await;
+    assert_eq!((record.outcome, record.exit_code), (RunOutcome::Refused, None), "{record:?}");
+    assert_eq!((record.start, &*record.profile), (None, "strict"));
+    assert!(record.isolation.is_empty() && record.peak_memory_bytes.is_none(), "{record:?}");
+    let told: Vec<_> =
+        record.refusals.iter().map(|it| (it.line, it.column, it.rule.name())).collect();
+    assert_eq!(told, [(2, 8, "import"), (4, 8, "attribute")]);
+    assert_eq!(record.refusals[0].instead.as_deref(), Some("use one of: json, math"));
+    assert_eq!(run.output().await, (String::new(), String::new()));
+    let entries = world.journal.take();
+    let ran = entries.iter().find(|entry| entry["MESSAGE_ID"] == audit::RAN).unwrap();
+    assert_eq!(ran["AICTL_REQUEST_ID"], name);
+    assert_eq!((&*ran["AICTL_OUTCOME"], &*ran["AICTL_RESULT"]), ("refused", "refused"));
+    assert_eq!((&*ran["AICTL_PROFILE"], &*ran["AICTL_EXIT_CODE"]), ("strict", ""));
+    let all = format!("{entries:?}");
+    for code in ["import os", "a comment", "begins now", "__class__"] {
+        assert!(!all.contains(code), "{code} is told: {all}");
+    }
+
+    let run = strict("import math\nprint('on')\nresult = math.sqrt(16)\n").begin(&client).await;
+    let record = run.wait(&client).await;
+    assert_eq!((record.outcome, record.exit_code), (RunOutcome::Exited, Some(0)), "{record:?}");
+    assert_eq!((record.result, record.refusals), (Some(serde_json::json!(4.0)), Vec::new()));
+    assert_eq!(run.output().await.0, "on\n");
+    // An escaped name that acts on a terminal does so neither here nor there.
+    let run = strict("import \u{e9}\u{301}\nx = '\u{9b}31m'\n").begin(&client).await;
+    let record = run.wait(&client).await;
+    assert_eq!(record.outcome, RunOutcome::Refused);
+    assert!(!format!("{record:?}").contains(['\u{9b}', '\u{1b}']));
+    let shell = Script { runtime: "bash", ..strict("true") };
+    assert_eq!(error(shell.call(&client).await), "InvalidArgument");
 }
 
 #[tokio::test]
@@ -381,7 +424,9 @@ async fn a_flood_of_runs_is_refused_and_leaves_nothing() {
     drop(warm);
     until(|| world.helper.runs.counts() == (0, 0)).await;
     let before = descriptors();
-    let script = Script::python(ENDLESS);
+    let mut script = Script::python(ENDLESS);
+    // None of them ends before all have come, however long that takes here.
+    script.limits.0 = TIMEOUT.max;
     let mut accepted = Vec::new();
     let mut refused = 0;
     for _ in 0..100 {
