@@ -7,7 +7,7 @@ mod tests;
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::PathBuf};
 
-pub use findings::{Finding, OTHER_USERS, Status, advice};
+pub use findings::{Finding, OTHER_USERS, Status, advice, why_none_runs};
 
 /// Where the hierarchy of control groups is mounted on every current system.
 const CGROUP_MOUNT: &str = "/sys/fs/cgroup";
@@ -120,6 +120,15 @@ pub struct Facts {
     pub cgroup: Cgroup,
     /// Whether systemd manages this machine (sd_booted(3)).
     pub systemd: bool,
+}
+
+impl Facts {
+    /// The same of another process without privilege, of which no more is known than what holds for
+    /// all.
+    #[must_use]
+    pub fn of_another(self) -> Self {
+        Self { admin: false, apparmor_restricts: None, filtered: None, chrooted: None, ..self }
+    }
 }
 
 /// A host, read from its file system.

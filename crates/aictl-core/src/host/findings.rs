@@ -48,6 +48,13 @@ pub fn advice(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
+/// Why no script can run on a host, in a sentence with what to do, if the host tells.
+#[must_use]
+pub fn why_none_runs(facts: &Facts) -> Option<String> {
+    let failed = advice(facts).into_iter().find(|finding| finding.status == Status::Failed)?;
+    Some(format!("{}; {}", failed.detail, failed.advice))
+}
+
 /// How a sysctl is set, now and for good (sysctl(8), sysctl.d(5)).
 struct SetKnob<'a>(&'a str, u64);
 

@@ -447,6 +447,20 @@ fn what_is_no_obstacle_is_not_reported() {
 }
 
 #[test]
+fn why_nothing_runs_is_what_forbids_it_and_not_what_is_only_missing() {
+    assert_eq!(why_none_runs(&healthy()), None);
+    let mut facts = healthy();
+    facts.lsm = Some(Vec::new());
+    assert_eq!(why_none_runs(&facts), None);
+    (facts.admin, facts.chrooted) = (true, Some(true));
+    facts.unprivileged_clone = Some(false);
+    let why = why_none_runs(&facts).expect("a reason");
+    assert!(why.starts_with("this is a chroot"), "{why}");
+    let why = why_none_runs(&facts.of_another()).expect("a reason");
+    assert!(why.contains("sysctl -w kernel.unprivileged_userns_clone=1"), "{why}");
+}
+
+#[test]
 fn a_filter_is_a_reason_for_a_landlock_that_is_not_there() {
     let mut facts = healthy();
     facts.filtered = Some(true);

@@ -79,15 +79,17 @@ impl SetupError {
     pub fn advice(&self) -> Option<&'static str> {
         match (self.step, self.errno) {
             (Step::Clone | Step::Network, Errno::ENOSPC) => Some(
-                "no more namespaces may be made: raise the sysctls user.max_user_namespaces, \
-                 user.max_mnt_namespaces and the like (`sysctl user`)",
+                "no more namespaces may be made: raise what is too low of user.max_user_namespaces, \
+                 user.max_mnt_namespaces and the like (`sysctl user` shows them), such as with \
+                 `sudo sysctl -w user.max_user_namespaces=10000`",
             ),
             (Step::Clone | Step::Network, Errno::EPERM | Errno::EACCES)
             | (Step::UserMap, Errno::EACCES) => Some(
                 "user namespaces are forbidden here: look at the sysctls \
                  kernel.unprivileged_userns_clone (1 allows), user.max_user_namespaces (not 0) \
-                 and kernel.apparmor_restrict_unprivileged_userns (0, or a profile that grants \
-                 `userns` to aictl-sandboxd); in a container, allow them in its seccomp profile",
+                 and kernel.apparmor_restrict_unprivileged_userns (0, or the profile \
+                 /etc/apparmor.d/aictl loaded, which grants `userns`); a chroot never has them, and \
+                 a container must allow them in its seccomp profile; `aictl doctor` says which it is",
             ),
             (Step::Clone | Step::Network, Errno::EINVAL) => {
                 Some("the kernel lacks a namespace that the sandbox needs (Linux 5.12 or newer)")
@@ -97,8 +99,8 @@ impl SetupError {
             }
             (Step::UserMap, Errno::EPERM) => Some(
                 "the kernel made a user namespace without rights in it: on Ubuntu 24.04 and later \
-                 AppArmor must grant `userns` to aictl-sandboxd \
-                 (kernel.apparmor_restrict_unprivileged_userns)",
+                 AppArmor must grant `userns` to aictl (kernel.apparmor_restrict_unprivileged_userns \
+                 is 1): `sudo apparmor_parser --replace /etc/apparmor.d/aictl`",
             ),
             (Step::Proc, Errno::EPERM) => Some(
                 "parts of /proc are hidden on this machine, as containers do: run aictl outside \
