@@ -3,7 +3,7 @@
 use std::{
     io::{self, IoSlice, IoSliceMut},
     os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -123,10 +123,17 @@ pub fn receive(socket: BorrowedFd<'_>, flags: MsgFlags) -> io::Result<Packet> {
 /// happens within `patience`.
 #[must_use]
 pub fn wait_readable(socket: BorrowedFd<'_>, patience: Duration) -> bool {
-    let millis = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
-    let mut fds = [PollFd::new(socket, PollFlags::POLLIN)];
-    let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
-    matches!(poll(&mut fds, timeout), Ok(1..))
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let millis = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
+        let mut fds = [PollFd::new(socket, PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
+        match poll(&mut fds, timeout) {
+            Err(Errno::EINTR) => {}
+            other => return matches!(other, Ok(1..)),
+        }
+    }
 }
 
 #[cfg(test)]

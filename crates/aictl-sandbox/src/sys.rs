@@ -14,7 +14,11 @@ use std::{
     time::Duration,
 };
 
-use nix::{errno::Errno, libc, sys::signal::Signal};
+use nix::{
+    errno::Errno,
+    libc,
+    sys::{resource::Resource, signal::Signal},
+};
 
 /// The result of a system call: its value, or errno.
 pub type SysResult<T> = Result<T, Errno>;
@@ -192,6 +196,33 @@ pub fn reap(pidfd: BorrowedFd<'_>) -> SysResult<Rusage> {
     }
 }
 
+/// The CPU time that a process has used so far (clock_getcpuclockid(3)), 0 for the calling one.
+///
+/// # Errors
+/// EINVAL if there is no such process.
+pub fn cpu_time_of(pid: i32) -> SysResult<Duration> {
+    /// `CPUCLOCK_SCHED` of the kernel's posix-timers.h: as accurate as the scheduler's own.
+    const SCHED: libc::clockid_t = 2;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is live; any number is taken as a clock, or refused.
+    check(unsafe { libc::clock_gettime((!pid << 3) | SCHED, &raw mut time) }.into())?;
+    Ok(Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    ))
+}
+
+/// Lowers a limit of another process of the same user, soft and hard (prlimit(2)).
+///
+/// # Errors
+/// ESRCH if there is no such process; EPERM if its hard limit is lower already.
+pub fn set_limit_of(pid: i32, resource: Resource, limit: u64) -> SysResult<()> {
+    let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+    // SAFETY: the new limit is live, and the old one is not asked for.
+    check(unsafe { libc::prlimit(pid, resource as _, &raw const limit, ptr::null_mut()) }.into())
+        .map(drop)
+}
+
 fn timeval(time: libc::timeval) -> Duration {
     Duration::new(
         u64::try_from(time.tv_sec).unwrap_or(0),
@@ -239,9 +270,11 @@ pub struct StatusBoard {
     pub wait_status: std::sync::atomic::AtomicI32,
     /// How many processes were left when the program ended.
     pub left_over: std::sync::atomic::AtomicU32,
+    /// CPU time that was used before the job came, in microseconds.
+    pub cpu_before: std::sync::atomic::AtomicU64,
 }
 
-// SAFETY: repr(C), atomic integers only, 20 bytes.
+// SAFETY: repr(C), atomic integers only, 32 bytes.
 unsafe impl Atomics for StatusBoard {}
 
 impl<T: Atomics> SharedPage<T> {

@@ -120,18 +120,17 @@ fn build(plan: &mut Plan) -> Result<i32, Failed> {
     Ok(program.pid)
 }
 
-/// Waits for the job, finishes the sandbox for it, and lets the program start.
+/// Waits for the job, finishes the sandbox for it, and lets the program start. One that waits for
+/// its job is started before, and let go on when it has come.
 fn finish(plan: &mut Plan, program: i32) -> Result<Built, Failed> {
-    if hear(plan.door[INSIDE]).is_err() {
-        // No job came, and none will: nobody asks how this ends.
-        sys::exit_now(0);
-    }
-    let rooted = plan.tree.is_some();
+    hear_of_job(plan);
+    let (rooted, waits) = (plan.tree.is_some(), plan.load.waits());
     if rooted {
         furnish(plan)?;
     }
-    write_file(plan.load.script(), plan.load.text()).at(Step::Script)?;
-    let mut proc_dir = -1;
+    if !waits {
+        write_file(plan.load.script(), plan.load.text()).at(Step::Script)?;
+    }
     if rooted {
         sys::mount_setattr(libc::AT_FDCWD, c".", MountAttr::READ_ONLY, false).at(Step::ReadOnly)?;
         pivot_root(c".", c".").at(Step::Pivot)?;
@@ -140,24 +139,100 @@ fn finish(plan: &mut Plan, program: i32) -> Result<Built, Failed> {
         tell(plan.meeting[FIRST])?;
         umount2(c".", MntFlags::MNT_DETACH).at(Step::Pivot)?;
         chdir(c"/").at(Step::Pivot)?;
-        proc_dir = hand_over_proc(plan).at(Step::Watch)?;
     } else {
         tell(plan.meeting[FIRST])?;
     }
+    if waits {
+        tell(plan.meeting[FIRST])?;
+        hear(plan.meeting[FIRST]).map_err(|(_, errno)| (Step::Wait, errno))?;
+    }
+    let proc_dir = if rooted { hand_over_proc(plan).at(Step::Watch)? } else { -1 };
+    if waits {
+        let ready = send(plan.door[INSIDE], READY, MsgFlags::MSG_NOSIGNAL);
+        ready.at(Step::Wait)?;
+        await_job(plan)?;
+        adapt(plan, program)?;
+    }
+    // So far nothing was executed that came from the job.
     drop_privileges(plan)?;
-    tell(plan.meeting[FIRST])?;
+    match waits {
+        true => {
+            let told = send(plan.meeting[FIRST], plan.load.message(), MsgFlags::MSG_NOSIGNAL);
+            told.map(drop).at(Step::Job)?;
+        }
+        false => tell(plan.meeting[FIRST])?,
+    }
     Ok(Built { program, proc_dir })
+}
+
+/// What says that a program waits for its job.
+pub const READY: &[u8] = b"ready";
+
+/// Waits until it is told that a job has come; ends if none will, and nobody asks how.
+fn hear_of_job(plan: &Plan) {
+    if hear(plan.door[INSIDE]).is_err() {
+        sys::exit_now(0);
+    }
+}
+
+/// The same, while the program waits too, which must not end meanwhile.
+fn await_job(plan: &Plan) -> Result<(), Failed> {
+    let mut waiting = [plan.door[INSIDE], plan.meeting[FIRST]]
+        .map(|fd| PollFd::new(sys::borrow(fd), PollFlags::POLLIN));
+    loop {
+        match poll(&mut waiting, PollTimeout::NONE) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err((Step::Wait, errno)),
+            Ok(_) => break,
+        }
+    }
+    if waiting[1].any() != Some(false) {
+        return Err((Step::Wait, Errno::ECHILD));
+    }
+    hear_of_job(plan);
+    Ok(())
+}
+
+/// Makes the sandbox of a program that waits the job's own: its room, its script, its limits.
+fn adapt(plan: &Plan, program: i32) -> Result<(), Failed> {
+    resize_scratch(plan)?;
+    write_file(plan.load.script(), plan.load.text()).at(Step::Script)?;
+    for (resource, &limit) in LIMITED.into_iter().zip(plan.load.rlimits()) {
+        lowered(limit, || sys::set_limit_of(program, resource, limit))?;
+    }
+    // What was used before is none of the job's.
+    let used = sys::cpu_time_of(program).and_then(|of| Ok(of + sys::cpu_time_of(0)?));
+    let used = used.at(Step::Rlimits)?;
+    let micros = u64::try_from(used.as_micros()).unwrap_or(u64::MAX);
+    plan.board.get().cpu_before.store(micros, SeqCst);
+    Ok(())
+}
+
+/// Sets a limit, if it is one. The caller's own may be lower still.
+fn lowered(limit: u64, set: impl FnOnce() -> SysResult<()>) -> Result<(), Failed> {
+    match limit {
+        RLIM_INFINITY => Ok(()),
+        _ => match set() {
+            Err(Errno::EPERM) => Ok(()),
+            other => other.at(Step::Rlimits),
+        },
+    }
+}
+
+/// Gives scratch files the job's room, where it is not the usual one.
+fn resize_scratch(plan: &Plan) -> Result<(), Failed> {
+    let Some(options) = plan.load.scratch() else { return Ok(()) };
+    for path in [c"tmp", c"work"] {
+        let flags = hardened() | MsFlags::MS_REMOUNT;
+        mount(None::<&CStr>, path, None::<&CStr>, flags, Some(options)).at(Step::Populate)?;
+    }
+    Ok(())
 }
 
 /// Brings into the new root what the job's interpreter needs, and gives scratch files their room.
 fn furnish(plan: &mut Plan) -> Result<(), Failed> {
+    resize_scratch(plan)?;
     let Plan { load, landlock, .. } = plan;
-    if let Some(options) = load.scratch() {
-        for path in [c"tmp", c"work"] {
-            let flags = hardened() | MsFlags::MS_REMOUNT;
-            mount(None::<&CStr>, path, None::<&CStr>, flags, Some(options)).at(Step::Populate)?;
-        }
-    }
     for dir in load.dirs() {
         make_dir(dir).at(Step::Populate)?;
     }
@@ -376,15 +451,7 @@ fn restrict(plan: &mut Plan) -> Result<(), Failed> {
     let meeting = keep_open(plan).at(Step::Stdio)?;
     // Only now, when this process has no more open files than it may have.
     for (resource, &limit) in LIMITED.into_iter().zip(plan.load.rlimits()) {
-        match limit {
-            RLIM_INFINITY => Ok(()),
-            limit => match setrlimit(resource, limit, limit) {
-                // The caller's own hard limit is lower still.
-                Err(Errno::EPERM) => Ok(()),
-                other => other,
-            },
-        }
-        .at(Step::Rlimits)?;
+        lowered(limit, || setrlimit(resource, limit, limit))?;
     }
     if let Some(filters) = &plan.filters {
         install(filters.last)?;
@@ -394,7 +461,7 @@ fn restrict(plan: &mut Plan) -> Result<(), Failed> {
 }
 
 /// Puts the program's descriptors in their places and closes all others, but for that on which the
-/// first process is heard, which ends with the program's start; returns that one.
+/// first process is heard, which ends with the program's start unless it waits; returns that one.
 fn keep_open(plan: &Plan) -> SysResult<RawFd> {
     /// Above all places.
     const ASIDE: FcntlArg<'_> = FcntlArg::F_DUPFD_CLOEXEC(RESULT_FD + 2);
@@ -408,7 +475,11 @@ fn keep_open(plan: &Plan) -> SysResult<RawFd> {
     for (from, to) in from.into_iter().zip(0..) {
         sys::dup_onto(from, to)?;
     }
-    sys::dup_onto_cloexec(meeting, MEETING)?;
+    match plan.load.waits() {
+        // It hears of its job there.
+        true => sys::dup_onto(meeting, MEETING)?,
+        false => sys::dup_onto_cloexec(meeting, MEETING)?,
+    }
     match plan.load.has_result() {
         true => sys::dup_onto(result, RESULT_FD)?,
         // Whatever it is, the program starts without it.

@@ -1,6 +1,8 @@
 //! What a job brings into a sandbox that stands ready: all that could not be known when the
 //! sandbox's processes were made.
 //!
+//! A program that waits for its job has two: one for itself, and later one for the job.
+//!
 //! It is written into memory that they share, before they are told to go on. They read it there
 //! without allocating, and believe it: nobody but their supervisor writes to it.
 
@@ -19,6 +21,7 @@ use crate::{
 const ROOM: usize = SOURCE.max as usize + MAX_ARGS_BYTES + MAX_ARGS * 8 + (1 << 20);
 
 /// A job as the supervisor writes it down.
+#[derive(Default)]
 pub struct Order<'a> {
     /// Directories to make in the root, in order; relative to it.
     pub dirs: &'a [CString],
@@ -42,6 +45,10 @@ pub struct Order<'a> {
     pub stdin: bool,
     /// Whether it sends a `result`.
     pub result: bool,
+    /// Whether the program is one that waits for a job, which comes as a second order.
+    pub waits: bool,
+    /// What tells the program its job, in a second order.
+    pub message: &'a [u8],
 }
 
 /// Where the parts of an [`Order`] are: offset and count of each, then its flags.
@@ -57,6 +64,7 @@ enum Part {
     Exe,
     Args,
     Environment,
+    Message,
     /// The flags stand where the others have their offset.
     Flags,
 }
@@ -65,6 +73,7 @@ enum Part {
 const HEAD: usize = (Part::Flags as usize + 1) * 2;
 const STDIN: u32 = 1;
 const RESULT: u32 = 2;
+const WAITS: u32 = 4;
 
 /// The memory in which a job comes.
 pub struct Load {
@@ -91,6 +100,8 @@ impl Load {
         fn joined<'a>(texts: impl Iterator<Item = &'a CString>) -> Vec<u8> {
             texts.flat_map(|text| text.to_bytes_with_nul()).copied().collect()
         }
+        let flags = [(order.stdin, STDIN), (order.result, RESULT), (order.waits, WAITS)];
+        let flags = flags.into_iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag);
         let memory = &mut self.memory;
         let program = memory.put_program(order.exe, order.args, order.environment)?;
         let pairs = order.binds.iter().flat_map(|bind| [&bind.source, &bind.target]);
@@ -107,10 +118,8 @@ impl Load {
             (Part::Exe, program[0]),
             (Part::Args, program[1]),
             (Part::Environment, program[2]),
-            (
-                Part::Flags,
-                [if order.stdin { STDIN } else { 0 } | if order.result { RESULT } else { 0 }, 0],
-            ),
+            (Part::Message, memory.put(order.message)?.numbers()),
+            (Part::Flags, [flags, 0]),
         ];
         let mut head = [0; HEAD];
         for (part, [first, second]) in parts {
@@ -173,6 +182,16 @@ impl Load {
         self.at(Part::Flags)[0] & RESULT != 0
     }
 
+    /// [`Order::waits`].
+    pub fn waits(&self) -> bool {
+        self.at(Part::Flags)[0] & WAITS != 0
+    }
+
+    /// [`Order::message`].
+    pub fn message(&self) -> &[u8] {
+        self.memory.get_at(self.at(Part::Message))
+    }
+
     /// Becomes the program; returns only if that fails.
     pub fn execute(&self) -> nix::errno::Errno {
         let program = [Part::Exe, Part::Args, Part::Environment];
@@ -214,6 +233,8 @@ mod tests {
             environment: &[],
             stdin: true,
             result: false,
+            waits: false,
+            message: b"m\0",
         };
         let mut load = Load::new().unwrap();
         assert!(load.dirs().next().is_none() && load.text().is_empty());
@@ -225,13 +246,15 @@ mod tests {
         assert_eq!(load.script(), c"work/s.py");
         assert_eq!(load.text(), b"print(1)\0\n");
         assert_eq!(load.rlimits(), [1, u64::MAX]);
-        assert!(load.has_stdin() && !load.has_result());
+        assert!(load.has_stdin() && !load.has_result() && !load.waits());
+        assert_eq!(load.message(), b"m\0");
         order.scratch = None;
         order.result = true;
-        let mut load = Load::new().unwrap();
+        order.waits = true;
+        // A second order takes the place of the first.
         load.write(&order).unwrap();
         assert_eq!(load.scratch(), None);
-        assert!(load.has_result());
+        assert!(load.has_result() && load.waits());
         let huge = vec![b'x'; ROOM];
         assert!(load.write(&Order { text: &huge, ..order }).is_err());
     }

@@ -14,7 +14,10 @@ use std::{
     time::Instant,
 };
 
-use aictl_api::{limits::Limits, strict::FORBIDDEN_BUILTINS};
+use aictl_api::{
+    limits::Limits,
+    strict::{FORBIDDEN_BUILTINS, Imports},
+};
 use landlock::RulesetCreated;
 use nix::{libc::RLIM_INFINITY, sys::resource::Resource};
 
@@ -48,9 +51,13 @@ const MAX_LOCKED_MEMORY: u64 = 64 * 1024;
 const MAX_PENDING_SIGNALS: u64 = 1024;
 
 /// Runs a Python script as Python itself would, and then sends its `result`.
-const PYTHON_BOOTSTRAP: &str = include_str!("bootstrap.py");
+const PYTHON_COLD: &str = concat!(include_str!("run_script.py"), include_str!("cold.py"));
 /// As above, with what the profile strict leaves to a script.
-const PYTHON_STRICT: &str = concat!(include_str!("strict.py"), include_str!("bootstrap.py"));
+const PYTHON_STRICT: &str =
+    concat!(include_str!("strict.py"), include_str!("run_script.py"), include_str!("cold.py"));
+/// Waits for the job first, and then does all of that.
+const PYTHON_WARM: &str =
+    concat!(include_str!("strict.py"), include_str!("run_script.py"), include_str!("wait.py"));
 /// Sends a `result`; compiled only where there is one.
 const PYTHON_SEND_RESULT: &str = include_str!("send_result.py");
 
@@ -339,11 +346,8 @@ pub fn program(job: &Job, interpreter: &Interpreter) -> io::Result<Program> {
     let mut args = vec![exe.clone()];
     match (interpreter.runtime(), &job.profile) {
         (Runtime::Python, Profile::Strict(policy)) => {
-            let send = if job.want_result { PYTHON_SEND_RESULT } else { "" };
-            let modules = policy.imports.names().join(",");
-            let allowed = format!("{modules} {}", FORBIDDEN_BUILTINS.join(","));
             args.extend([c("-E")?, c("-s")?, c("-c")?, c(PYTHON_STRICT)?]);
-            args.extend([c(allowed)?, c(send)?, c(script)?]);
+            args.extend([c(send_result(job))?, c(allowed(&policy.imports))?, c(script)?]);
         }
         (Runtime::Bash | Runtime::Node, Profile::Strict(_)) => {
             return Err(io::Error::other("the profile strict is for Python alone"));
@@ -355,16 +359,54 @@ pub fn program(job: &Job, interpreter: &Interpreter) -> io::Result<Program> {
         }
         // The standard streams are made line by line by the bootstrap.
         (Runtime::Python, Profile::Standard) => {
-            args.extend([c("-E")?, c("-s")?, c("-c")?, c(PYTHON_BOOTSTRAP)?]);
-            args.extend([c(PYTHON_SEND_RESULT)?, c(script)?]);
+            args.extend([c("-E")?, c("-s")?, c("-c")?, c(PYTHON_COLD)?]);
+            args.extend([c(send_result(job))?, c("")?, c(script)?]);
         }
         (Runtime::Bash | Runtime::Node, Profile::Standard) => args.push(c(script)?),
     }
     for arg in job.args.as_slice() {
         args.push(c(arg.as_str())?);
     }
-    let environment = vec![c("PATH=/usr/bin:/bin")?, c("HOME=/work")?, c("LANG=C.UTF-8")?];
-    Ok(Program { exe, args, environment })
+    Ok(Program { exe, args, environment: environment()? })
+}
+
+/// The whole environment of a program.
+fn environment() -> io::Result<Vec<CString>> {
+    Ok(vec![c("PATH=/usr/bin:/bin")?, c("HOME=/work")?, c("LANG=C.UTF-8")?])
+}
+
+/// What the profile strict leaves to a script, as `strict.py` reads it.
+fn allowed(imports: &Imports) -> String {
+    format!("{} {}", imports.names().join(","), FORBIDDEN_BUILTINS.join(","))
+}
+
+/// What sends the `result`; empty where none is wanted.
+fn send_result(job: &Job) -> &'static str {
+    if job.want_result { PYTHON_SEND_RESULT } else { "" }
+}
+
+/// The program that waits for the job of a Python script; see [`message`].
+pub fn waiting_program(interpreter: &Interpreter) -> io::Result<Program> {
+    let exe = c(interpreter.exe().as_os_str().to_owned().into_vec())?;
+    let options = [c("-E")?, c("-s")?, c("-u")?, c("-c")?];
+    let mut args = vec![exe.clone()];
+    args.extend(options);
+    args.extend([c(PYTHON_WARM)?, c(PYTHON_SEND_RESULT)?]);
+    Ok(Program { exe, args, environment: environment()? })
+}
+
+/// What tells that program its job: texts, each with a NUL at its end, of which the first is empty
+/// where no `result` is wanted.
+pub fn message(job: &Job) -> Vec<u8> {
+    let send = if job.want_result { "1" } else { "" };
+    let allowed = match &job.profile {
+        Profile::Strict(policy) => allowed(&policy.imports),
+        Profile::Standard => String::new(),
+    };
+    let script = format!("{}/{}", work_dir(), job.name.as_str());
+    let texts = [send, &allowed, &script].into_iter();
+    let texts = texts.chain(job.args.as_slice().iter().map(String::as_str));
+    texts.flat_map(|text| text.bytes().chain([0])).collect()
 }
 
 /// What is limited for each process of a run.

@@ -5,10 +5,11 @@ use std::{
     ffi::CString,
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
+    time::{Duration, Instant},
 };
 
-use aictl_api::limits::Limits;
-use nix::errno::Errno;
+use aictl_api::{limits::Limits, run::Start};
+use nix::{errno::Errno, sys::socket::MsgFlags};
 
 use super::{
     Engine, MAX_RESULT, cgroup, child, landlock,
@@ -83,6 +84,14 @@ pub struct Armed {
     group: Option<cgroup::Group>,
     /// Our end of the sockets through which it is told that the job has come.
     door: OwnedFd,
+    /// What is known of it once its interpreter waits as well.
+    ready: Option<Ready>,
+}
+
+/// A sandbox whose interpreter waits for the job.
+struct Ready {
+    start: Start,
+    meter: Option<ProcMeter>,
 }
 
 impl Armed {
@@ -107,7 +116,89 @@ impl Armed {
         let first = first.map_err(|errno| {
             Rejection::new(RejectKind::Unavailable, SetupError { step: Step::Clone, errno })
         })?;
-        Ok(Self { first: First(first.pidfd), plan, pipes, group, door: door.0 })
+        Ok(Self { first: First(first.pidfd), plan, pipes, group, door: door.0, ready: None })
+    }
+
+    /// Starts a Python interpreter in it, which then waits for a job too, and waits until it does.
+    /// Nothing comes from outside while it starts.
+    ///
+    /// # Errors
+    /// If it cannot be started, or is not ready within `patience`.
+    pub fn warm_up(
+        &mut self,
+        engine: &Engine,
+        interpreter: &Interpreter,
+        patience: Duration,
+    ) -> Result<(), Rejection> {
+        let prepare = unavailable;
+        let roots = Roots::new(interpreter, &engine.staged)
+            .map_err(prepare("the interpreter's directory"))?;
+        let program = plan::waiting_program(interpreter).map_err(prepare("the program"))?;
+        let order = Order {
+            dirs: &roots.dirs,
+            binds: &roots.binds,
+            exe: &program.exe,
+            args: &program.args,
+            environment: &program.environment,
+            stdin: true,
+            result: true,
+            waits: true,
+            ..Order::default()
+        };
+        self.tell(&order)?;
+        let deadline = Instant::now() + patience;
+        let mut meter = None;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !socket::wait_readable(self.door.as_fd(), left) {
+                return Err(Rejection::new(
+                    RejectKind::Unavailable,
+                    "an interpreter took too long to start",
+                ));
+            }
+            let packet = socket::receive(self.door.as_fd(), MsgFlags::MSG_DONTWAIT)
+                .map_err(prepare("a sandbox's word"))?;
+            if packet.bytes == child::READY {
+                break;
+            }
+            let mut fds = packet.fds.into_iter();
+            match fds.next() {
+                Some(proc_dir) => meter = Some(ProcMeter::new(proc_dir, fds.collect())),
+                None => return Err(self.ended(&io::ErrorKind::BrokenPipe.into())),
+            }
+        }
+        self.ready = Some(Ready { start: Start::Warm, meter });
+        Ok(())
+    }
+
+    /// Whether its first process lives. One whose interpreter waits ends when that ends.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        !socket::wait_readable(self.first.0.as_fd(), Duration::ZERO)
+    }
+
+    /// The id of its first process.
+    #[cfg(test)]
+    pub fn first_process(&self) -> i32 {
+        use std::io::BufRead;
+        let info = format!("/proc/self/fdinfo/{}", self.first.0.as_raw_fd());
+        let lines = io::BufReader::new(std::fs::File::open(info).unwrap()).lines();
+        let pid = lines
+            .map_while(Result::ok)
+            .find_map(|line| Some(line.strip_prefix("Pid:")?.trim().to_owned()));
+        pid.unwrap().parse().unwrap()
+    }
+
+    /// Waits until its first process has ended.
+    #[cfg(test)]
+    pub fn wait_for_its_end(&self) {
+        assert!(socket::wait_readable(self.first.0.as_fd(), Duration::from_secs(60)));
+    }
+
+    /// How the interpreter of its job will have been started.
+    #[must_use]
+    pub fn kind(&self) -> Start {
+        self.ready.as_ref().map_or(Start::Cold, |ready| ready.start)
     }
 
     /// Has the sandbox run a job.
@@ -119,21 +210,15 @@ impl Armed {
         if let Some(group) = &self.group {
             group.limit(&job.limits).map_err(unavailable("a control group"))?;
         }
-        let told = self.write(engine, &task)?;
-        if let Err(error) = told {
-            // It has ended: its board says why, unless it was killed.
-            let cause =
-                setup_error(&self.plan).map_or_else(|| error.to_string(), |e| e.to_string());
-            return Err(Rejection::new(RejectKind::Unavailable, cause));
-        }
+        self.write(engine, &task)?;
         let limit = if weaken::off("output") { u64::MAX } else { job.limits.output() };
-        let Self { first, plan, pipes, group, door } = self;
+        let Self { first, plan, pipes, group, door, ready } = self;
         // The program's ends of the pipes close here, as they go out of scope.
         Ok(Sandbox {
             pidfd: first,
-            watch: plan.watched.then_some(door),
+            watch: (plan.watched && ready.is_none()).then_some(door),
             plan,
-            meter: None,
+            meter: ready.and_then(|ready| ready.meter),
             group,
             stdout: Output::new(pipes.stdout.ours, limit),
             stderr: Output::new(pipes.stderr.ours, limit),
@@ -142,34 +227,52 @@ impl Armed {
         })
     }
 
-    /// Writes the job down for the sandbox, and tells it; the inner error is that it hears nothing.
-    fn write(&mut self, engine: &Engine, task: &Task<'_>) -> Result<io::Result<()>, Rejection> {
+    /// Writes the job down for the sandbox, and tells it.
+    fn write(&mut self, engine: &Engine, task: &Task<'_>) -> Result<(), Rejection> {
         let prepare = unavailable;
         let &Task { job, script, interpreter, .. } = task;
-        let roots = Roots::new(interpreter, &engine.staged)
-            .map_err(prepare("the interpreter's directory"))?;
-        let program = plan::program(job, interpreter).map_err(prepare("the program"))?;
         let scratch = (job.limits.work() != Limits::default().work())
             .then(|| plan::scratch_options(job.limits.work()))
             .transpose()
             .map_err(prepare("a tmpfs"))?;
         let path = plan::script_path(&job.name).map_err(prepare("the script's name"))?;
         let rlimits = plan::rlimits(&job.limits, self.group.is_some());
-        let order = Order {
-            dirs: &roots.dirs,
-            binds: &roots.binds,
+        let of_job = Order {
             scratch: scratch.as_deref(),
             script: &path,
             text: script.text(),
             rlimits: if weaken::off("rlimits") { &[] } else { &rlimits },
+            ..Order::default()
+        };
+        if self.ready.is_some() {
+            return self.tell(&Order { message: &plan::message(job), ..of_job });
+        }
+        let roots = Roots::new(interpreter, &engine.staged)
+            .map_err(prepare("the interpreter's directory"))?;
+        let program = plan::program(job, interpreter).map_err(prepare("the program"))?;
+        self.tell(&Order {
+            dirs: &roots.dirs,
+            binds: &roots.binds,
             exe: &program.exe,
             args: &program.args,
             environment: &program.environment,
             stdin: task.stdin.is_some(),
             result: job.want_result,
-        };
-        self.plan.load.write(&order).map_err(sys::io_error).map_err(prepare("shared memory"))?;
-        Ok(socket::try_send(self.door.as_fd(), b"!"))
+            ..of_job
+        })
+    }
+
+    /// Gives the sandbox an order.
+    fn tell(&mut self, order: &Order<'_>) -> Result<(), Rejection> {
+        let written = self.plan.load.write(order).map_err(sys::io_error);
+        written.map_err(unavailable("shared memory"))?;
+        socket::try_send(self.door.as_fd(), b"!").map_err(|error| self.ended(&error))
+    }
+
+    /// Why the sandbox has ended: its board says so, unless it was killed.
+    fn ended(&self, error: &io::Error) -> Rejection {
+        let cause = setup_error(&self.plan).map_or_else(|| error.to_string(), |e| e.to_string());
+        Rejection::new(RejectKind::Unavailable, cause)
     }
 }
 

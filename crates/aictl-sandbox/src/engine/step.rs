@@ -48,6 +48,8 @@ steps! {
     CloseFds = "close all other descriptors",
     Seccomp = "apply the system call filter",
     Execute = "execute the interpreter",
+    Wait = "have the interpreter wait for its job",
+    Job = "give the interpreter its job",
 }
 
 impl Step {

@@ -1,4 +1,4 @@
-def _strict(main, data=__import__('sys').argv.pop(1)):
+def _strict(main, data):
     import builtins
     modules, _, forbidden = data.partition(' ')
     modules, forbidden = modules.split(','), forbidden.split(',')

@@ -62,11 +62,12 @@ pub fn run(
             format!("the layer {} is missing on this machine", first.name()),
         ));
     }
+    let start = armed.kind();
     let sandbox = armed.start(engine, task)?;
     // Beside the start of the program, which has its own copy.
     let sha256 = script.sha256();
     let record = sandbox.supervise(client, job, started, sha256, patience)?;
-    Ok(RunRecord { isolation, missing, ..record })
+    Ok(RunRecord { start, isolation, missing, ..record })
 }
 
 /// Standard input must be a pipe: only that can be read without ever waiting.
@@ -260,6 +261,7 @@ impl Sandbox {
                 return;
             }
         };
+        let usage = Usage { cpu: usage.cpu.saturating_sub(self.cpu_before()), ..usage };
         state.peak = state.peak.max(usage.memory);
         state.cpu = state.cpu.max(usage.cpu);
         // Where a control group holds memory and processes, the kernel does that part.
@@ -315,6 +317,11 @@ impl Sandbox {
         }
     }
 
+    /// What an interpreter that has waited for the job had used by then.
+    fn cpu_before(&self) -> Duration {
+        Duration::from_micros(self.plan.board.get().cpu_before.load(SeqCst))
+    }
+
     fn left(&self, stream: Stream) -> (u64, bool) {
         match stream {
             Stream::Stdout => self.stdout.state(),
@@ -334,14 +341,16 @@ impl Sandbox {
         let board = self.plan.board.get();
         let end = (board.ended.load(SeqCst) == 1)
             .then(|| End::from_status(board.wait_status.load(SeqCst)));
-        let mut cpu = state.cpu.max(rusage.cpu);
+        let before = self.cpu_before();
+        let mut cpu = state.cpu.max(rusage.cpu.saturating_sub(before));
         let mut peak = state.peak.max(rusage.max_rss);
         let mut oom_kill = false;
         // The first process is among those that are left.
         let left_over = u64::from(board.left_over.load(SeqCst));
         let mut process_refused = left_over > job.limits.processes();
         if let Some(group) = &self.group {
-            cpu = cpu.max(group.usage().unwrap_or_default().cpu);
+            let of_group = group.usage().unwrap_or_default().cpu;
+            cpu = cpu.max(of_group.saturating_sub(before));
             peak = group.peak_memory().unwrap_or(peak);
             oom_kill = group.oom_killed();
             process_refused = group.process_refused();

@@ -7,18 +7,19 @@ use std::{
     path::Path,
     sync::atomic::{AtomicBool, Ordering::SeqCst},
     thread,
+    time::Duration,
 };
 
 use aictl_api::{
     limits::Limits,
-    run::Outcome,
+    run::{Outcome, Start},
     strict::{FORBIDDEN_BUILTINS, Imports, Policy},
 };
-use nix::sys::socket::MsgFlags;
+use nix::sys::{signal::Signal, socket::MsgFlags};
 
 use super::{Armed, Engine, Remote, Script, Task, run};
 use crate::{
-    interpreter::{self, Runtime},
+    interpreter::{self, Interpreter, Runtime},
     protocol::{Job, Profile, Reply, RequestId, RunRecord, ScriptArgs, ScriptName},
     socket,
     sys::alloc_guard,
@@ -46,13 +47,29 @@ fn run_script(engine: &Engine, script: &str) -> (RunRecord, Vec<u8>) {
     run_job(engine, &job(), script)
 }
 
+fn python() -> Interpreter {
+    interpreter::inspect(Runtime::Python, Path::new("/usr/bin/python3")).unwrap()
+}
+
 fn run_job(engine: &Engine, job: &Job, script: &str) -> (RunRecord, Vec<u8>) {
+    run_in(engine, Armed::new(engine).unwrap(), job, script)
+}
+
+/// A sandbox whose interpreter waits.
+fn warm(engine: &Engine) -> Armed {
+    let mut armed = Armed::new(engine).unwrap();
+    armed.warm_up(engine, &python(), Duration::from_secs(60)).unwrap();
+    assert!(armed.lives());
+    armed
+}
+
+/// Runs a script in this sandbox; returns the record with all that it printed.
+fn run_in(engine: &Engine, armed: Armed, job: &Job, script: &str) -> (RunRecord, Vec<u8>) {
     let (ours, theirs) = socket::pair().unwrap();
     let script = Script::new(script.into(), 1 << 20).unwrap();
     let mut client = Remote(theirs.as_fd());
-    let python = interpreter::inspect(Runtime::Python, Path::new("/usr/bin/python3")).unwrap();
-    let armed = Armed::new(engine).unwrap();
-    let patience = std::time::Duration::ZERO;
+    let python = python();
+    let patience = Duration::ZERO;
     let task = Task { job, script: &script, interpreter: &python, stdin: None };
     let record = run(engine, armed, task, &mut client, patience).unwrap();
     let mut printed = Vec::new();
@@ -91,6 +108,9 @@ fn nothing_is_allocated_between_clone_and_exec() {
                         assert_eq!(record.exit_code, Some(0), "{record:?}");
                         assert_eq!(printed, format!("{runner} {turn}\n").into_bytes());
                         assert_eq!(record.result, Some(turn.into()));
+                        let (record, printed) = run_in(engine, warm(engine), &job(), &script);
+                        assert_eq!((record.start, record.exit_code), (Start::Warm, Some(0)));
+                        assert_eq!(printed, format!("{runner} {turn}\n").into_bytes());
                     }
                 })
             })
@@ -172,4 +192,70 @@ result = [Item('x').name, Kind.A.value, Pair(1, 2).b, Counter('aab').most_common
     let without = Job { want_result: false, ..job.clone() };
     let (record, printed) = run_job(&engine, &without, "print(__name__, 'os' in [])\n");
     assert_eq!((record.exit_code, printed.as_slice()), (Some(0), &b"__main__ False\n"[..]));
+}
+
+/// Whatever a script can ask, an interpreter that has waited for it answers as a fresh one does.
+#[test]
+fn an_interpreter_that_waited_is_as_a_fresh_one() {
+    let engine = engine();
+    let scripts = [
+        "import sys\nprint(sys.argv, __name__, __file__, sys.path, sys.flags, sys.stdin.read())",
+        "print(sorted(globals()), __spec__, __builtins__, __loader__.path if __loader__ else 0)\nresult = [1, {'a': None}]",
+        "import os\nprint(os.environ, os.getcwd(), os.listdir('.'), os.getpid(), os.getppid())",
+        "import os\nfor fd in sorted(os.listdir('/proc/self/fd'), key=int):\n    print(fd)",
+        "import resource as r\nfor name in sorted(dir(r)):\n    if name.startswith('RLIMIT'):\n        \
+         print(name, r.getrlimit(getattr(r, name)))",
+        "def f():\n    1 / 0\nf()",
+        "raise SystemExit('no')",
+        "import sys\nsys.exit(7)",
+        "nonsense nonsense",
+        "import atexit\natexit.register(print, 'bye')\nclass A:\n    def __del__(self):\n        \
+         print('gone')\na = A()\nb = [a]\nb.append(b)",
+        "open('/dev/stdout', 'w').write('left in a buffer')",
+        "import threading\nthreading.Thread(target=print, args=['late']).start()",
+        "import subprocess, sys\nprint(subprocess.run([sys.executable, '-c', 'print(1)']))",
+        "import signal\nprint([signal.getsignal(s) for s in (2, 13, 15)], signal.pthread_sigmask(0, []))",
+        "import os\nos.kill(os.getpid(), 9)",
+        "import json, re, datetime\nprint(json.dumps({'a': 1}), re.sub('a', 'b', 'aa'))",
+        "# coding: latin-1\nprint('\u{fc}')",
+    ];
+    let imports = Imports::try_from(vec!["json".to_owned(), "math".to_owned()]).unwrap();
+    let policy = Policy { imports, ..Policy::default() };
+    let args = vec!["a b".to_owned(), String::new(), "\u{fc}\n".to_owned()];
+    let plain = Job { args: ScriptArgs::try_from(args).unwrap(), ..job() };
+    let jobs = [
+        plain.clone(),
+        Job { want_result: false, ..plain.clone() },
+        Job { profile: Profile::Strict(policy), ..plain },
+    ];
+    for job in &jobs {
+        for script in scripts {
+            let (cold, printed_cold) = run_job(&engine, job, script);
+            let (warm, printed) = run_in(&engine, warm(&engine), job, script);
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            assert_eq!(text(&printed), text(&printed_cold), "{script}");
+            let comparable = |record: RunRecord| RunRecord {
+                start: Start::Cold,
+                wall_us: 0,
+                cpu_us: 0,
+                peak_memory: None,
+                ..record
+            };
+            assert_eq!(warm.start, Start::Warm);
+            assert_eq!(comparable(warm), comparable(cold), "{script}");
+        }
+    }
+}
+
+/// One that dies while it waits is no sandbox any more, and nothing of it is left.
+#[test]
+fn an_interpreter_that_ends_while_it_waits_is_seen() {
+    let engine = engine();
+    let armed = warm(&engine);
+    let first = armed.first_process();
+    let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap();
+    let python: i32 = children.trim().parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(python), Signal::SIGKILL).unwrap();
+    armed.wait_for_its_end();
+    assert!(!armed.lives());
 }

@@ -1,10 +1,15 @@
-def _(main):
+def _run(main, argv):
     import atexit, os, sys
-    send = sys.argv[1]
-    del sys.argv[:2], main['_']
-    path = main['__file__'] = sys.argv[0]
+    send, allowed, path = argv[1:4]
+    strict = main.get('_strict')
+    for name in ('_run', '_strict', '_wait'):
+        main.pop(name, None)
+    sys.argv[:] = argv[3:]
+    main['__file__'] = path
+    main['__loader__'] = sys.modules['_frozen_importlib_external'].SourceFileLoader('__main__', path)
+    if sys.version_info < (3, 15):
+        main['__cached__'] = None
     sys.path[0] = os.path.dirname(path)
-    sys.stdout.reconfigure(line_buffering=True)
     if send:
         os.set_inheritable(3, False)
         # As they are now: a profile may leave less of them to the script.
@@ -14,11 +19,10 @@ def _(main):
     try:
         with open(path, 'rb') as file:
             code = compile(file.read(), path, 'exec', 0, True)
-        if '_strict' in main:
-            main.pop('_strict')(main)
+        if allowed:
+            strict(main, allowed)
         exec(code, main)
     except Exception as error:
         trace = error.__traceback__.tb_next
         sys.excepthook(type(error), error.with_traceback(trace), trace)
         sys.exit(1)
-_(globals())

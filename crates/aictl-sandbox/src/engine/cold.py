@@ -1,0 +1,2 @@
+__import__('sys').stdout.reconfigure(line_buffering=True)
+_run(globals(), __import__('sys').argv[:])
