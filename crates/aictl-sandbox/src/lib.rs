@@ -18,6 +18,7 @@ mod socket;
 mod stage;
 mod static_check;
 mod sys;
+mod warm;
 mod weaken;
 
 pub use engine::{Script, ScriptError};

@@ -241,6 +241,8 @@ pub struct Job {
     pub want_result: bool,
     /// Whether a second descriptor comes along: a pipe to read standard input from.
     pub stdin: bool,
+    /// Whether it may get an interpreter that was started before it came.
+    pub warm: bool,
 }
 
 /// One of the two streams of a run.
@@ -458,6 +460,7 @@ mod tests {
             profile: Profile::Standard,
             want_result: true,
             stdin: false,
+            warm: true,
         }
     }
 

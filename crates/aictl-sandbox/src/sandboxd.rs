@@ -35,6 +35,7 @@ use crate::{
     interpreter::{self, Interpreter, Runtime},
     protocol::{Job, RejectKind, Rejection, Reply, Request, RunRecord},
     socket, static_check, sys,
+    warm::Warm,
 };
 
 /// Exit code of a wrong command line, as for `aictl`.
@@ -43,6 +44,8 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_FAILED: u8 = 1;
 /// How many runs there may be at one time, unless told otherwise.
 const MAX_RUNS: usize = 64;
+/// How many interpreters wait for a run, unless told otherwise.
+const WARM: usize = 2;
 /// How long a client may take over its request, and over the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -56,6 +59,7 @@ Usage: aictl-sandboxd [OPTIONS]
   --allow-user USER          serve this user too, besides our own and root
   --allow-missing            list a layer that this machine lacks, instead of refusing
   --max-runs N               serve so many runs at a time (64)
+  --warm N                   have so many Python interpreters wait for a run, 0 to 64 (2)
   --print-syscalls           print the list of system calls and what happens to each
   --help, --version
 ";
@@ -76,6 +80,7 @@ struct Options {
     allowed_uids: Vec<u32>,
     allow_missing: bool,
     max_runs: usize,
+    warm: usize,
 }
 
 /// Why sandboxd does not start.
@@ -118,6 +123,7 @@ fn parse(
         allowed_uids: Vec::new(),
         allow_missing: false,
         max_runs: MAX_RUNS,
+        warm: WARM,
     };
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
@@ -143,6 +149,12 @@ fn parse(
                 let number = value.parse().ok().filter(|n| (1..=4096).contains(n));
                 let wrong = || StartError::Usage(format!("{value:?} is not from 1 to 4096"));
                 options.max_runs = number.ok_or_else(wrong)?;
+            }
+            "--warm" => {
+                let value = value()?;
+                let number = value.parse().ok().filter(|n| (0..=64).contains(n));
+                let wrong = || StartError::Usage(format!("{value:?} is not from 0 to 64"));
+                options.warm = number.ok_or_else(wrong)?;
             }
             // How sandboxd starts what checks a script: nobody else has a use for it.
             static_check::ARG => return Ok(Command::Check),
@@ -235,8 +247,9 @@ fn listener() -> Result<OwnedFd, StartError> {
 
 /// What all connections share.
 struct Service {
-    engine: Engine,
+    engine: Arc<Engine>,
     interpreters: HashMap<Runtime, Interpreter>,
+    warm: Option<Arc<Warm>>,
     uids: Vec<u32>,
     running: AtomicUsize,
     max_runs: usize,
@@ -249,11 +262,16 @@ fn listen(
     options: Options,
     listener: OwnedFd,
 ) -> Result<(), StartError> {
+    let engine = Arc::new(engine);
+    let python = interpreters.get(&Runtime::Python).filter(|_| options.warm > 0);
+    let warm = python.map(|python| Warm::keep(Arc::clone(&engine), python.clone(), options.warm));
+    let warm = warm.transpose().map_err(system("a thread"))?;
     let mut uids = options.allowed_uids;
     uids.extend([0, engine.identity().uid]);
     let service = Arc::new(Service {
         engine,
         interpreters,
+        warm,
         uids,
         running: AtomicUsize::new(0),
         max_runs: options.max_runs,
@@ -351,7 +369,11 @@ fn run_job(
         return Ok(record);
     }
     let engine = &service.engine;
-    let armed = Armed::new(engine)?;
+    let warm = service.warm.as_ref().filter(|_| job.warm && job.runtime == Runtime::Python);
+    let armed = match warm.and_then(|warm| warm.take()) {
+        Some(armed) => armed,
+        None => Armed::new(engine)?,
+    };
     let task = Task { job, script: &script, interpreter, stdin };
     engine::run(engine, armed, task, &mut Remote(client), PATIENCE)
 }
@@ -393,12 +415,12 @@ mod tests {
     fn the_command_line_is_read() {
         let Ok(Command::Serve(options)) = args(
             "--interpreter python=/usr/bin/python3 --interpreter bash=/bin/bash \
-             --allow-user aictl --max-runs 2",
+             --allow-user aictl --max-runs 2 --warm 0",
         ) else {
             panic!("not understood");
         };
         assert_eq!(options.interpreters.len(), 2);
-        assert_eq!((options.allowed_uids, options.max_runs), (vec![7], 2));
+        assert_eq!((options.allowed_uids, options.max_runs, options.warm), (vec![7], 2, 0));
         assert!(matches!(args("--help"), Ok(Command::Help)));
         for wrong in [
             "--interpreter",
@@ -406,6 +428,8 @@ mod tests {
             "--interpreter perl=/usr/bin/perl",
             "--max-runs 0",
             "--max-runs x",
+            "--warm -1",
+            "--warm 65",
             "--allow-user nobody-else",
             "--no-seccomp",
             "--embedded",

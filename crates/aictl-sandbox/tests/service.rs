@@ -145,6 +145,7 @@ fn job() -> Job {
         profile: Profile::Standard,
         want_result: false,
         stdin: false,
+        warm: true,
     }
 }
 

@@ -47,9 +47,7 @@ fn with_values(command: Command) -> Command {
 
 fn with_value(arg: Arg) -> Arg {
     match (arg.get_id().as_str(), arg.get_long()) {
-        ("services" | "service", _) => {
-            arg.value_parser(PossibleValuesParser::new(BUILTIN_NAMES))
-        }
+        ("services" | "service", _) => arg.value_parser(PossibleValuesParser::new(BUILTIN_NAMES)),
         ("document", _) => {
             let names = DOCUMENTS.iter().map(|document| document.name).chain(["config"]);
             arg.value_parser(PossibleValuesParser::new(names))

@@ -152,6 +152,7 @@ fn trial(python: Interpreter) -> Result<RunRecord, String> {
         profile: Profile::Standard,
         want_result: false,
         stdin: false,
+        warm: false,
     };
     let (nobody, _quiet) = UnixStream::pair().map_err(|error| error.to_string())?;
     let mut listener = Listener { nobody, said: Vec::new() };

@@ -252,6 +252,7 @@ fn run(
         profile,
         want_result: global.json,
         stdin: stdin.is_some(),
+        warm: false,
     };
     let mut here = Here::new(signals, global.json);
     let record =

@@ -289,6 +289,7 @@ pub fn accept(
         helper.runs.begin(&mut state, bounds(config));
     }
     let Order { script, stdin, name, runtime, args, profile, limits, want_result, .. } = order;
+    let warm = config.warm();
     let job = Job {
         request_id,
         name,
@@ -298,6 +299,7 @@ pub fn accept(
         profile,
         want_result,
         stdin: stdin.is_some(),
+        warm,
     };
     let errand = drive::Errand { job, script, stdin, stdout: to_stdout, stderr: to_stderr };
     let stay = seat.stay();

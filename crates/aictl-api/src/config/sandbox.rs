@@ -35,6 +35,7 @@ pub(super) const COUNTS: [(LimitSpec, &str); 3] = [
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct SandboxSettings {
     pub python: Option<Setting<PathBuf>>,
+    pub warm: Option<Setting<bool>>,
     pub counts: [Option<Setting<u64>>; COUNTS.len()],
     pub limits: PerLimit<Option<Setting<u64>>>,
     pub max: PerLimit<Option<Setting<u64>>>,
@@ -48,6 +49,10 @@ impl SandboxSettings {
                 self.python = Some(reader.path(entry)?);
                 Ok(())
             }
+            "warm" => {
+                self.warm = Some(reader.boolean(entry)?);
+                Ok(())
+            }
             "limits" => read_limits(&mut self.limits, reader, entry),
             "max" => read_limits(&mut self.max, reader, entry),
             "strict" => self.strict.read(reader, entry),
@@ -55,8 +60,10 @@ impl SandboxSettings {
                 let count = COUNTS.iter().zip(&mut self.counts).find(|((s, _), _)| s.name == name);
                 let Some(((spec, _), setting)) = count else {
                     let counts = COUNTS.iter().map(|(spec, _)| spec.name);
-                    let known =
-                        ["python"].into_iter().chain(counts).chain(["limits", "max", "strict"]);
+                    let known = ["python", "warm"]
+                        .into_iter()
+                        .chain(counts)
+                        .chain(["limits", "max", "strict"]);
                     return Err(reader.unknown(entry, known.collect()));
                 };
                 *setting = Some(reader.limit(entry, spec)?);
@@ -68,6 +75,7 @@ impl SandboxSettings {
     pub fn over(self, earlier: Self) -> Self {
         Self {
             python: self.python.or(earlier.python),
+            warm: self.warm.or(earlier.warm),
             counts: each_over(self.counts, earlier.counts),
             limits: each_over(self.limits, earlier.limits),
             max: each_over(self.max, earlier.max),
@@ -79,13 +87,15 @@ impl SandboxSettings {
         let python = self.python.iter().map(|set| (set.key.clone(), set.place.clone()));
         let limits = self.counts.iter().chain(&self.limits).chain(&self.max).flatten();
         let limits = limits.map(|set| (set.key.clone(), set.place.clone()));
-        python.chain(limits).chain(self.strict.places())
+        let warm = self.warm.iter().map(|set| (set.key.clone(), set.place.clone()));
+        python.chain(warm).chain(limits).chain(self.strict.places())
     }
 
     /// The settings over the defaults of [`limits::ALL`].
     pub fn build(self, errors: &mut Vec<ConfigError>) -> Sandbox {
         let strict = self.strict.build();
-        let mut sandbox = Sandbox { python: self.python, strict, ..Sandbox::default() };
+        let warm = self.warm.is_none_or(|set| set.value);
+        let mut sandbox = Sandbox { python: self.python, warm, strict, ..Sandbox::default() };
         for (count, set) in sandbox.counts.iter_mut().zip(self.counts) {
             *count = set.map_or(*count, |set| set.value);
         }
@@ -136,6 +146,7 @@ fn read_limits(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sandbox {
     pub(super) python: Option<Setting<PathBuf>>,
+    pub(super) warm: bool,
     pub(super) counts: [u64; COUNTS.len()],
     pub(super) defaults: PerLimit<u64>,
     pub(super) max: PerLimit<(u64, Option<Place>)>,
@@ -147,6 +158,7 @@ impl Default for Sandbox {
     fn default() -> Self {
         Self {
             python: None,
+            warm: true,
             counts: COUNTS.map(|(spec, _)| spec.default),
             defaults: limits::ALL.map(|spec| spec.default),
             max: limits::ALL.map(|spec| (spec.max, None)),
@@ -200,6 +212,12 @@ impl Sandbox {
         self.count(0)
     }
 
+    /// Whether a run through the helper may get an interpreter that was started before it came.
+    #[must_use]
+    pub fn warm(&self) -> bool {
+        self.warm
+    }
+
     /// How many of them one uid may have.
     #[must_use]
     pub fn runs_per_user(&self) -> usize {
@@ -238,7 +256,9 @@ impl Sandbox {
     /// Every key with its value as it would stand in a file.
     pub(super) fn shown(&self) -> Vec<(String, Option<String>)> {
         let python = self.python.as_ref().map(|set| quoted(&set.value.to_string_lossy()));
-        let mut rows = vec![("sandbox.python".to_owned(), python)];
+        let warm = Some(self.warm.to_string());
+        let mut rows =
+            vec![("sandbox.python".to_owned(), python), ("sandbox.warm".to_owned(), warm)];
         for ((spec, _), count) in COUNTS.iter().zip(self.counts) {
             rows.push((format!("sandbox.{}", spec.name), Some(written(spec, count))));
         }

@@ -85,10 +85,15 @@ fn sandbox() -> Value {
         "description": "The Python that runs scripts, as an absolute path",
         "pattern": "^/",
     });
+    let warm = json!({
+        "type": "boolean",
+        "description": "Whether runs through the helper get interpreters that wait for them",
+        "default": true,
+    });
     let counts = COUNTS.iter().map(|(spec, about)| (spec.name, number(about, spec, spec.default)));
     table(
         "Sandboxed runs",
-        [("python", python)].into_iter().chain(counts).chain([
+        [("python", python), ("warm", warm)].into_iter().chain(counts).chain([
             (
                 "limits",
                 table("What a run gets that asks for nothing else", limits(|spec| spec.default)),

@@ -300,8 +300,8 @@ fn every_error_says_where_and_what_is_accepted() {
         ),
         (
             "\n[sandbox]\ntimeout = \"5s\"",
-            "0.toml:3: sandbox.timeout = \"5s\": unknown key; known here: python, runs, runs-per-user, \
-             queue-per-user, limits, max, strict",
+            "0.toml:3: sandbox.timeout = \"5s\": unknown key; known here: python, warm, runs, \
+             runs-per-user, queue-per-user, limits, max, strict",
         ),
         ("[sandbx]\n", "0.toml:1: sandbx: unknown key; did you mean sandbox?"),
         ("Sandbox.max = 1", "0.toml:1: Sandbox: unknown key; did you mean sandbox?"),

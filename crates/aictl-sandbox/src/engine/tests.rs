@@ -39,6 +39,7 @@ fn job() -> Job {
         profile: Profile::Standard,
         want_result: true,
         stdin: false,
+        warm: true,
     }
 }
 

@@ -14,13 +14,19 @@ fn what_the_helper_does_has_the_documented_defaults() {
     assert!(audit.required);
     let sandbox = Config::default().sandbox;
     assert_eq!((sandbox.runs(), sandbox.runs_per_user(), sandbox.queue_per_user()), (16, 4, 64));
+    assert!(sandbox.warm());
 }
 
 #[test]
 fn how_many_runs_there_may_be_is_set_alone_and_in_its_range() {
-    let texts = ["sandbox.runs = 256\nsandbox.queue-per-user = 0", "sandbox.runs-per-user = 1"];
+    let texts = [
+        "sandbox.warm = false",
+        "sandbox.runs = 256\nsandbox.queue-per-user = 0",
+        "sandbox.runs-per-user = 1",
+    ];
     let sandbox = config(&texts).unwrap().sandbox;
     assert_eq!((sandbox.runs(), sandbox.runs_per_user(), sandbox.queue_per_user()), (256, 1, 0));
+    assert!(!sandbox.warm());
     for (text, range) in [
         ("sandbox.runs = 0", "1 to 256"),
         ("sandbox.runs-per-user = 65", "1 to 64"),

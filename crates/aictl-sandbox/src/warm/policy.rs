@@ -1,0 +1,115 @@
+//! What the keeper of the warm interpreters does next: a decision, made from what it sees.
+
+use std::time::Duration;
+
+/// Without a run for so long, none waits any more.
+pub const IDLE: Duration = Duration::from_secs(600);
+/// After word that memory is short, none is started for so long.
+pub const PRESSURE: Duration = Duration::from_secs(30);
+/// While runs come faster than this one after the other, the machine is left to them.
+pub const CALM: Duration = Duration::from_millis(20);
+/// How long after the first failure it is tried again; each time twice as long.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+/// How long at the most.
+const RETRY_MOST: Duration = Duration::from_secs(120);
+
+/// What the keeper sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Situation {
+    /// How many are to wait.
+    pub wanted: usize,
+    /// How many do.
+    pub waiting: usize,
+    /// How long ago a run asked for one; `None` if none ever did.
+    pub asked: Option<Duration>,
+    /// How long ago there was word that memory is short.
+    pub pressure: Option<Duration>,
+    /// How often in a row none could be started, and how long ago the last time was.
+    pub failed: Option<(u32, Duration)>,
+}
+
+/// What it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Starts one.
+    Start,
+    /// Ends all that wait.
+    Drain,
+    /// Looks again after this time, or when something has changed.
+    Wait(Duration),
+    /// Waits until something has changed.
+    WaitForChange,
+}
+
+/// What is to be done in `situation`.
+#[must_use]
+pub fn next(situation: &Situation) -> Next {
+    let &Situation { wanted, waiting, asked, pressure, failed } = situation;
+    let Some(asked) = asked else { return Next::WaitForChange };
+    let short_of_memory = pressure.and_then(|ago| PRESSURE.checked_sub(ago));
+    if asked >= IDLE || short_of_memory.is_some() {
+        return match (waiting, short_of_memory) {
+            (1.., _) => Next::Drain,
+            (0, Some(left)) if asked < IDLE => Next::Wait(left),
+            (0, _) => Next::WaitForChange,
+        };
+    }
+    if waiting >= wanted {
+        return Next::Wait(IDLE - asked);
+    }
+    if let Some(left) = failed.and_then(|(times, ago)| retry_after(times).checked_sub(ago))
+        && !left.is_zero()
+    {
+        return Next::Wait(left);
+    }
+    match CALM.checked_sub(asked) {
+        Some(left) if !left.is_zero() => Next::Wait(left),
+        _ => Next::Start,
+    }
+}
+
+/// How long after the last of `times` failures in a row it is tried again.
+fn retry_after(times: u32) -> Duration {
+    let doubled = 1u32.checked_shl(times.saturating_sub(1)).unwrap_or(u32::MAX);
+    RETRY_FIRST.saturating_mul(doubled).min(RETRY_MOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_in_each_situation() {
+        let ms = Duration::from_millis;
+        let s = Duration::from_secs;
+        let calm =
+            Situation { wanted: 2, waiting: 0, asked: Some(s(1)), pressure: None, failed: None };
+        let full = Situation { waiting: 2, ..calm };
+        let table = [
+            ("nobody has asked", Situation { asked: None, ..calm }, Next::WaitForChange),
+            ("one is missing", calm, Next::Start),
+            ("one of two is missing", Situation { waiting: 1, ..calm }, Next::Start),
+            ("none is missing", full, Next::Wait(s(599))),
+            ("none is wanted", Situation { wanted: 0, ..calm }, Next::Wait(s(599))),
+            ("runs come fast", Situation { asked: Some(ms(5)), ..calm }, Next::Wait(ms(15))),
+            ("no longer", Situation { asked: Some(CALM), ..calm }, Next::Start),
+            ("idle", Situation { asked: Some(IDLE), ..full }, Next::Drain),
+            ("idle and drained", Situation { asked: Some(IDLE), ..calm }, Next::WaitForChange),
+            ("memory is short", Situation { pressure: Some(s(1)), ..full }, Next::Drain),
+            ("and drained", Situation { pressure: Some(s(1)), ..calm }, Next::Wait(s(29))),
+            (
+                "and idle",
+                Situation { pressure: Some(s(1)), asked: Some(IDLE), ..calm },
+                Next::WaitForChange,
+            ),
+            ("memory was short", Situation { pressure: Some(s(31)), ..full }, Next::Wait(s(599))),
+            ("failed", Situation { failed: Some((1, ms(400))), ..calm }, Next::Wait(ms(600))),
+            ("failed long ago", Situation { failed: Some((1, s(1))), ..calm }, Next::Start),
+            ("fails always", Situation { failed: Some((9, s(20))), ..calm }, Next::Wait(s(100))),
+            ("has always failed", Situation { failed: Some((99, s(120))), ..calm }, Next::Start),
+        ];
+        for (what, situation, expected) in table {
+            assert_eq!(next(&situation), expected, "{what}");
+        }
+    }
+}
