@@ -12,11 +12,12 @@ use std::{
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering::SeqCst},
     thread,
+    time::{Duration, Instant},
 };
 
 use aictl_api::{
     limits::Limits,
-    run::Outcome,
+    run::{Outcome, Start},
     strict::{DEPTH, Imports, NODES, Policy, Rule, SOURCE},
 };
 use aictl_sandbox::{
@@ -73,23 +74,42 @@ impl Service {
     }
 
     fn run(&self, script: &str) -> Result<RunRecord, RejectKind> {
-        self.run_job(&job(), script)
+        self.run_job(&job(), script).map(|(record, _)| record)
     }
 
-    fn run_job(&self, job: &Job, script: &str) -> Result<RunRecord, RejectKind> {
+    /// Runs a script; the record with all that it printed.
+    fn run_job(&self, job: &Job, script: &str) -> Result<(RunRecord, String), RejectKind> {
         let connection = Connection::from_socket(self.connect());
         let memfd = sealed_memfd(script.as_bytes()).unwrap();
         connection.submit(job, memfd.as_fd(), None).unwrap();
+        let mut printed = Vec::new();
         loop {
             match connection.receive().unwrap() {
-                Reply::Output(..) => {}
-                Reply::Done(record) => return Ok(*record),
+                Reply::Output(_, bytes) => printed.extend(bytes),
+                Reply::Done(record) => {
+                    return Ok((*record, String::from_utf8_lossy(&printed).into_owned()));
+                }
                 Reply::Rejected(rejection) => {
                     eprintln!("rejected: {}", rejection.message);
                     return Err(rejection.kind);
                 }
             }
         }
+    }
+
+    /// What a script prints whose interpreter was started so.
+    fn print_after(&self, start: Start, script: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while Instant::now() < deadline {
+            let (record, printed) = self.run_job(&job(), script).unwrap();
+            assert_eq!(record.exit_code, Some(0), "{record:?} {printed}");
+            if record.start == start {
+                return printed;
+            }
+            // One is on its way, for which the others make place.
+            thread::sleep(Duration::from_millis(50));
+        }
+        panic!("no run's start was {}", start.name());
     }
 
     fn proc(&self) -> PathBuf {
@@ -156,7 +176,7 @@ fn strict_is_checked_before_anything_is_started() {
     let imports = Imports::try_from(vec!["math".to_owned(), "typing".to_owned()]).unwrap();
     let policy = Policy { imports, ..Policy::default() };
     let strict = Job { profile: Profile::Strict(policy), want_result: true, ..job() };
-    let refused = service.run_job(&strict, "x = 1\nimport os\neval('1')\n").unwrap();
+    let refused = service.run_job(&strict, "x = 1\nimport os\neval('1')\n").unwrap().0;
     assert_eq!((refused.outcome, refused.exit_code), (Outcome::Refused, None));
     assert!(refused.isolation.is_empty() && refused.peak_memory.is_none(), "{refused:?}");
     let told: Vec<_> = refused
@@ -166,11 +186,11 @@ fn strict_is_checked_before_anything_is_started() {
         .collect();
     assert_eq!(told, [(2, 8, Rule::Import, true), (3, 1, Rule::Name, true)]);
     assert_eq!(refused.code_sha256.len(), 64);
-    let good = service.run_job(&strict, "import math\nresult = math.sqrt(16)\n").unwrap();
+    let good = service.run_job(&strict, "import math\nresult = math.sqrt(16)\n").unwrap().0;
     assert_eq!((good.outcome, good.result), (Outcome::Exited, Some(serde_json::json!(4.0))));
     assert!(good.refusals.is_empty());
     // Far more findings than a message holds.
-    let many = service.run_job(&strict, &"import os\n".repeat(4000)).unwrap();
+    let many = service.run_job(&strict, &"import os\n".repeat(4000)).unwrap().0;
     assert!(many.refusals.len() > 50 && many.message.unwrap().contains("are left out"));
     let bash = Job { runtime: Runtime::Bash, ..strict };
     assert_eq!(service.run_job(&bash, "true"), Err(RejectKind::Invalid));
@@ -184,7 +204,7 @@ fn a_hostile_text_is_refused_and_the_next_script_runs() {
         Policy { source: SOURCE.max, nodes: NODES.max, depth: DEPTH.max, ..Policy::default() };
     let strict = Job { profile: Profile::Strict(policy), ..job() };
     for text in ["(".repeat(1 << 20), "x.".repeat(1 << 19), "f'{".repeat(300_000), "\0".repeat(9)] {
-        let refused = service.run_job(&strict, &text).unwrap();
+        let refused = service.run_job(&strict, &text).unwrap().0;
         assert_eq!(refused.outcome, Outcome::Refused);
         assert!(!refused.refusals.is_empty());
     }
@@ -223,7 +243,7 @@ fn as_a_service_a_missing_layer_is_an_error() {
 
 #[test]
 fn a_thousand_runs_fifty_at_a_time_leave_nothing() {
-    let service = Service::start(LENIENT);
+    let service = Service::start(&[LENIENT[0], "--warm", "0"]);
     let rounds = |runs: usize| {
         thread::scope(|scope| {
             let mut threads = Vec::new();
@@ -250,16 +270,22 @@ fn a_thousand_runs_fifty_at_a_time_leave_nothing() {
     assert!(after < memory + 2048, "{memory} KiB before, {after} KiB after a thousand runs");
 }
 
-/// Waits until the threads of all runs have ended, which they do just after their last packet.
+/// Waits until the threads of all runs have ended, which they do just after their last packet. What
+/// keeps the interpreters that wait stays.
 fn settle(service: &Service) {
-    while fs::read_dir(service.proc().join("task")).unwrap().count() > 1 {
+    let of_runs = |task: &fs::DirEntry| {
+        let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+        !["", "warm"].contains(&name.trim_end())
+    };
+    let tasks = || fs::read_dir(service.proc().join("task")).unwrap();
+    while tasks().filter_map(Result::ok).filter(of_runs).count() > 1 {
         thread::yield_now();
     }
 }
 
 #[test]
 fn more_runs_than_allowed_are_refused_at_once() {
-    let service = Service::start(&[LENIENT[0], "--max-runs", "1"]);
+    let service = Service::start(&[LENIENT[0], "--warm", "0", "--max-runs", "1"]);
     let connection = Connection::from_socket(service.connect());
     let memfd = sealed_memfd(b"print('on', flush=True)\nimport signal; signal.pause()").unwrap();
     connection.submit(&job(), memfd.as_fd(), None).unwrap();
@@ -269,6 +295,72 @@ fn more_runs_than_allowed_are_refused_at_once() {
     assert_eq!(outcome(&connection), Outcome::Cancelled);
     settle(&service);
     assert!(service.run("print(1)").is_ok());
+}
+
+/// What no two runs may have in common.
+const OWN: &str = "\
+import hashlib, os, random, tempfile, uuid
+print(hash('x'), random.random(), uuid.uuid4(), uuid.uuid1(), id(object()), os.urandom(4).hex(),
+      tempfile.mktemp(), sep='\\n')";
+
+#[test]
+fn two_runs_have_nothing_in_common() {
+    let service = Service::start(LENIENT);
+    let runs: Vec<String> = (0..3).map(|_| service.print_after(Start::Warm, OWN)).collect();
+    for (index, one) in runs.iter().enumerate() {
+        for other in &runs[..index] {
+            let same = one.lines().zip(other.lines()).filter(|(a, b)| a == b).count();
+            assert_eq!(same, 0, "{one}\n{other}");
+        }
+    }
+}
+
+#[test]
+fn nothing_of_a_run_is_there_for_the_next() {
+    let service = Service::start(LENIENT);
+    let leave = "\
+import builtins, gc, json, os, sys
+secret = 'a secret of ' + 'the first run'
+builtins.left = json.left = secret
+open('/tmp/left', 'w').write(secret)
+open('/work/left', 'w').write(secret)
+os.environ['LEFT'] = secret
+if os.fork() == 0:
+    os.setsid()
+    while True: pass";
+    let look = "\
+import builtins, gc, json, os, re
+assert not hasattr(builtins, 'left') and not hasattr(json, 'left')
+assert os.listdir('/tmp') == [] and os.listdir('/work') == ['a.py'], os.listdir('/tmp')
+assert 'LEFT' not in os.environ
+assert [p for p in os.listdir('/proc') if p.isdigit()] == ['1', '2'], os.listdir('/proc')
+for line in open('/proc/self/maps'):
+    start, end, mode = re.match('([0-9a-f]+)-([0-9a-f]+) (....)', line).groups()
+    if mode[0] == 'r' and '[v' not in line:
+        with open('/proc/self/mem', 'rb') as memory:
+            memory.seek(int(start, 16))
+            held = memory.read(int(end, 16) - int(start, 16))
+            # Not written here as one, or it would be found here.
+            for at in re.finditer(b'secret of ', held):
+                assert held[at.end():at.end() + 3] != b'the', line";
+    for _ in 0..2 {
+        service.print_after(Start::Warm, leave);
+        service.print_after(Start::Warm, look);
+    }
+}
+
+#[test]
+fn who_wants_no_interpreter_that_waited_gets_none() {
+    let service = Service::start(LENIENT);
+    service.print_after(Start::Warm, "print(1)");
+    let cold = Job { warm: false, ..job() };
+    for _ in 0..3 {
+        assert_eq!(service.run_job(&cold, "print(1)").unwrap().0.start, Start::Cold);
+    }
+    let none = Service::start(&[LENIENT[0], "--warm", "0"]);
+    for _ in 0..3 {
+        assert_eq!(none.run("print(1)").unwrap().start, Start::Cold);
+    }
 }
 
 #[test]
