@@ -208,7 +208,7 @@ fn a_hostile_text_is_refused_and_the_next_script_runs() {
         assert_eq!(refused.outcome, Outcome::Refused);
         assert!(!refused.refusals.is_empty());
     }
-    assert_eq!(service.run_job(&strict, "print(1)").unwrap().outcome, Outcome::Exited);
+    assert_eq!(service.run_job(&strict, "print(1)").unwrap().0.outcome, Outcome::Exited);
     // Nothing of what checked them is left.
     if let Some((_, _, _, children)) = service.holdings() {
         assert_eq!(children, "");
