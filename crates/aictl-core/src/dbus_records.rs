@@ -134,6 +134,7 @@ pub fn health_fields(record: &HealthRecord) -> Record {
         (key::JOURNAL, record.journal.into()),
         (key::POLKIT, record.polkit.into()),
         (key::SYSTEMD, record.systemd.into()),
+        (key::SANDBOX, text(&record.sandbox)),
         (key::CALLS_IN_FLIGHT, record.calls_in_flight.into()),
     ])
 }
@@ -154,6 +155,7 @@ pub fn health(record: Record) -> Result<HealthRecord, RecordError> {
         journal: from.take(key::JOURNAL)?,
         polkit: from.take(key::POLKIT)?,
         systemd: from.take(key::SYSTEMD)?,
+        sandbox: from.take(key::SANDBOX)?,
         calls_in_flight: from.take(key::CALLS_IN_FLIGHT)?,
     })
 }
@@ -231,6 +233,7 @@ mod tests {
             journal: true,
             polkit: true,
             systemd: true,
+            sandbox: "no namespaces".to_owned(),
             calls_in_flight: 4,
         }
     }

@@ -30,7 +30,7 @@ use crate::{
     policy::{Policies, Policy},
     polkit::{Patience, Polkit},
     request_id::RequestIds,
-    runs::Runs,
+    runs::{Runs, Trial},
 };
 
 /// The most calls that are looked at at one time, before anybody knows whose they are.
@@ -62,6 +62,8 @@ pub struct Helper {
     pub gpus: Arc<Gpus>,
     /// Runs of scripts.
     pub runs: Runs,
+    /// Whether scripts can be run.
+    trial: Arc<Trial>,
     /// Room for calls.
     pub room: Arc<Semaphore>,
     /// Room for calls with descriptors or long arguments.
@@ -156,6 +158,7 @@ impl Helper {
             followers,
             gpus,
             runs: Runs::new(&sandboxd),
+            trial: Arc::new(Trial::new(&sandboxd)),
             room: Arc::new(Semaphore::new(MAX_TASKS)),
             heavy: Arc::new(Semaphore::new(MAX_HEAVY)),
             ids: RequestIds::open()?,
@@ -256,7 +259,7 @@ impl Helper {
                 None => false,
             }
         };
-        let (polkit, systemd) = tokio::join!(polkit, systemd);
+        let (polkit, systemd, sandbox) = tokio::join!(polkit, systemd, self.trial.outcome());
         let config = aictl_core::redact::redact(&self.policies.words()).into_owned();
         HealthRecord {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -267,6 +270,7 @@ impl Helper {
             journal: self.journal.is_there(),
             polkit,
             systemd,
+            sandbox,
             calls_in_flight: u32::try_from(lock(&self.limits).calls()).unwrap_or(u32::MAX),
         }
     }

@@ -8,6 +8,7 @@ mod drive;
 mod order;
 pub mod queue;
 mod record;
+mod trial;
 
 use std::{
     collections::HashMap,
@@ -39,6 +40,7 @@ use tokio::{
 pub use drive::Why;
 pub use order::{Code, Order, check};
 use queue::{Bounds, Full, Queue};
+pub use trial::Trial;
 
 use crate::{
     audit,

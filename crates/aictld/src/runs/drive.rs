@@ -14,6 +14,7 @@ use std::{
 };
 
 use aictl_api::error::CallError;
+use aictl_core::host::{self, Host};
 use aictl_sandbox::{
     client::{ClientError, Connection},
     protocol::{Job, RejectKind, Rejection, Reply, RunRecord, Stream},
@@ -279,6 +280,14 @@ fn rejected(rejection: &Rejection) -> CallError {
         RejectKind::Invalid => CallError::InvalidArgument(message),
         RejectKind::LimitExceeded => {
             CallError::limit_exceeded("the sandboxes are busy", WAIT_FOR_ANOTHER)
+        }
+        RejectKind::Unavailable => {
+            // What holds for this process need not hold for the keeper.
+            let facts = Host::default().facts().of_another();
+            CallError::Unavailable(match host::why_none_runs(&facts) {
+                Some(reason) => format!("{message}; {reason}"),
+                None => message,
+            })
         }
         _ => CallError::Unavailable(message),
     }
