@@ -108,6 +108,8 @@ async fn run(sandboxd: &Path) -> Result<Done, CallError> {
         profile: Profile::Standard,
         want_result: false,
         stdin: false,
+        // That a new one can be made is what is in question.
+        warm: false,
     };
     let script = Arc::new(sealed_memfd(SCRIPT).map_err(no_room)?);
     let (printed, stdout) = new_pipe()?;
