@@ -6,6 +6,8 @@
 
 pub mod audit;
 pub mod authorisation;
+#[cfg(test)]
+mod committed;
 pub mod config;
 pub mod document;
 pub mod endpoint;
@@ -16,6 +18,7 @@ pub mod layer;
 pub mod limits;
 pub mod provider;
 pub mod record;
+pub mod roff;
 pub mod run;
 #[cfg(feature = "schema")]
 pub mod schema;

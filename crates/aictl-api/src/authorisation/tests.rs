@@ -2,26 +2,26 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fs,
     io::Write,
-    path::Path,
     process::{Command, Stdio},
 };
 
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::{
-    ALL_USERS, Action, Arg, AuditField, BUS_NAME, FOLLOW, HELPER_USER, Interface, Kind,
-    MAX_LOG_LINES, Member, NO_BLOCK, OBJECT_PATH, OF_ACTION, OF_LOGS, OF_RUN, RESULT, RateClass,
-    TABLE, Verb, dbus_policy, introspection, man_page, method,
+    ALL_USERS, Action, Arg, AuditField, BUS_NAME, FOLLOW, HELPER_USER, HOW_TO_GENERATE, Interface,
+    Kind, MAX_LOG_LINES, Member, NO_BLOCK, OBJECT_PATH, OF_ACTION, OF_LOGS, OF_RUN, RESULT,
+    RateClass, TABLE, Verb, dbus_policy, introspection, man_page, method,
     polkit::{self, Defaults, Implicit},
-    xml::{HOW_TO_GENERATE, escape},
+    xml::escape,
 };
 use crate::{
     audit::MESSAGE_IDS,
+    committed::assert_committed,
     error::{NAMES, PREFIX},
     record::{
-        action_key, gpu_key, gpu_process_key, health_key, listed_run_key, run_key, service_key,
+        action_key, finding_key, gpu_key, gpu_process_key, health_key, listed_run_key, run_key,
+        service_key,
     },
 };
 
@@ -43,19 +43,6 @@ fn only_text<'a>(node: Node<'a, 'a>, tag: &'static str) -> &'a str {
     let all: Vec<Node> = elements(node, tag).collect();
     assert_eq!(all.len(), 1, "{tag}");
     all[0].text().unwrap_or_default()
-}
-
-/// Holds the committed file at `path` against `generated`; with AICTL_BLESS=1, writes it.
-fn assert_committed(path: &str, generated: &str) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
-    if env::var_os("AICTL_BLESS").is_some_and(|value| value == "1") {
-        fs::write(&file, generated).expect("the file can be written");
-    }
-    let committed = fs::read_to_string(&file).unwrap_or_default();
-    assert!(
-        committed == generated,
-        "{path} is not what the table yields; to make it anew: {HOW_TO_GENERATE}"
-    );
 }
 
 #[test]
@@ -419,6 +406,7 @@ fn the_manual_page_has_an_entry_for_everything_once() {
         &gpu_key::FIELDS,
         &gpu_process_key::FIELDS,
         &run_key::FIELDS,
+        &finding_key::FIELDS,
         &listed_run_key::FIELDS,
         &health_key::FIELDS,
     ];
@@ -433,7 +421,8 @@ fn the_manual_page_has_an_entry_for_everything_once() {
     for line in page.lines().filter(|line| line.starts_with(['.', '\''])) {
         let request = line.split(' ').next().unwrap_or_default();
         assert!(
-            [".\\\"", ".TH", ".SH", ".SS", ".TP", ".B", ".PP", ".br"].contains(&request),
+            [".\\\"", ".TH", ".SH", ".SS", ".TP", ".B", ".PP", ".br", ".EX", ".EE"]
+                .contains(&request),
             "{line}"
         );
     }

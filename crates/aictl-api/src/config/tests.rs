@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     authorisation::RateClass,
+    committed::assert_committed,
     endpoint::Endpoint,
     limits::{self, LimitSpec},
     provider::Provider,
@@ -611,4 +612,31 @@ fn the_schema_has_every_key_that_is_read_and_no_other() {
         assert_eq!((same.helper, same.audit, same.services()), (helper, audit, &services), "{key}");
         assert_eq!(same.status, status, "{key}");
     }
+}
+
+// The manual page.
+
+#[test]
+fn the_committed_manual_page_is_what_the_tables_yield() {
+    assert_committed("man/aictl.toml.5", &man_page::page());
+}
+
+#[test]
+fn the_manual_page_describes_every_key() {
+    let page = man_page::page();
+    for shown in Config::default().shown() {
+        let key = shown.key.replace('-', "\\-");
+        if shown.key.starts_with("services.") {
+            continue;
+        }
+        let entry = page.split(&format!(".TP\n.B \"{key}")).nth(1);
+        let text = entry.and_then(|entry| entry.lines().nth(1));
+        assert!(text.is_some_and(|text| text.len() > 10), "{}: {text:?}", shown.key);
+    }
+}
+
+#[test]
+fn the_example_of_the_manual_page_is_a_file() {
+    let config = config(&[man_page::EXAMPLE]).unwrap();
+    assert_eq!(config.services().iter().filter(|service| service.required).count(), 1);
 }
