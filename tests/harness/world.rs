@@ -117,7 +117,8 @@ fn mounts() -> io::Result<Vec<String>> {
     Ok(text.lines().map(str::to_owned).collect())
 }
 
-/// Files of ours in the directories that everybody may write, but for those of other worlds.
+/// Files of ours in the directories that everybody may write, but for those of other worlds, and
+/// those that systemd makes for a service when it starts.
 fn litter() -> Vec<PathBuf> {
     ["/tmp", "/dev/shm", "/var/tmp", "/run"]
         .into_iter()
@@ -126,7 +127,8 @@ fn litter() -> Vec<PathBuf> {
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.contains("aictl") && !name.starts_with("aictl-attacks-")
+            let others = ["aictl-attacks-", "systemd-private-"];
+            name.contains("aictl") && !others.iter().any(|start| name.starts_with(start))
         })
         .collect()
 }
