@@ -172,6 +172,38 @@ pub struct RunReport {
     pub isolation: Vec<Layer>,
     /// The layers that this machine could not provide.
     pub missing: Vec<Layer>,
+    /// Where the time went; there only with `--timings`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timings: Option<RunTimings>,
+}
+
+/// Where the time of a run went, in microseconds. The parts add up to the whole; one that there is
+/// not on the way that the run took is `null`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RunTimings {
+    /// The start of the program aictl: its CPU time until it begins its work.
+    pub start_usec: Option<u64>,
+    /// Reading the command line, the configuration and the script, and checking them.
+    pub arguments_usec: Option<u64>,
+    /// Connecting to the helper.
+    pub connection_usec: Option<u64>,
+    /// Until the helper knew that the call is allowed; polkit's answer is nearly all of it.
+    pub authorisation_usec: Option<u64>,
+    /// Waiting for its turn, where more runs are wanted than may be made at one time.
+    pub queue_usec: Option<u64>,
+    /// The helper's other work: messages there and back, and the journal's records.
+    pub helper_usec: Option<u64>,
+    /// Between the helper and the sandboxes, there and back.
+    pub handover_usec: Option<u64>,
+    /// Making the sandbox, until the program in it was let start.
+    pub sandbox_usec: Option<u64>,
+    /// The program in the sandbox, the interpreter's own start and the sandbox's end included.
+    pub run_usec: Option<u64>,
+    /// From the end of the run until all of its output was written.
+    pub output_usec: Option<u64>,
+    /// All of it.
+    pub total_usec: Option<u64>,
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     future::poll_fn,
     os::fd::{BorrowedFd, OwnedFd},
+    path::Path,
     pin::Pin,
     time::Duration,
 };
@@ -16,10 +17,15 @@ use aictl_api::{
     status::HelperState,
 };
 use futures_core::Stream;
+use nix::{
+    errno::Errno,
+    sys::socket::{getsockopt, sockopt::PeerPidfd},
+};
 use serde::Serialize;
-use tokio::time;
+use tokio::{net::UnixStream, time};
 use zbus::{
-    Connection, DBusError, DynamicType, Fd, MatchRule, MessageStream, OwnedVariant, Proxy, fdo,
+    Connection, DBusError, DynamicType, Fd, MatchRule, MessageStream, OwnedVariant, Proxy,
+    connection, fdo,
     message::Type,
     proxy::{CacheProperties, MethodFlags},
     wire::DynamicDeserialize,
@@ -102,7 +108,7 @@ pub struct StartedRun {
     pub stderr: OwnedFd,
 }
 
-/// The helper on a message bus.
+/// The helper, on a message bus or at its own socket.
 #[derive(Debug, Clone)]
 pub struct Helper {
     connection: Connection,
@@ -110,6 +116,23 @@ pub struct Helper {
 }
 
 impl Helper {
+    /// The helper at its own socket, without a bus between: the shortest way, for whoever needs no
+    /// signals. `None` where it does not listen, takes no more connections, or could not tell polkit
+    /// who is there; the bus may know more.
+    pub async fn at_its_socket(path: &Path) -> Option<Self> {
+        let connect = async {
+            let stream = UnixStream::connect(path).await.ok()?;
+            // Without it (before Linux 6.5) the helper refuses whatever needs polkit's word.
+            if getsockopt(&stream, PeerPidfd).is_err_and(|errno| errno == Errno::ENOPROTOOPT) {
+                return None;
+            }
+            let stream = stream.into_std().ok()?;
+            connection::Builder::unix_stream(stream).p2p().build().await.ok()
+        };
+        let connection = time::timeout(BUS_TIME, connect).await.ok()??;
+        Some(Self { connection, interactive: false })
+    }
+
     /// Looks for the helper on the bus; `None` if it is not installed: its name belongs to nobody,
     /// and the bus knows no program to start for it.
     ///
@@ -257,7 +280,9 @@ impl Helper {
         let record = self.call(Interface::Sandbox, "Wait", &(run,), RUN_TIME).await;
         let record = record.map_err(|error| match error {
             // Nothing was asked of a service.
-            CallError::Unavailable(words) if words.contains("look at the service") => {
+            CallError::Unavailable(words)
+                if words.contains("look at the service") || words == BROKEN =>
+            {
                 CallError::Unavailable(
                     "the helper ended during the run, and the run with it".to_owned(),
                 )
@@ -385,6 +410,9 @@ fn bad_answer(error: impl std::fmt::Display) -> CallError {
     CallError::Unavailable(format!("the helper's answer cannot be read: {error}"))
 }
 
+/// The words for a connection that ends in the middle of a call.
+const BROKEN: &str = "the connection to the message bus broke";
+
 /// What a failed call comes to.
 fn call_error(error: &zbus::Error) -> CallError {
     match error {
@@ -405,7 +433,7 @@ fn call_error(error: &zbus::Error) -> CallError {
             ),
         },
         zbus::Error::InputOutput(_) | zbus::Error::Connection(..) | zbus::Error::Handshake(_) => {
-            CallError::Unavailable("the connection to the message bus broke".to_owned())
+            CallError::Unavailable(BROKEN.to_owned())
         }
         error => bad_answer(error),
     }

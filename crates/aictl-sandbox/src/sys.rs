@@ -272,9 +272,11 @@ pub struct StatusBoard {
     pub left_over: std::sync::atomic::AtomicU32,
     /// CPU time that was used before the job came, in microseconds.
     pub cpu_before: std::sync::atomic::AtomicU64,
+    /// When the program was let start: nanoseconds after the making of the sandbox began; 0 before.
+    pub program_started: std::sync::atomic::AtomicU64,
 }
 
-// SAFETY: repr(C), atomic integers only, 32 bytes.
+// SAFETY: repr(C), atomic integers only, 40 bytes.
 unsafe impl Atomics for StatusBoard {}
 
 impl<T: Atomics> SharedPage<T> {

@@ -197,6 +197,9 @@ pub struct Run {
     /// Give it an empty standard input
     #[arg(long)]
     pub no_stdin: bool,
+    /// Tell at the end where the time went
+    #[arg(long)]
+    pub timings: bool,
     /// The script (- for standard input) and its arguments; options go before it
     #[arg(required = true, trailing_var_arg = true,
           value_names = ["SCRIPT", "ARGS"], num_args = 1..)]

@@ -34,6 +34,7 @@ use aictl_api::authorisation::Verb;
 use aictl_sandbox::embedded;
 
 fn main() -> ExitCode {
+    let clock = run::Clock::start();
     // What our caller has open is no business of the programs that we start. A kernel that cannot
     // do that runs no sandbox, which says so.
     let _old_kernel = aictl_sandbox::cloexec_from(3);
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
         return ExitCode::from(aictl_api::exit::INTERNAL);
     }
     let code = match &cli.command {
-        args::Command::Run(run) => run::main(&cli.global, run, begun),
+        args::Command::Run(run) => run::main(&cli.global, run, begun, clock),
         args::Command::Check(check) => check::main(&cli.global, check),
         args::Command::Status(status) => status::main(&cli.global, status),
         args::Command::Gpu(gpu) => gpu::main(&cli.global, gpu),

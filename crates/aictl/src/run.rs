@@ -382,34 +382,6 @@ fn tell_refused(path: &OsStr, message: Option<&str>, refusals: &[Finding]) {
     let file = message::plain(&path.to_string_lossy());
     let message = message::plain(message.unwrap_or("the script is refused"));
     message::block(format_args!("{message}:\n{}", check::lines(&file, refusals).trim_end()));
-    let refused = "the profile strict refuses the script";
-    message::block(format_args!("{refused}:\n{}", check::lines(&file, &report).trim_end()));
-    if global.json {
-        // Nothing was started: no time and no memory was used, and there are no layers.
-        let report = RunReport {
-            request_id: request_id()?.as_str().to_owned(),
-            outcome: Outcome::Refused,
-            exit_code: None,
-            signal: None,
-            message: Some(refused.to_owned()),
-            stdout: String::new(),
-            stderr: String::new(),
-            stdout_truncated: false,
-            stderr_truncated: false,
-            result: None,
-            refusals: check::refusals(report),
-            wall_ms: 0.0,
-            cpu_ms: 0.0,
-            peak_memory_bytes: None,
-            code_sha256: sha256(script.text),
-            profile: profile.name().to_owned(),
-            start: None,
-            isolation: Vec::new(),
-            missing: Vec::new(),
-        };
-        message::print_json(&report).map_err(RunError::Output)?;
-    }
-    Ok(exit::REFUSED)
 }
 
 /// The hash of a script that has been read, and so is within its limit.

@@ -250,7 +250,7 @@ async fn work<'a>(
     if let Request::Wait { run } | Request::Cancel { run } = &request {
         trail.run = Some(run.clone());
     }
-    let order = match &request {
+    let mut order = match &request {
         Request::Run(run) => {
             let order = runs::check(run, &policy.sandbox).await?;
             trail.code = Some(order.code.clone());
@@ -259,8 +259,12 @@ async fn work<'a>(
         _ => None,
     };
 
+    let asked = Instant::now();
     for action in actions(helper, seat, caller, rule, &request) {
         authorise(going, action, rule, service, trail).await?;
+    }
+    if let Some(order) = &mut order {
+        order.authorised = asked.elapsed();
     }
 
     // While polkit asked, the caller may have gone, and the configuration may have changed.

@@ -83,6 +83,7 @@ pub struct Run {
     seat: Arc<Seat>,
     code: Code,
     runtime: Runtime,
+    authorised: Duration,
     came: Instant,
     begun: AtomicBool,
     cancelled: watch::Sender<bool>,
@@ -267,6 +268,7 @@ pub fn accept(
         seat: Arc::clone(seat),
         code: order.code.clone(),
         runtime: order.runtime,
+        authorised: order.authorised,
         came: Instant::now(),
         begun: AtomicBool::new(false),
         cancelled: watch::Sender::new(false),
@@ -338,6 +340,7 @@ async fn live(
         helper.runs.lock().runs.remove(&run.id);
         return;
     }
+    let waits = Instant::now();
     let mut stopped = std::pin::pin!(run.stopped(helper));
     let begins = tokio::select! {
         biased;
@@ -347,9 +350,16 @@ async fn live(
     let ended = match begins {
         Ok(()) => {
             run.begun.store(true, SeqCst);
-            tell(helper, "Started", run).await;
-            let done = drive::drive(&helper.runs.sandboxd, errand, stopped).await;
-            done.and_then(|(record, why)| record::finished(run, record, why))
+            let queued = waits.elapsed();
+            let drive = async {
+                let begins = Instant::now();
+                let done = drive::drive(&helper.runs.sandboxd, errand, stopped).await;
+                (done, begins.elapsed())
+            };
+            // Nobody's run waits until all have heard of it.
+            let ((done, engine), ()) = tokio::join!(drive, tell(helper, "Started", run));
+            let times = record::times(run.authorised, queued, engine);
+            done.and_then(|(record, why)| record::finished(run, record, why, times))
         }
         Err(why) => {
             drop(errand);

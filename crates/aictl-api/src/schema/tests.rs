@@ -20,7 +20,7 @@ use crate::{
     gpu::{Gpu, GpuProcess, GpuState, Vendor},
     layer::Layer,
     record::JobResult,
-    run::{Outcome, Refusal},
+    run::{Outcome, Refusal, RunTimings},
     service::{Catalogue, Scope},
     status::{Health, HelperState, HostStatus, LoadedModel, ServiceStatus, Totals},
 };
@@ -168,6 +168,7 @@ fn run(outcome: Outcome) -> RunReport {
         start: None,
         isolation: vec![Layer::UserNs, Layer::Landlock(7)],
         missing: vec![Layer::Landlock(0)],
+        timings: Some(RunTimings { run_usec: Some(u64::MAX), ..RunTimings::default() }),
     }
 }
 

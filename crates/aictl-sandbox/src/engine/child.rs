@@ -516,6 +516,8 @@ pub const RESUME: Signal = Signal::SIGUSR2;
 
 /// Reaps whatever ends, until the program does; then writes down how.
 fn wait_for(plan: &Plan, &Built { program, proc_dir }: &Built) -> Failed {
+    let begun = u64::try_from(plan.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    plan.board.get().program_started.store(begun, SeqCst);
     let keep = if proc_dir >= 0 { sys::dup_onto(proc_dir, 0) } else { Ok(()) };
     if let Err(errno) = keep.and_then(|()| sys::close_from(u32::from(proc_dir >= 0))) {
         return (Step::CloseFds, errno);

@@ -342,5 +342,6 @@ fn make_plan(engine: &Engine, pipes: &Pipes) -> Result<Plan, Rejection> {
         board: SharedPage::<StatusBoard>::new()
             .map_err(sys::io_error)
             .map_err(prepare("shared memory"))?,
+        begun: Instant::now(),
     })
 }

@@ -5,14 +5,17 @@ use std::{
     io::{self, Read},
     os::fd::{AsFd, OwnedFd},
     path::Path,
-    thread::{self, JoinHandle},
+    thread,
+    time::Instant,
 };
 
 use aictl_api::{error::CallError, exit, record::RunRecord};
 use aictl_core::helper::{Helper, StartedRun, WantedRun};
 use tokio::{
+    net::unix::pipe::Receiver,
     runtime::Builder,
     signal::unix::{Signal, SignalKind, signal},
+    sync::{Notify, oneshot},
 };
 
 use crate::{
@@ -20,12 +23,14 @@ use crate::{
     message, output, services,
 };
 
+/// Where the helper listens (aictld.socket).
+const SOCKET: &str = "/run/aictl/bus";
 /// What tells that the helper is installed: the bus can start it, or it listens.
-const SIGNS: [&str; 2] = ["/usr/share/dbus-1/system-services/org.aictl1.service", "/run/aictl/bus"];
+const SIGNS: [&str; 2] = ["/usr/share/dbus-1/system-services/org.aictl1.service", SOCKET];
 /// The variable that names another system bus, which may know a helper.
 const OTHER_BUS: &str = "DBUS_SYSTEM_BUS_ADDRESS";
-/// How much is passed on at one time: what a pipe holds.
-const CHUNK: usize = 64 * 1024;
+/// How much is passed on at one time.
+const CHUNK: usize = 8 * 1024;
 
 /// Whether the helper may be there: no more than a look, which takes microseconds.
 #[must_use]
@@ -44,6 +49,10 @@ pub struct Done {
     pub signal: Option<i32>,
     /// Why no output could be written any more.
     pub failed: Option<io::Error>,
+    /// When there was a connection to the helper.
+    pub connected: Instant,
+    /// When the record came.
+    pub ended: Instant,
 }
 
 /// Why there is no record.
@@ -84,48 +93,74 @@ pub fn run(
             signal = signals.next() => return Err(NotDone::Signal(signal)),
             begun = begin(wanted, stdin) => begun?,
         };
-        let Some((helper, started)) = begun else { return Ok(None) };
-        finish(&helper, started, signals, keep).await.map(Some)
+        let Some((helper, started, connected)) = begun else { return Ok(None) };
+        finish(&helper, started, connected, signals, keep).await.map(Some)
     });
     // A thread that waits for a reader would be waited for.
     runtime.shutdown_background();
     done
 }
 
-/// Finds the helper, and has it take the run. Only where it would have to ask the user is there
-/// somebody brought who asks.
+/// Finds the helper, and has it take the run: at its own socket, or over the bus if the helper could
+/// not tell there that this may be done. Only where it would have to ask the user is there somebody
+/// brought who asks.
 async fn begin(
     wanted: WantedRun<'_>,
     stdin: impl FnOnce() -> io::Result<Option<OwnedFd>>,
-) -> Result<Option<(Helper, StartedRun)>, NotDone> {
+) -> Result<Option<(Helper, StartedRun, Instant)>, NotDone> {
+    let system = |error| NotDone::System("standard input", error);
+    let mut stdin = Some(stdin);
+    let mut input = None;
+    // Another bus knows another helper.
+    let direct = match std::env::var_os(OTHER_BUS) {
+        None => Helper::at_its_socket(Path::new(SOCKET)).await,
+        Some(_) => None,
+    };
+    if let Some(helper) = direct {
+        let connected = Instant::now();
+        if let Some(stdin) = stdin.take() {
+            input = stdin().map_err(system)?;
+        }
+        let wanted = WantedRun { stdin: input.as_ref().map(AsFd::as_fd), ..wanted };
+        match helper.run(&wanted).await {
+            // The bus has a name for us that every polkit knows, and that its agent can be asked by.
+            Err(
+                CallError::InteractiveAuthorizationRequired(_) | CallError::NotAuthorized(_),
+            ) => {}
+            other => return Ok(Some((helper, other?, connected))),
+        }
+    }
     let connection = services::system_bus().await?;
     let Some(helper) = Helper::find(&connection).await? else { return Ok(None) };
-    let stdin = stdin().map_err(|error| NotDone::System("standard input", error))?;
-    let wanted = WantedRun { stdin: stdin.as_ref().map(AsFd::as_fd), ..wanted };
+    let connected = Instant::now();
+    if let Some(stdin) = stdin.take() {
+        input = stdin().map_err(system)?;
+    }
+    let wanted = WantedRun { stdin: input.as_ref().map(AsFd::as_fd), ..wanted };
     match helper.run(&wanted).await {
         Err(CallError::InteractiveAuthorizationRequired(_)) if agent::wanted() => {
             let agent = Agent::start();
             let helper = helper.interactive(true);
             let started = helper.run(&wanted).await;
             drop(agent);
-            Ok(Some((helper, started?)))
+            Ok(Some((helper, started?, connected)))
         }
-        other => Ok(Some((helper, other?))),
+        other => Ok(Some((helper, other?, connected))),
     }
 }
 
 async fn finish(
     helper: &Helper,
     started: StartedRun,
+    connected: Instant,
     mut signals: Signals,
     keep: bool,
 ) -> Result<Done, NotDone> {
     let StartedRun { run, stdout, stderr } = started;
-    let spawn = |pipe: OwnedFd, to: Stream| {
-        let pump = move || if keep { read_all(pipe) } else { pass_on(pipe, to) };
-        thread::Builder::new().spawn(pump).map_err(|error| NotDone::System("a thread", error))
-    };
-    let pumps = [spawn(stdout, Stream::Stdout)?, spawn(stderr, Stream::Stderr)?];
+    let stuck = Notify::new();
+    let pump = |pipe, to| pump(pipe, to, keep, &stuck);
+    let pumps = async { tokio::join!(pump(stdout, Stream::Stdout), pump(stderr, Stream::Stderr)) };
+    let (mut pumps, mut pumped) = (std::pin::pin!(pumps), None);
     let mut wait = std::pin::pin!(helper.wait_for_run(&run));
     let mut ended_by = None;
     let record = loop {
@@ -139,25 +174,30 @@ async fn finish(
                 }
                 helper.cancel_run(&run).await?;
             }
+            done = &mut pumps, if pumped.is_none() => pumped = Some(done),
         }
     };
-    let mut kept = [Vec::new(), Vec::new()];
-    let mut failed = None;
-    for (pump, kept) in pumps.into_iter().zip(&mut kept) {
-        // What nobody reads is not waited with by who wants the end.
-        let reads_on = ended_by.is_none() || pump.is_finished();
-        match reads_on.then(|| join(pump)) {
-            Some(Ok(bytes)) => *kept = bytes,
-            Some(Err(error)) => failed = Some(error),
-            None => {}
+    let ended = Instant::now();
+    // The helper writes no more: what comes now is the rest.
+    let pumped = match pumped {
+        None => tokio::select! {
+            biased;
+            done = &mut pumps => Some(done),
+            // What nobody reads is not waited with by who wants the end.
+            () = stuck.notified(), if ended_by.is_some() => None,
+        },
+        done => done,
+    };
+    let (mut kept, mut failed) = ([Vec::new(), Vec::new()], None);
+    let (stdout, stderr) = pumped.unwrap_or_else(|| (Ok(Vec::new()), Ok(Vec::new())));
+    for (pumped, kept) in [stdout, stderr].into_iter().zip(&mut kept) {
+        match pumped {
+            Ok(bytes) => *kept = bytes,
+            Err(error) => failed = Some(error),
         }
     }
     let [stdout, stderr] = kept;
-    Ok(Done { record, stdout, stderr, signal: ended_by, failed })
-}
-
-fn join(pump: JoinHandle<io::Result<Vec<u8>>>) -> io::Result<Vec<u8>> {
-    pump.join().unwrap_or_else(|_| Err(io::Error::other("its thread has ended")))
+    Ok(Done { record, stdout, stderr, signal: ended_by, failed, connected, ended })
 }
 
 /// Where output goes.
@@ -167,29 +207,81 @@ enum Stream {
     Stderr,
 }
 
-fn read_all(pipe: OwnedFd) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    fs::File::from(pipe).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Writes what comes out of a pipe. Its end goes with an error, and so the helper ends the run.
-fn pass_on(pipe: OwnedFd, to: Stream) -> io::Result<Vec<u8>> {
-    let mut pipe = fs::File::from(pipe);
-    let mut bytes = vec![0; CHUNK];
+/// Takes what comes out of a pipe until its end: keeps it, or writes it as it comes. Its end goes
+/// with an error, and so the helper ends the run.
+///
+/// A thread is only begun where a reader has us wait, which is then `stuck`.
+async fn pump(pipe: OwnedFd, to: Stream, keep: bool, stuck: &Notify) -> io::Result<Vec<u8>> {
+    let pipe = Receiver::from_owned_fd(pipe)?;
+    let (mut kept, mut bytes) = (Vec::new(), [0; CHUNK]);
     loop {
-        let length = match pipe.read(&mut bytes) {
-            Ok(0) => return Ok(Vec::new()),
+        let length = match pipe.try_read(&mut bytes) {
+            Ok(0) => return Ok(kept),
             Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                pipe.readable().await?;
+                continue;
+            }
             Err(error) => return Err(error),
         };
-        let part = bytes.get(..length).unwrap_or_default();
-        match to {
-            Stream::Stdout => output::write_all(&io::stdout(), part)?,
-            Stream::Stderr => output::write_all(&io::stderr(), part)?,
+        let mut part = bytes.get(..length).unwrap_or_default();
+        if keep {
+            kept.extend_from_slice(part);
+            continue;
         }
-        message::passed_on(matches!(to, Stream::Stderr), part);
+        while !part.is_empty() {
+            let (now, then) = match to.write_now(part) {
+                Ok(written) => part.split_at_checked(written).unwrap_or((part, &[])),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    stuck.notify_one();
+                    return pass_on_elsewhere(part.to_vec(), pipe.into_blocking_fd()?, to).await;
+                }
+                Err(error) => return Err(error),
+            };
+            message::passed_on(matches!(to, Stream::Stderr), now);
+            part = then;
+        }
+    }
+}
+
+impl Stream {
+    /// Writes what can be written without waiting.
+    fn write_now(self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Stdout => output::write_now(&io::stdout(), bytes),
+            Self::Stderr => output::write_now(&io::stderr(), bytes),
+        }
+    }
+}
+
+/// Goes on in a thread, which may wait.
+async fn pass_on_elsewhere(first: Vec<u8>, pipe: OwnedFd, to: Stream) -> io::Result<Vec<u8>> {
+    let (done, is_done) = oneshot::channel();
+    thread::Builder::new().spawn(move || {
+        // Who does not wait for it any more does not listen.
+        let _gone = done.send(pass_on(first, pipe, to));
+    })?;
+    let passed_on = is_done.await;
+    passed_on.unwrap_or_else(|_| Err(io::Error::other("its thread has ended"))).map(|()| Vec::new())
+}
+
+/// Writes what comes out of a pipe, and before it `first`, and waits where it has to.
+fn pass_on(first: Vec<u8>, pipe: OwnedFd, to: Stream) -> io::Result<()> {
+    let mut pipe = fs::File::from(pipe);
+    let (mut part, mut bytes) = (first, [0; CHUNK]);
+    loop {
+        match to {
+            Stream::Stdout => output::write_all(&io::stdout(), &part)?,
+            Stream::Stderr => output::write_all(&io::stderr(), &part)?,
+        }
+        message::passed_on(matches!(to, Stream::Stderr), &part);
+        part.clear();
+        match pipe.read(&mut bytes) {
+            Ok(0) => return Ok(()),
+            Ok(length) => part.extend_from_slice(bytes.get(..length).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
