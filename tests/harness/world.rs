@@ -117,8 +117,7 @@ fn mounts() -> io::Result<Vec<String>> {
     Ok(text.lines().map(str::to_owned).collect())
 }
 
-/// Files of ours in the directories that everybody may write, but for those of other worlds, and
-/// those that systemd makes for a service when it starts.
+/// Files of ours in the directories that everybody may write, but for those of other worlds.
 fn litter() -> Vec<PathBuf> {
     ["/tmp", "/dev/shm", "/var/tmp", "/run"]
         .into_iter()
@@ -127,8 +126,7 @@ fn litter() -> Vec<PathBuf> {
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let others = ["aictl-attacks-", "systemd-private-"];
-            name.contains("aictl") && !others.iter().any(|start| name.starts_with(start))
+            name.contains("aictl") && !name.starts_with("aictl-attacks-")
         })
         .collect()
 }

@@ -19,16 +19,6 @@ const CORPUS: &str = "/mnt/attacks";
 /// Anna's uid.
 const ANNA: u32 = 1000;
 
-/// Whether a case is run here. What a script does to files, networks and the filter of system calls
-/// has nothing to do with control groups, and runs in the other tiers: an emulated machine would
-/// take minutes.
-fn is_chosen(case: &Case) -> bool {
-    let elsewhere = ["fs-", "net-", "seccomp-"];
-    let here = ["fs-cgroup-write.py", "seccomp-sweep.py"];
-    here.contains(&case.name.as_str())
-        || !elsewhere.iter().any(|start| case.name.starts_with(start))
-}
-
 /// A directory with the installed programs beside each other.
 fn programs() -> PathBuf {
     let directory = Path::new("/run/programs");
@@ -58,8 +48,7 @@ fn failure(world: &World, case: &Case, syscalls: &str) -> Option<String> {
 
 #[test]
 fn attacks_are_contained_through_the_helper_and_no_layer_is_missing() {
-    let mut cases = case::load(Path::new(CORPUS)).unwrap_or_else(|errors| panic!("{errors}"));
-    cases.retain(is_chosen);
+    let cases = case::load(Path::new(CORPUS)).unwrap_or_else(|errors| panic!("{errors}"));
     assert!(cases.len() >= 80, "{} cases", cases.len());
     let world = World::new(&programs(), Path::new(CORPUS)).unwrap();
     let printed =

@@ -229,7 +229,6 @@ fn job(limits: &[Limit]) -> Job {
         profile: Profile::Standard,
         want_result: false,
         stdin: false,
-        warm: true,
     }
 }
 

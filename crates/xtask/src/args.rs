@@ -5,6 +5,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use crate::bench::{PARTS, SECTIONS};
 use crate::fuzz::{DEFAULT_SECONDS, MAX_SECONDS};
 use crate::test::{TIERS, Tier};
 
@@ -70,32 +71,22 @@ pub struct BenchOptions {
     pub install: Option<bool>,
     /// Fail if something is far slower than it should be.
     pub guard: bool,
-    /// The only part to measure; `None` means all.
-    pub only: Option<Part>,
-}
-
-/// What the bench measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// `aictl run` beside its peers.
-    Run,
-    /// `aictl status` beside what it replaces.
-    Status,
-}
-
-impl Part {
-    fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "run" => Some(Self::Run),
-            "status" => Some(Self::Status),
-            _ => None,
-        }
-    }
+    /// What to measure: names of [`PARTS`] and of [`SECTIONS`]; none means all parts.
+    pub only: Vec<&'static str>,
+    /// All sections too, which need a machine that is booted for them.
+    pub installed: bool,
 }
 
 impl Default for BenchOptions {
     fn default() -> Self {
-        BenchOptions { runs: DEFAULT_RUNS, json: None, install: None, guard: false, only: None }
+        BenchOptions {
+            runs: DEFAULT_RUNS,
+            json: None,
+            install: None,
+            guard: false,
+            only: Vec::new(),
+            installed: false,
+        }
     }
 }
 
@@ -149,7 +140,9 @@ impl fmt::Display for UsageError {
             }
             UsageError::MissingValue(option) => write!(f, "`{option}` needs a value"),
             UsageError::UnknownPart(name) => {
-                write!(f, "the bench has no part `{name}` (there is: run, status)")
+                let sections = SECTIONS.iter().map(|section| section.name);
+                let names: Vec<&str> = PARTS.into_iter().chain(sections).collect();
+                write!(f, "the bench has no part `{name}` (there is: {})", names.join(", "))
             }
             UsageError::BadSeconds(value) => {
                 write!(f, "`--seconds {value}`: give a whole number from 1 to {MAX_SECONDS}")
@@ -257,9 +250,11 @@ fn parse_bench(args: &[OsString]) -> Result<BenchOptions, UsageError> {
             options.install = Some(false);
         } else if text == "--only" {
             let value = args.next().ok_or(UsageError::MissingValue("--only"))?;
-            options.only = Some(parse_part(&value.to_string_lossy())?);
+            options.only.push(parse_part(&value.to_string_lossy())?);
         } else if let Some(value) = text.strip_prefix("--only=") {
-            options.only = Some(parse_part(value)?);
+            options.only.push(parse_part(value)?);
+        } else if text == "--installed" {
+            options.installed = true;
         } else if text == "--guard" {
             options.guard = true;
         } else {
@@ -296,8 +291,10 @@ fn parse_dist(args: &[OsString]) -> Result<DistOptions, UsageError> {
     }
 }
 
-fn parse_part(name: &str) -> Result<Part, UsageError> {
-    Part::from_name(name).ok_or_else(|| UsageError::UnknownPart(name.to_owned()))
+fn parse_part(name: &str) -> Result<&'static str, UsageError> {
+    let sections = SECTIONS.iter().map(|section| section.name);
+    let known = PARTS.into_iter().chain(sections).find(|known| *known == name);
+    known.ok_or_else(|| UsageError::UnknownPart(name.to_owned()))
 }
 
 fn parse_runs(value: &str) -> Result<u32, UsageError> {
@@ -364,10 +361,11 @@ mod tests {
             ("check", Command::Check),
             ("bench", Command::Bench(bench())),
             (
-                "bench --only status",
-                Command::Bench(BenchOptions { only: Some(Part::Status), ..bench() }),
+                "bench --only status --only warm",
+                Command::Bench(BenchOptions { only: vec!["status", "warm"], ..bench() }),
             ),
-            ("bench --only=run", Command::Bench(BenchOptions { only: Some(Part::Run), ..bench() })),
+            ("bench --only=run", Command::Bench(BenchOptions { only: vec!["run"], ..bench() })),
+            ("bench --installed", Command::Bench(BenchOptions { installed: true, ..bench() })),
             ("bench --runs 7", Command::Bench(BenchOptions { runs: 7, ..bench() })),
             ("bench --runs=10000", Command::Bench(BenchOptions { runs: 10_000, ..bench() })),
             (

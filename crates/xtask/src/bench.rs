@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: `aictl run` beside bare Python and its peers, and `aictl status` beside what
 //! it replaces, in turns, in one run.
 
+mod installed;
 mod servers;
 mod status;
 
@@ -12,13 +13,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::args::{BenchOptions, Part};
+use crate::args::BenchOptions;
 use crate::debian::{self, Need};
 use crate::failure::Failure;
 use crate::json;
 use crate::stats::{self, Summary};
 use crate::table;
 use crate::workspace::Workspace;
+
+pub use installed::SECTIONS;
+
+/// What is measured right here.
+pub const PARTS: [&str; 2] = [RUN, STATUS];
+const RUN: &str = "run";
+const STATUS: &str = "status";
 
 /// The interpreter of every row.
 const PYTHON: &str = "/usr/bin/python3";
@@ -43,6 +51,9 @@ const ORDINARY: u32 = 65534;
 pub const GUARD_OVER_BARE: f64 = 1.6;
 /// `--guard`: the most that `aictl run` may take, as a multiple of bubblewrap.
 pub const GUARD_OVER_BUBBLEWRAP: f64 = 1.1;
+
+/// How often the tier of the guards times each row.
+const GUARD_RUNS: u32 = 20;
 
 static INTERPRETER: [Need; 1] = [Need { program: PYTHON, package: "python3" }];
 static PEERS: [Need; 2] = [
@@ -92,6 +103,7 @@ struct Measured {
 struct Results {
     run: Option<(Vec<Measured>, Vec<Skipped>)>,
     status: Option<status::Results>,
+    installed: Option<installed::Results>,
 }
 
 /// Measures all rows and prints the tables, or JSON; false if the guard was asked and says no.
@@ -101,21 +113,42 @@ struct Results {
 /// has worked once.
 pub fn run(workspace: &Workspace, options: &BenchOptions) -> Result<bool, Failure> {
     let install = options.install.unwrap_or_else(debian::can_install);
-    let aictl = workspace.build_run()?;
-    let scripts = Scripts::make()?;
-    let is_wanted = |part| options.only.is_none_or(|only| only == part);
-    let run = if is_wanted(Part::Run) {
-        Some(measure_run(&aictl, &scripts, options.runs, install)?)
-    } else {
-        None
+    let is_named = |name: &&str| options.only.contains(name);
+    let parts = PARTS.iter().filter(|part| options.only.is_empty() || is_named(part));
+    let parts: Vec<&str> = parts.copied().collect();
+    let sections = SECTIONS.iter().map(|section| section.name);
+    let sections: Vec<&str> = sections.filter(|name| options.installed || is_named(name)).collect();
+    let (mut run, mut status) = (None, None);
+    if !parts.is_empty() {
+        let aictl = workspace.build_run()?;
+        let scripts = Scripts::make()?;
+        if parts.contains(&RUN) {
+            run = Some(measure_run(&aictl, &scripts, options.runs, install)?);
+        }
+        if parts.contains(&STATUS) {
+            eprintln!("timing `aictl status` in {} rounds", options.runs);
+            status = Some(status::measure(&aictl, &scripts.dir, options.runs, install)?);
+        }
+    }
+    let installed = match sections.is_empty() {
+        true => None,
+        false => Some(installed::measure(workspace, &sections, options.runs)?),
     };
-    let status = if is_wanted(Part::Status) {
-        eprintln!("timing `aictl status` in {} rounds", options.runs);
-        Some(status::measure(&aictl, &scripts.dir, options.runs, install)?)
-    } else {
-        None
-    };
-    report(&Results { run, status }, options)
+    report(&Results { run, status, installed }, options)
+}
+
+/// The guards of what is installed, as a tier of the tests.
+///
+/// # Errors
+/// A failure if something cannot be measured, or if a guard says no.
+pub fn guard_installed(workspace: &Workspace) -> Result<(), Failure> {
+    let names: Vec<&str> = SECTIONS.iter().map(|section| section.name).collect();
+    let results = installed::measure(workspace, &names, GUARD_RUNS)?;
+    std::io::stdout().write_all(results.text().as_bytes()).map_err(Failure::Output)?;
+    match results.guard().as_slice() {
+        [] => Ok(()),
+        breaches => Err(Failure::Machine(breaches.join("; "))),
+    }
 }
 
 /// Measures `aictl run` and its peers.
@@ -179,7 +212,8 @@ impl Results {
             text(&lines(measured), skipped, ratio(measured, AICTL, BUBBLEWRAP))
         });
         let status = self.status.as_ref().map(status::Results::text);
-        run.into_iter().chain(status).collect::<Vec<_>>().join("\n")
+        let installed = self.installed.as_ref().map(installed::Results::text);
+        run.into_iter().chain(status).chain(installed).collect::<Vec<_>>().join("\n")
     }
 
     fn guard(&self) -> Vec<String> {
@@ -187,7 +221,8 @@ impl Results {
             guard(ratio(measured, AICTL, BARE), ratio(measured, AICTL, BUBBLEWRAP))
         });
         let status = self.status.as_ref().map(status::Results::guard);
-        run.into_iter().chain(status).flatten().collect()
+        let installed = self.installed.as_ref().map(installed::Results::guard);
+        run.into_iter().chain(status).chain(installed).flatten().collect()
     }
 }
 
@@ -458,6 +493,9 @@ fn json_document(results: &Results, runs: u32, host: &[(&'static str, String)]) 
     if let Some(status) = &results.status {
         fields.push(format!(r#""status":{}"#, status.json()));
     }
+    if let Some(installed) = &results.installed {
+        fields.push(format!(r#""installed":{}"#, installed.json()));
+    }
     format!("{{{}}}\n", join(fields))
 }
 
@@ -607,7 +645,7 @@ firejail: not measured: not installed
         let host = [("kernel", "6.1".to_owned())];
         assert_eq!(
             json_document(
-                &Results { run: Some((measured(), skipped.into())), status: None },
+                &Results { run: Some((measured(), skipped.into())), status: None, installed: None },
                 3,
                 &host
             ),

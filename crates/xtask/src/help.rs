@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use crate::args::DEFAULT_RUNS;
-use crate::bench::{GUARD_OVER_BARE, GUARD_OVER_BUBBLEWRAP};
+use crate::bench::{GUARD_OVER_BARE, GUARD_OVER_BUBBLEWRAP, SECTIONS};
 use crate::failure::Failure;
 use crate::test::TIERS;
 
@@ -28,12 +28,16 @@ pub fn text() -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{:29}tier {}: {}", "", tier.name, tier.about);
     }
+    let sections: Vec<&str> = SECTIONS.iter().map(|section| section.name).collect();
+    let sections = sections.join(", ");
     let _ = write!(
         text,
         "  check                      format, lint, documentation, licences and sources
   bench [OPTIONS]            time `aictl run` beside bare python3, bubblewrap, firejail and
                              systemd-run, and `aictl status` beside what it replaces, in turns
-      --only run|status      only this part
+      --only NAME            only this part, again for several: run, status; on a machine that
+                             is booted for it: {sections}
+      --installed            all of them
       --runs N               how often each is timed (default {DEFAULT_RUNS})
       --json FILE            write the results as JSON (-: to standard output, no table)
       --install              install absent peers with apt-get (default when root)

@@ -1,6 +1,7 @@
 //! The machine tier: a real Debian with systemd, D-Bus, polkit and journald, booted in a container
 //! at full speed, with everything installed as a user would, and driven from inside.
 
+mod bench;
 mod boot;
 mod image;
 mod servers;
@@ -18,7 +19,9 @@ use crate::failure::Failure;
 use crate::install::{self, Host};
 use crate::workspace::{self, Workspace};
 
-use boot::{Bind, Machine};
+pub use bench::use_for_bench;
+use boot::Bind;
+pub use boot::Machine;
 use image::Image;
 
 /// Programs without which there is no machine.

@@ -16,10 +16,19 @@ pub struct Summary {
 pub fn summary(samples: &[f64]) -> Option<Summary> {
     let sorted = sorted(samples);
     let min = sorted.first().copied()?;
-    // Nearest rank: the ceil(0.95 n)-th of n samples. In whole numbers, so that nothing is rounded.
-    let rank = (sorted.len() * 95).div_ceil(100);
-    let p95 = sorted.get(rank.saturating_sub(1)).copied()?;
-    Some(Summary { median: median_of_sorted(&sorted)?, p95, min })
+    Some(Summary { median: median_of_sorted(&sorted)?, p95: rank(&sorted, 95)?, min })
+}
+
+/// The sample that so many of 100 are not above; `None` if there are none.
+#[must_use]
+pub fn percentile(samples: &[f64], percent: usize) -> Option<f64> {
+    rank(&sorted(samples), percent)
+}
+
+/// Nearest rank: the ceil(0.95 n)-th of n samples. In whole numbers, so that nothing is rounded.
+fn rank(sorted: &[f64], percent: usize) -> Option<f64> {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied()
 }
 
 /// The median, over the rounds, of `samples[round] / base[round]`; `None` without a whole round.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use crate::args::{STRICT_VARIABLE, TestOptions};
+use crate::bench;
 use crate::debian::{self, Need};
 use crate::failure::Failure;
 use crate::fuzz;
@@ -71,6 +72,13 @@ pub const TIERS: &[Tier] = &[
             Need { program: "c++", package: "g++" },
         ],
         run: machine::run_providers,
+    },
+    Tier {
+        name: "speed",
+        about: "root: the guards of the bench; only if named",
+        on_demand: true,
+        needs: machine::NEEDS,
+        run: |workspace, _| bench::guard_installed(workspace).map(|()| Vec::new()),
     },
     Tier {
         name: "nvidia",
