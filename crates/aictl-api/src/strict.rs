@@ -30,11 +30,13 @@ pub const IMPORTS: [&str; 15] = [
 ];
 
 /// Builtin functions that a script has no use of: those that turn text into code or into names,
-/// and those that reach out of it. `__import__` stays inside, since `import` calls it, and is the
+/// those that reach out of it, and those that print files, whose names can be changed. `__import__` stays inside, since `import` calls it, and is the
 /// hook there.
-pub const FORBIDDEN_BUILTINS: [&str; 14] = [
+pub const FORBIDDEN_BUILTINS: [&str; 17] = [
     "breakpoint",
     "compile",
+    "copyright",
+    "credits",
     "delattr",
     "dir",
     "eval",
@@ -43,6 +45,7 @@ pub const FORBIDDEN_BUILTINS: [&str; 14] = [
     "globals",
     "help",
     "input",
+    "license",
     "locals",
     "open",
     "setattr",
@@ -60,6 +63,10 @@ pub const DEPTH: LimitSpec =
     LimitSpec { name: "max-depth", unit: Unit::Count, default: 100, min: 1, max: 200 };
 /// Every limit of the static check.
 pub const LIMITS: [LimitSpec; 3] = [SOURCE, NODES, DEPTH];
+
+/// Modules below others that are programs, and hold what a program needs: files and arguments. The
+/// hook inside (`strict.py`) has the same.
+const PROGRAMS: [&str; 1] = ["json.tool"];
 
 /// The most modules that can be allowed.
 pub const MAX_IMPORTS: usize = 64;
@@ -142,7 +149,8 @@ impl Imports {
         // `from __future__ import …` only says how to read the text.
         module == "__future__"
             || self.0.iter().any(|name| name == module)
-            || (module.split('.').all(|part| !part.starts_with('_'))
+            || (!PROGRAMS.contains(&module)
+                && module.split('.').all(|part| !part.starts_with('_'))
                 && module.rmatch_indices('.').any(|(at, _)| {
                     let above = &module[..at];
                     self.0.iter().any(|name| name == above)
@@ -338,6 +346,7 @@ mod tests {
             ("json", true),
             ("json.decoder", true),
             ("json.decoder.x", true),
+            ("json.tool", false),
             ("json._x", false),
             ("json._x.y", false),
             ("jsonx", false),

@@ -5,6 +5,7 @@
 //! the known ways out of it early, with a reason; what no check of a text can decide, such as what
 //! a name holds when the script runs, is for the kernel's layers around it.
 
+mod classes;
 mod depth;
 mod fields;
 mod members;

@@ -15,6 +15,8 @@ const STANDARD: &str = include_str!("standard.txt");
 /// Members that are refused, and what to write instead.
 const UNSAFE: &[(&str, &str, &str)] = &[
     ("dataclasses", "make_dataclass", "write a class with @dataclass"),
+    ("enum", "EnumMeta", "write a class"),
+    ("enum", "EnumType", "write a class"),
     ("enum", "global_enum", "leave it out"),
     ("functools", "singledispatch", "ask with isinstance"),
     ("functools", "singledispatchmethod", "ask with isinstance"),
@@ -27,9 +29,23 @@ const UNSAFE: &[(&str, &str, &str)] = &[
     ("types", "LambdaType", "leave it out"),
     ("types", "new_class", "write a class"),
     ("typing", "ForwardRef", "leave it out"),
+    ("typing", "NamedTupleMeta", "write a class"),
     ("typing", "evaluate_forward_ref", "leave it out"),
     ("typing", "get_args", "leave it out"),
+    ("typing", "get_origin", "leave it out"),
     ("typing", "get_type_hints", "leave it out"),
+];
+
+/// Members of whatever module that are refused: what makes classes or functions, under each name by
+/// which modules have it.
+const UNSAFE_ANYWHERE: [&str; 7] = [
+    "ABCMeta",
+    "CodeType",
+    "FunctionType",
+    "LambdaType",
+    "attrgetter",
+    "methodcaller",
+    "new_class",
 ];
 
 /// The module that `module` holds under `member`, if the table knows one.
@@ -64,6 +80,12 @@ pub fn check(module: &str, member: &str, imports: &Imports) -> Option<Wrong> {
         UNSAFE.iter().find(|(known, name, _)| *known == module && *name == member)
     {
         return Some(Wrong { message: format!("{} is not for scripts", of()), instead });
+    }
+    if UNSAFE_ANYWHERE.contains(&member) {
+        return Some(Wrong {
+            message: format!("{} is not for scripts", of()),
+            instead: "leave it out",
+        });
     }
     let is_text = matches!(member, "__name__" | "__doc__" | "__version__");
     if member.starts_with('_') && !is_text {

@@ -3,7 +3,7 @@
 use aictl_api::strict::FORBIDDEN_BUILTINS;
 
 /// Attributes that lead from a value to the code, the frames or the classes behind it.
-const INNER: [&str; 50] = [
+const INNER: [&str; 55] = [
     // Frames, and ways to them.
     "ag_await",
     "ag_code",
@@ -49,8 +49,15 @@ const INNER: [&str; 50] = [
     "im_func",
     "im_self",
     "cell_contents",
-    // Classes.
+    // Classes, and what makes others their instances.
     "mro",
+    "register",
+    "_is_protocol",
+    "_is_runtime_protocol",
+    // What an AttributeError was about: a module, for one.
+    "obj",
+    // What a type's text says, evaluated.
+    "evaluate_value",
     // What turns text into code, or looks into any module by its name.
     "_convert_",
     "_create_",

@@ -3,14 +3,16 @@
 use std::collections::{BTreeSet, HashMap};
 
 use ruff_python_ast::{
-    AnyNodeRef, Expr, ExprAttribute, ExprCall, ExprName, Identifier, Mod, Number, StmtImport,
-    StmtImportFrom,
+    AnyNodeRef, Expr, ExprAttribute, ExprCall, ExprName, Identifier, Mod, Number,
+    PatternMatchClass, StmtImport, StmtImportFrom,
     visitor::source_order::{SourceOrderVisitor, TraversalSignal},
 };
 use ruff_text_size::{Ranged, TextRange};
 
 use crate::{
-    Policy, Refused, Rule, byte, fields, members,
+    Policy, Refused, Rule, byte,
+    classes::Classes,
+    fields, members,
     names::{self, Wrong},
 };
 
@@ -22,14 +24,21 @@ const FIXED: [&str; 2] = ["isinstance", "issubclass"];
 /// What to write instead of a module as a value.
 const AROUND: &str = "write module.name where you need it, and give variables other names";
 
+/// What is wrong with functools.wraps that is more than a decorator, and what to write instead.
+const WRAPS: &str = "functools.wraps that may copy attributes by their names";
+const WRAPS_INSTEAD: &str = "write @functools.wraps(f)";
+
 /// What is wrong with a script whose syntax is right.
 pub fn walk(module: &Mod, policy: &Policy) -> BTreeSet<Refused> {
     let node = AnyNodeRef::from(module);
     let mut imported = Imported { policy, names: HashMap::new() };
     node.visit_source_order(&mut imported);
+    let mut classes = Classes::default();
+    node.visit_source_order(&mut classes);
     let mut walk = Walk {
         policy,
         imported: imported.names,
+        classes,
         above: Vec::new(),
         depth: 0,
         nodes: 0,
@@ -122,6 +131,8 @@ struct Walk<'a> {
     policy: &'a Policy,
     /// What imports bind.
     imported: HashMap<String, Vec<Meaning>>,
+    /// Where classes come from.
+    classes: Classes<'a>,
     /// The nodes around the one that is looked at, innermost last.
     above: Vec<AnyNodeRef<'a>>,
     /// How many of them count.
@@ -204,6 +215,7 @@ impl<'a> Walk<'a> {
             AnyNodeRef::ExprName(name) => self.name(name),
             AnyNodeRef::ExprAttribute(attribute) => self.attribute(attribute),
             AnyNodeRef::ExprCall(call) => self.call(call),
+            AnyNodeRef::PatternMatchClass(pattern) => self.class_pattern(pattern),
             AnyNodeRef::ExprNumberLiteral(number) => {
                 let digits = node.range().len().to_usize();
                 if matches!(number.value, Number::Int(_)) && digits > MAX_DIGITS {
@@ -289,12 +301,15 @@ impl<'a> Walk<'a> {
             Some(AnyNodeRef::Keyword(_)) => {
                 self.wrong(at, Rule::Attribute, names::attribute(name));
                 if matches!(name, "assigned" | "updated") {
-                    let message = "functools.wraps that copies attributes by their names";
-                    self.refuse(at, Rule::Attribute, message, "write @functools.wraps(f)");
+                    self.refuse(at, Rule::Attribute, WRAPS, WRAPS_INSTEAD);
                 }
             }
             Some(AnyNodeRef::PatternKeyword(_)) => {
                 self.wrong(at, Rule::Attribute, names::attribute(name));
+                if matches!(name, "format" | "format_map") {
+                    let message = "a pattern that takes the method format";
+                    self.refuse(at, Rule::Format, message, "write an f-string");
+                }
             }
             // A method is asked for as an attribute, and so may be called anything but what those
             // may not be.
@@ -337,9 +352,32 @@ impl<'a> Walk<'a> {
             let message = "type is used as a value, which makes classes that are not in the text";
             self.refuse(at, Rule::Name, message, "write type(x), or a class");
         }
+        let is_wraps = || {
+            let meanings = self.imported.get(id).map_or(&[][..], Vec::as_slice);
+            meanings.iter().any(|it| matches!(it, Meaning::Member(member) if member == "wraps"))
+        };
+        if is_wraps() && !self.is_called(name.range()) {
+            self.refuse(at, Rule::Attribute, WRAPS, WRAPS_INSTEAD);
+        }
         if self.module_named(id).is_some() && !self.is_base() {
             let message = format!("the module {} is handed around", names::plain(id));
             self.refuse(at, Rule::Module, message, AROUND);
+        }
+    }
+
+    /// Whether what is looked at, at `range`, is what a call calls.
+    fn is_called(&self, range: TextRange) -> bool {
+        matches!(self.above.last(), Some(AnyNodeRef::ExprCall(call)) if call.func.range() == range)
+    }
+
+    /// A pattern such as `case C(x)`, which reads attributes by their names in `C`.
+    fn class_pattern(&mut self, pattern: &PatternMatchClass) {
+        if let ([first, ..], false) =
+            (&*pattern.arguments.patterns, self.classes.tells_its_attributes(&pattern.cls))
+        {
+            let message = "a pattern that reads attributes whose names are not in the text";
+            let instead = "name them, as in case C(x=x)";
+            self.refuse(byte(first.start()), Rule::Attribute, message, instead);
         }
     }
 
@@ -387,8 +425,14 @@ impl<'a> Walk<'a> {
             Some(AnyNodeRef::ExprSubscript(subscript)) => {
                 subscript.value.range() == name.range()
                     && above.next().is_some_and(|node| is_annotation(*node, subscript.range()))
+                    && !matches!(above.next(), Some(AnyNodeRef::StmtClassDef(_)))
             }
-            Some(node) => is_annotation(*node, name.range()),
+            // What a class says of its variables can be read as a value: dataclasses.fields does.
+            Some(node) => {
+                is_annotation(*node, name.range())
+                    && !(node.is_stmt_ann_assign()
+                        && matches!(above.next(), Some(AnyNodeRef::StmtClassDef(_))))
+            }
             None => false,
         }
     }
@@ -427,6 +471,9 @@ impl<'a> Walk<'a> {
                 self.refuse(at, Rule::Module, message, AROUND);
             }
         }
+        if name == "wraps" && !self.is_called(attribute.range()) {
+            self.refuse(at, Rule::Attribute, WRAPS, WRAPS_INSTEAD);
+        }
         match name {
             "format" => self.format(&attribute.value, at),
             "format_map" => {
@@ -455,8 +502,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A call of `functools.wraps` with more than the function, which copies any attribute.
+    /// A call of `functools.wraps` with more than the function, which copies any attribute; and one
+    /// of `type(x)` that may make a class.
     fn call(&mut self, call: &ExprCall) {
+        if let Expr::Call(inner) = &*call.func
+            && matches!(&*inner.func, Expr::Name(name) if name.id.as_str() == "type")
+            && (call.arguments.args.len() > 2
+                || call.arguments.args.iter().any(Expr::is_starred_expr))
+        {
+            let message = "a call of type(x) with so many arguments, which may make a class";
+            self.refuse(byte(call.start()), Rule::Name, message, "call the class by its name");
+        }
         let is_wraps = match &*call.func {
             Expr::Name(name) => self
                 .imported
@@ -467,8 +523,7 @@ impl<'a> Walk<'a> {
         };
         let one = matches!(&*call.arguments.args, [one] if !one.is_starred_expr());
         if is_wraps && !(one && call.arguments.keywords.is_empty()) {
-            let message = "functools.wraps that copies attributes by their names";
-            self.refuse(byte(call.start()), Rule::Attribute, message, "write @functools.wraps(f)");
+            self.refuse(byte(call.start()), Rule::Attribute, WRAPS, WRAPS_INSTEAD);
         }
     }
 }

@@ -45,8 +45,9 @@ pub const ARG: &str = "check";
 /// This program, whatever its file is called by now.
 const PROGRAM: &str = "/proc/self/exe";
 
-/// How long to wait for the answer; the process may use [`MAX_CPU_SECONDS`] of it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for the answer, of which the process may use [`MAX_CPU_SECONDS`]: on a machine
+/// that is busy, it may have to wait for them.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// The most CPU time of the process, in seconds.
 const MAX_CPU_SECONDS: u64 = 2;
 /// The most address space of the process, in bytes: its stack for the parser is 64 MiB of it.

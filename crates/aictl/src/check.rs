@@ -109,9 +109,11 @@ fn document<'a>(file: &'a str, report: &'a Report) -> Check<'a> {
 pub fn lines(file: &str, findings: &[aictl_check::Finding]) -> String {
     let mut text = String::new();
     for aictl_check::Finding { line, column, rule, message, instead } in findings {
+        // Those of the helper are of another process.
+        let message = message::plain(message);
         text += &format!("{file}:{line}:{column}: {rule}: {message}\n");
         if let Some(instead) = instead {
-            text += &format!("    instead: {instead}\n");
+            text += &format!("    instead: {}\n", message::plain(instead));
         }
     }
     text

@@ -72,6 +72,10 @@ const PROGRAMS: &[(&str, &str)] = &[
         "from collections import namedtuple\n\nPoint = namedtuple('Point', 'x y')\ndef where(p):\n    match p:\n        case Point(x=0, y=0):\n            return 'here'\n        case Point(x, y) if x > 0:\n            return x\n        case [1, *rest] | {'a': rest}:\n            return rest\n        case {'b': 1, **more}:\n            return more\n        case str() as s:\n            return s\n        case None | True | 'x' | -1:\n            return 0\n        case _:\n            return p._replace(x=1)\n\nprint(where(Point(0, 0)))\n",
     ),
     (
+        "classes in patterns",
+        "from dataclasses import dataclass\nimport dataclasses\nfrom typing import NamedTuple\n\n@dataclass\nclass Point:\n    x: int\n    y: int\n\n@dataclasses.dataclass(frozen=True)\nclass Deep(Point):\n    z: int = 0\n\nclass Row(NamedTuple):\n    a: int\n\ndef f(v):\n    match v:\n        case Deep(x, y, z) | Point(x, y, z=z):\n            return x\n        case Row(a):\n            return a\n        case int(n) | float(n):\n            return n\n        case str(s) | tuple(s):\n            return s\n        case ValueError(args=args):\n            return args\n    return type(v)(v)\n",
+    ),
+    (
         "types",
         "import typing\nfrom typing import Any, Callable, Generic, NamedTuple, Protocol, TypedDict, TypeVar, Union\nfrom collections.abc import Iterable\n\nT = TypeVar('T')\n\nclass Row(NamedTuple):\n    a: int\n    b: typing.List[str] = []\n\nclass Box(Generic[T]):\n    def __init__(self, item: T) -> None:\n        self.item = item\n\n    def __class_getitem__(cls, item):\n        return cls\n\ndef make(kind: type, other: type[int], f: Callable[[Any], T], xs: Iterable[T]) -> type:\n    return kind\n\nif typing.TYPE_CHECKING:\n    pass\nprint(isinstance(int, type), type(1) is int, type(1) == int, Row(1)._asdict())\n",
     ),

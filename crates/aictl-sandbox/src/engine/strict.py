@@ -5,7 +5,7 @@ def _strict(main, data):
     load = builtins.__import__
     def allowed(name):
         parts = name.split('.')
-        public = not any(part.startswith('_') for part in parts)
+        public = name != 'json.tool' and not any(part.startswith('_') for part in parts)
         above = ['.'.join(parts[:end]) for end in range(1, len(parts))]
         return (name in modules or name == '__future__'
                 or public and any(module in modules for module in above))

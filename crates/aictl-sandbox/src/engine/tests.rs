@@ -144,6 +144,7 @@ fn strict_leaves_the_same_modules_inside_as_the_check_before() {
     let modules = [
         "json",
         "json.decoder",
+        "json.tool",
         "json._x",
         "jsonx",
         "os",
