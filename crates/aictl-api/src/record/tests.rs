@@ -49,13 +49,13 @@ fn the_keys_are_those_of_the_interface() {
     };
     assert_eq!(signatures(&service_key::FIELDS), "s s s s b as s s s s u t u s");
     assert_eq!(signatures(&action_key::FIELDS), "s s s s s as s");
-    assert_eq!(signatures(&health_key::FIELDS), "s u t s u b b b u");
+    assert_eq!(signatures(&health_key::FIELDS), "s u t s u b b b s u");
     assert_eq!(
         signatures(&gpu_key::FIELDS),
         "u s s s s s s s t t b d d d d d u u u u u u u u as b t t b aa{sv} b as"
     );
     assert_eq!(signatures(&gpu_process_key::FIELDS), "u s s s t");
-    assert_eq!(signatures(&run_key::FIELDS), "s i i s b b s s t t t s s s as as aa{sv} s");
+    assert_eq!(signatures(&run_key::FIELDS), "s i i s b b s s t t t t t t t s s s as as aa{sv} s");
     assert_eq!(signatures(&finding_key::FIELDS), "u u s s s");
     assert_eq!(finding_key::ALL.join(" "), "line column rule message instead");
     assert_eq!(signatures(&listed_run_key::FIELDS), "s u s s s s t");
