@@ -35,8 +35,9 @@ pub fn text() -> String {
         "  check                      format, lint, documentation, licences and sources
   bench [OPTIONS]            time `aictl run` beside bare python3, bubblewrap, firejail and
                              systemd-run, and `aictl status` beside what it replaces, in turns
-      --only NAME            only this part, again for several: run, status; on a machine that
-                             is booted for it: {sections}
+      --only NAME            only this part, again for several: run, status; on a machine
+                             that is booted for it:
+                             {sections}
       --installed            all of them
       --runs N               how often each is timed (default {DEFAULT_RUNS})
       --json FILE            write the results as JSON (-: to standard output, no table)

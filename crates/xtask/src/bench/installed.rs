@@ -445,6 +445,40 @@ not measured: nsjail: it is not installed
         assert!(said[3].ends_with("not measured"), "{said:#?}");
     }
 
+    /// A section in which this is worth so much.
+    fn measured_as(of: &Of, value: f64) -> Measured {
+        let mut measured = Measured::default();
+        match of {
+            Of::Row(name) => {
+                let row = |name: &str, value| (name.to_owned(), vec![value]);
+                measured.rows = vec![row("the first", 1.0), row(name, value)];
+            }
+            Of::Figure(key) => measured.figures = vec![((*key).to_owned(), value)],
+            Of::Quotient(key, over) => {
+                let figure = |key: &str, value| (key.to_owned(), value);
+                measured.figures = vec![figure(key, value), figure(over, 1.0)];
+            }
+        }
+        measured
+    }
+
+    #[test]
+    fn each_guard_lets_its_limit_pass_and_nothing_beyond() {
+        for section in SECTIONS {
+            for guard in section.guards {
+                let (limit, beyond) = match guard.limit {
+                    AtMost(limit) => (limit, limit + 0.01),
+                    AtLeast(limit) => (limit, limit - 0.01),
+                };
+                let said = |value| {
+                    let said = measured_as(&guard.of, value).guard(section);
+                    said.iter().filter(|line| !line.ends_with("not measured")).count()
+                };
+                assert_eq!((said(limit), said(beyond)), (0, 1), "{guard:?}");
+            }
+        }
+    }
+
     #[test]
     fn sections_have_names_of_their_own_and_each_has_a_guard() {
         for section in SECTIONS {
