@@ -86,9 +86,7 @@ fn as_policy_wants(tree: &Tree, edition: &Edition, libraries: &str) -> Result<()
     for name in ["changelog", "changelog.Debian", "libraries"] {
         tree.compress(format!("{DOC}/{name}"))?;
     }
-    for page in tree.files()?.iter().filter(|path| path.starts_with("usr/share/man")) {
-        tree.compress(page)?;
-    }
+    tree.compress_manual()?;
     tree.write("usr/share/lintian/overrides/aictl", OVERRIDES)
 }
 

@@ -29,6 +29,7 @@ pub fn build(
     tree.rename("usr/share/doc/aictl/copyright", "usr/share/licenses/aictl/LICENSE")?;
     tree.write("usr/share/licenses/aictl/libraries", &libraries::list(workspace)?)?;
     tree.rename("usr/share/zsh/vendor-completions/_aictl", "usr/share/zsh/site-functions/_aictl")?;
+    tree.compress_manual()?;
     tree.open()?;
     let spec = into.join("aictl.spec");
     fs::write(&spec, text(&tree.files()?, edition)).map_err(|e| file("cannot write", &spec, e))?;
@@ -67,9 +68,6 @@ fn line(path: &Path) -> String {
     let name = path.display();
     if path.starts_with("etc") {
         format!("%config(noreplace) /{name}")
-    } else if path.starts_with("usr/share/man") {
-        // They are compressed on the way.
-        format!("/{name}*")
     } else if path.starts_with("usr/share/licenses") {
         format!("%license /{name}")
     } else if path.starts_with("usr/share/doc") {
@@ -86,10 +84,10 @@ mod tests {
     #[test]
     fn the_spec_lists_every_file_as_what_it_is() {
         let edition = Edition { revision: 7, time: 0, quick: true };
-        let files = ["etc/a", "usr/bin/b", "usr/share/doc/x/c", "usr/share/man/man1/d.1"];
+        let files = ["etc/a", "usr/bin/b", "usr/share/doc/x/c", "usr/share/licenses/x/d"];
         let text = text(&files.map(PathBuf::from), &edition);
         let list = "%config(noreplace) /etc/a\n/usr/bin/b\n%doc /usr/share/doc/x/c\n\
-                    /usr/share/man/man1/d.1*\n";
+                    %license /usr/share/licenses/x/d\n";
         assert!(text.ends_with(list), "{text}");
         assert!(text.contains("\nRelease: 7\n") && !text.contains('@'), "{text}");
     }

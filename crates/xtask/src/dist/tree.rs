@@ -122,6 +122,16 @@ impl Tree {
         workspace::run(gzip, "gzip")
     }
 
+    /// Compresses the manual's pages.
+    ///
+    /// # Errors
+    /// As [`files`](Self::files) and [`compress`](Self::compress).
+    pub fn compress_manual(&self) -> Result<(), Failure> {
+        let files = self.files()?;
+        let mut pages = files.iter().filter(|path| path.starts_with("usr/share/man"));
+        pages.try_for_each(|page| self.compress(page))
+    }
+
     /// Its size in KiB as a package counts it: each file in whole KiB, and one for each directory.
     ///
     /// # Errors
