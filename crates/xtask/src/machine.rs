@@ -4,6 +4,7 @@
 mod bench;
 mod boot;
 mod image;
+pub mod package;
 mod servers;
 pub mod vm;
 
@@ -51,14 +52,25 @@ struct Purpose {
     make_known: &'static [&'static [&'static str]],
     /// The tests.
     test: &'static str,
+    /// Whether the tests install aictl themselves, from a package.
+    packaged: bool,
 }
 
 /// All that aictl does, with stand-ins for the services.
 const STAND_INS: Purpose = Purpose {
-    image: Image { suite: "trixie", packages: &["apparmor", "curl"], apt: &[], hooks: &[] },
+    image: Image {
+        suite: "trixie",
+        base: image::SMALL,
+        // The last two are for the examples and the manual pages.
+        packages: &["apparmor", "curl", "jq", "python3-gi"],
+        fetched: &[],
+        apt: &[],
+        hooks: &[],
+    },
     over: &["tests/machine/people", "tests/machine/root"],
     make_known: MAKE_PEOPLE_KNOWN,
     test: "machine",
+    packaged: false,
 };
 const MAKE_PEOPLE_KNOWN: &[&[&str]] = &[
     &["systemd-sysusers", "people.conf"],
@@ -70,6 +82,8 @@ const MAKE_PEOPLE_KNOWN: &[&[&str]] = &[
 const PROVIDERS: Purpose = Purpose {
     image: Image {
         suite: "forky",
+        base: image::SMALL,
+        fetched: &[],
         packages: &["llama.cpp-tools", "python3-gguf", "python3-numpy", "whisper.cpp-tools"],
         // A mirror that is some days behind does for a machine that is thrown away.
         apt: &["Acquire::Check-Valid-Until \"false\""],
@@ -84,6 +98,7 @@ const PROVIDERS: Purpose = Purpose {
         &["python3", "-I", "/usr/local/lib/models/tiny-whisper.py", "/var/lib/tiny-whisper.bin"],
     ],
     test: "providers",
+    packaged: false,
 };
 
 /// Runs the tier of stand-ins; returns what could not be run.
@@ -102,6 +117,14 @@ pub fn run_providers(workspace: &Workspace, options: &TestOptions) -> Result<Vec
     run_for(workspace, options, &PROVIDERS, |image| {
         servers::provide(workspace, &workspace.target.join("machine"), image)
     })
+}
+
+/// Runs the tier of the Debian package; returns what could not be run.
+///
+/// # Errors
+/// As [`run`], and a failure if there is no package.
+pub fn run_package(workspace: &Workspace, options: &TestOptions) -> Result<Vec<String>, Failure> {
+    run_for(workspace, options, &package::PURPOSE, |_| package::provide(workspace, options))
 }
 
 /// Builds the programs that a machine gets.
@@ -147,6 +170,9 @@ fn use_machine(
     let root = machine.root();
     purpose.over.iter().try_for_each(|over| lay_over(&workspace.root.join(over), &root))?;
     purpose.make_known.iter().try_for_each(|argv| machine.run(argv))?;
+    if purpose.packaged {
+        return test(workspace, options, purpose.test, machine);
+    }
     let before = files(machine)?;
     let program = |name: &str| {
         if options.shipped { workspace.shipped(name) } else { workspace.debug(name) }

@@ -53,6 +53,13 @@ pub const TIERS: &[Tier] = &[
         run: machine::run,
     },
     Tier {
+        name: "package",
+        about: "root: the Debian package, from install to purge",
+        on_demand: true,
+        needs: machine::package::NEEDS,
+        run: machine::run_package,
+    },
+    Tier {
         name: "vm",
         about: "root: on a kernel of its own, under qemu; only if named",
         on_demand: true,

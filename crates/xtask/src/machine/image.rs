@@ -15,8 +15,12 @@ use crate::workspace;
 pub struct Image {
     /// The Debian release.
     pub suite: &'static str,
-    /// The packages beside [`PACKAGES`].
+    /// The packages that others have as well: [`SMALL`] or [`BARE`].
+    pub base: &'static [&'static str],
+    /// The packages beside these.
     pub packages: &'static [&'static str],
+    /// Packages that are not installed, but can be without a network, with all that they want.
+    pub fetched: &'static [&'static str],
     /// Options of apt while it is made, as in apt.conf(5).
     pub apt: &'static [&'static str],
     /// What is done at the end, as mmdebstrap's --customize-hook.
@@ -24,7 +28,7 @@ pub struct Image {
 }
 
 /// What belongs to a small machine.
-const PACKAGES: &[&str] = &[
+pub const SMALL: &[&str] = &[
     "systemd",
     "systemd-sysv",
     "libpam-systemd",
@@ -41,17 +45,20 @@ const PACKAGES: &[&str] = &[
     "passwd",
     "procps",
 ];
+/// What belongs to one that people log in to, and no more.
+pub const BARE: &[&str] =
+    &["systemd", "systemd-sysv", "libpam-systemd", "login", "passwd", "procps", "tzdata"];
 
 impl Image {
     fn packages(&self) -> Vec<&'static str> {
-        [PACKAGES, self.packages].concat()
+        [self.base, self.packages].concat()
     }
 
     /// Its name: another one for other contents.
     fn name(&self) -> String {
         let mut hasher = DefaultHasher::new();
         (self.suite, self.packages()).hash(&mut hasher);
-        self.hooks.iter().for_each(|hook| hook.hash(&mut hasher));
+        self.hooks.iter().chain(self.fetched).for_each(|word| word.hash(&mut hasher));
         format!("{}-{:016x}", self.suite, hasher.finish())
     }
 }
@@ -79,6 +86,7 @@ pub fn provide(what: &Image, directory: &Path) -> Result<PathBuf, Failure> {
         // No machine has the identity of another: the first boot makes one up.
         .arg("--customize-hook=: > \"$1/etc/machine-id\"")
         .args(what.hooks.iter().map(|hook| format!("--customize-hook={hook}")))
+        .args(fetching(what.fetched))
         .args(what.apt.iter().map(|option| format!("--aptopt={option}")))
         .arg(suite)
         .arg(&unfinished)
@@ -92,6 +100,17 @@ pub fn provide(what: &Image, directory: &Path) -> Result<PathBuf, Failure> {
     workspace::run(command, "mmdebstrap")?;
     fs::rename(&unfinished, &image).map_err(|e| file("cannot make", &image, e))?;
     Ok(image)
+}
+
+/// The options of mmdebstrap that have it leave packages where apt will look for them.
+fn fetching(packages: &[&str]) -> Vec<String> {
+    if packages.is_empty() {
+        return Vec::new();
+    }
+    let fetch = "APT_CONFIG=\"$MMDEBSTRAP_APT_CONFIG\" apt-get --yes --quiet --download-only \
+                 --option=APT::Install-Recommends=true install";
+    let hook = format!("--customize-hook={fetch} {} >/dev/null", packages.join(" "));
+    vec![hook, "--skip=cleanup/apt".to_owned()]
 }
 
 /// Makes the directory, or makes it sure: another system's setuid programs are in there, which are

@@ -37,6 +37,8 @@ const PAYLOAD_SIZE: u64 = 1 << 30;
 /// ends with it; see systemd.service(5).
 const IMAGE: Image = Image {
     suite: "trixie",
+    base: image::SMALL,
+    fetched: &[],
     packages: &["linux-image-cloud-amd64", "apparmor"],
     apt: &[],
     hooks: &[
