@@ -123,10 +123,11 @@ async fn begin(
         }
         let wanted = WantedRun { stdin: input.as_ref().map(AsFd::as_fd), ..wanted };
         match helper.run(&wanted).await {
-            // The bus has a name for us that every polkit knows, and that its agent can be asked by.
-            Err(
-                CallError::InteractiveAuthorizationRequired(_) | CallError::NotAuthorized(_),
-            ) => {}
+            // An agent for this terminal is asked by the name that the bus has for us.
+            Err(CallError::InteractiveAuthorizationRequired(_)) if agent::wanted() => {}
+            // So does a polkit that is too old to be told of a process by its descriptor (before
+            // 124) know us: the helper's words are that it cannot be asked.
+            Err(CallError::NotAuthorized(words)) if words.contains("cannot be asked") => {}
             other => return Ok(Some((helper, other?, connected))),
         }
     }

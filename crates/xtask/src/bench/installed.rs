@@ -159,6 +159,13 @@ pub const SECTIONS: &[Section] = &[
         guards: &[Guard { of: Of::Row("aictl stop, start"), limit: AtMost(4.0) }],
     },
     Section {
+        name: "first",
+        about: "the first run after the helper has gone, as root, and the next",
+        steps: &[step(Root, "first", Fixed(10))],
+        in_turns: true,
+        guards: &[Guard { of: Of::Row("the first run"), limit: AtMost(40.0) }],
+    },
+    Section {
         name: "memory",
         about: "memory after a run, in KiB (PSS)",
         steps: &[step(Root, "memory", Fixed(1))],

@@ -21,9 +21,9 @@ PLACE = "/usr/local/lib/bench"
 HELLO = f"{PLACE}/hello.py"
 IMPORTS = f"{PLACE}/imports.py"
 PRINTED = b"1\n"
-# How long the machine rests before each run: what the kernel clears away behind one row is not the
-# next row's time.
-REST = 0.01
+# How long the machine rests before each run: what the kernel clears away behind one row, and the
+# interpreter that is armed for the next run, are not the next row's time.
+REST = 0.05
 NULL = os.open("/dev/null", os.O_RDWR)
 
 
@@ -217,6 +217,21 @@ def unit(rounds):
         show(name, times)
 
 
+def first(rounds):
+    """The first run after the helper and the keeper of sandboxes have ended, and the next."""
+    samples = {"bare python3 -I": [], "the first run": [], "the next": []}
+    for _ in range(rounds):
+        stop = ["systemctl", "--quiet", "stop", "aictld.service", "aictl-sandboxd.service"]
+        subprocess.run(stop, check=True, stdin=NULL, stdout=NULL, stderr=NULL)
+        time.sleep(REST)
+        samples["bare python3 -I"].append(once(bare(HELLO)))
+        samples["the first run"].append(once([AICTL, "run", HELLO]))
+        time.sleep(0.2)
+        samples["the next"].append(once([AICTL, "run", HELLO]))
+    for name, times in samples.items():
+        show(name, times)
+
+
 def processes(unit):
     """The processes of a unit: the first one first."""
     found = []
@@ -288,5 +303,5 @@ def idle(seconds):
 
 section, number = sys.argv[1], int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-SECTIONS = [warm, imports, throughput, long, queue, unit, memory, idle]
+SECTIONS = [warm, imports, throughput, long, queue, unit, first, memory, idle]
 {known.__name__: known for known in SECTIONS}[section](number)
