@@ -135,10 +135,12 @@ fn named_tuple(assign: &StmtAssign) -> Option<(&str, TextRange)> {
 }
 
 fn texts(items: &[Expr]) -> Option<Vec<&str>> {
-    let text = |item| match item {
-        &Expr::StringLiteral(ref literal) => Some(literal.value.to_str()),
-        _ => None,
-    };
+    fn text(item: &Expr) -> Option<&str> {
+        match item {
+            Expr::StringLiteral(literal) => Some(literal.value.to_str()),
+            _ => None,
+        }
+    }
     items.iter().map(text).collect()
 }
 
