@@ -21,7 +21,10 @@ use aictl_api::{
     run::{Outcome, RunReport, RunTimings, Start},
     strict::Finding,
 };
-use aictl_core::helper::WantedRun;
+use aictl_core::{
+    helper::WantedRun,
+    host::{self, Host},
+};
 use aictl_sandbox::{
     embedded::{self, Begun, Client, Wish},
     interpreter::{self, Interpreter, InterpreterError, Runtime, RuntimeError},
@@ -131,7 +134,21 @@ pub fn main(global: &Global, args: &args::Run, begun: Option<Begun>, clock: Cloc
     match run(global, args, begun, clock) {
         Ok(code) => code,
         Err(RunError::Helper(error @ NotDone::Signal(_))) => error.exit_code(),
-        Err(error) => message::fail(global, error.exit_code(), &error.to_string()),
+        Err(error) => message::fail(global, error.exit_code(), &with_reason(&error)),
+    }
+}
+
+/// The error, with what this machine says of its reason where no sandbox could be made.
+fn with_reason(error: &RunError) -> String {
+    let reason = match error {
+        RunError::Rejected(rejection) if rejection.kind == RejectKind::Unavailable => {
+            host::why_none_runs(&Host::default().facts())
+        }
+        _ => None,
+    };
+    match reason {
+        Some(reason) => format!("{error}; {reason}"),
+        None => error.to_string(),
     }
 }
 

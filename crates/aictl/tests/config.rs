@@ -4,7 +4,10 @@
 
 mod common;
 
-use std::process::Output;
+use std::{
+    fs,
+    process::{Command, Output},
+};
 
 use common::{Dir, aictl, report, run, stderr, stdout};
 use serde_json::{Value, json};
@@ -97,6 +100,72 @@ fn doctor_looks_at_the_configuration_too() {
     assert_eq!(output.status.code(), Some(1));
     let text = stdout(&output);
     assert!(text.contains("FAILED   config") && text.contains("sandbox.python"), "{text}");
+}
+
+/// It goes into reports of bugs, which everybody reads.
+#[test]
+fn the_doctors_document_has_nothing_private_in_it() {
+    let dir = Dir::new();
+    let home = dir.path().join("secret-home");
+    fs::create_dir_all(home.join("secret plans")).unwrap();
+    let file = home.join("secret plans/secret.toml");
+    let text =
+        "sandbox.python = 3\nservices.ollama.verbs = [\"dance\"]\nhelper.x = \"sk-secret12345\"\n";
+    fs::write(&file, text).unwrap();
+    let output = aictl()
+        .args(["doctor", "--json", "--config"])
+        .arg(&file)
+        .env("HOME", &home)
+        .env("USER", "secret-user")
+        .env("LOGNAME", "secret-user")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = stdout(&output);
+    for private in ["secret", dir.path().to_str().unwrap()] {
+        assert!(!text.contains(private), "{private}: {text}");
+    }
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let mut words = text.split(|c: char| !c.is_alphanumeric() && !"-.".contains(c));
+    let is_common = ["", "localhost", "(none)"].contains(&host.trim());
+    assert!(is_common || words.all(|word| word != host.trim()), "{host}: {text}");
+    let uid = nix::unistd::getuid();
+    assert!(uid.is_root() || !text.contains(&format!("user-{uid}")), "{text}");
+    // What is left says where, and what.
+    let report: Value = serde_json::from_str(&text).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    let config: Vec<&str> = checks
+        .iter()
+        .filter(|check| check["name"] == "config")
+        .map(|check| check["detail"].as_str().unwrap())
+        .collect();
+    assert_eq!(config.len(), 3, "{text}");
+    assert!(config[0].starts_with("~/...:1: sandbox.python"), "{config:?}");
+}
+
+/// Without user namespaces nothing runs, and the knob is named that forbids them, with the command
+/// that turns it.
+#[test]
+fn the_knob_is_named_that_forbids_user_namespaces() {
+    let dir = Dir::new();
+    let script = dir.file("a.py", "print(1)");
+    let forbidden = |arguments: &[&str]| {
+        let knob = "/proc/sys/user/max_user_namespaces";
+        let text = format!("echo 0 >{knob} && exec \"$0\" \"$@\"");
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-current-user", "--keep-caps", "sh", "-c", &text]);
+        command.arg(env!("CARGO_BIN_EXE_aictl")).args(arguments).output().unwrap()
+    };
+    let output = forbidden(&["--embedded", "run", script.to_str().unwrap()]);
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(125), "{text}");
+    assert!(text.contains("user.max_user_namespaces is 0"), "{text}");
+    assert!(text.contains("`sudo sysctl -w user.max_user_namespaces=10000`"), "{text}");
+    let output = forbidden(&["--embedded", "doctor"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("FAILED user-ns user.max_user_namespaces is 0"), "{text}");
 }
 
 /// `aictl config` with a configuration of this text.

@@ -322,31 +322,53 @@ fn a_reader_that_is_gone_is_no_error() {
 
 #[test]
 fn doctor_asks_the_helper_how_it_is() {
-    let health = |polkit: bool| {
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    let health = |version: &'static str, polkit: bool, sandbox: &'static str| {
         FakeHelper::start(move |_member, _service| {
             Answer::Record(vec![
-                ("version", "7".into()),
+                ("version", version.into()),
                 ("config", "ok".into()),
                 ("journal", true.into()),
                 ("polkit", polkit.into()),
                 ("systemd", true.into()),
+                ("sandbox", sandbox.into()),
             ])
         })
     };
     let failing = FakeHelper::start(|_member, _service| Answer::Nonsense);
     let bus = PrivateBus::start();
-    let (well, lame) = (health(true), health(false));
-    for (address, words) in [
-        (well.bus.address(), "ok helper aictld 7 answers"),
-        (lame.bus.address(), "BROKEN helper aictld 7 cannot reach polkit"),
-        (failing.bus.address(), "BROKEN helper aictld is installed, but: the helper's answer"),
-        (bus.address(), "missing helper aictld is not installed"),
+    let (well, lame) = (health(VERSION, true, "ok"), health(VERSION, false, "ok"));
+    let (old, closed) = (health("0.0.7", true, ""), health(VERSION, true, "no namespaces"));
+    for (address, code, words) in [
+        // A bus without polkit, which the helper needs.
+        (well.bus.address(), 1, format!("ok helper aictld {VERSION} answers")),
+        (well.bus.address(), 1, "BROKEN polkit it does not name its actions".to_owned()),
+        (well.bus.address(), 1, "ok helper runs aictld has had a script run".to_owned()),
+        (lame.bus.address(), 1, format!("BROKEN helper aictld {VERSION} cannot reach polkit")),
+        (
+            old.bus.address(),
+            1,
+            format!("BROKEN helper aictld 0.0.7 answers, and this is aictl {VERSION}"),
+        ),
+        (
+            closed.bus.address(),
+            1,
+            "BROKEN helper runs aictld cannot have scripts run: no namespaces".to_owned(),
+        ),
+        (
+            failing.bus.address(),
+            1,
+            "BROKEN helper aictld is installed, but: the helper's answer".to_owned(),
+        ),
+        (bus.address(), 0, "missing helper aictld is not installed".to_owned()),
     ] {
         let mut command = aictl();
-        let output = command.arg("doctor").env("DBUS_SYSTEM_BUS_ADDRESS", address).output();
-        let text = stdout(&output.unwrap());
+        let output =
+            command.arg("doctor").env("DBUS_SYSTEM_BUS_ADDRESS", address).output().unwrap();
+        let text = stdout(&output);
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(text.contains(words), "{words}: {text}");
+        assert!(text.contains(&words), "{words}: {text}");
+        assert_eq!(output.status.code(), Some(code), "{text}");
     }
 }
 

@@ -16,7 +16,7 @@ pub use layout::KEPT;
 pub use look::Alphabet;
 pub use look::Look;
 pub use paragraph::paragraph;
-pub use text::{cut, width};
+pub use text::{cut, fill, width};
 
 use crate::color::Style;
 use layout::{Need, Room, UNCUT, layout};

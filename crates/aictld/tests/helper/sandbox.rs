@@ -7,7 +7,12 @@ use std::{
     path::Path,
 };
 
-use aictl_api::{audit, limits::TIMEOUT, record::RunRecord, run::Outcome as RunOutcome};
+use aictl_api::{
+    audit,
+    limits::TIMEOUT,
+    record::{RunRecord, SANDBOX_OK},
+    run::Outcome as RunOutcome,
+};
 use aictl_core::dbus_records;
 use aictl_sandbox::sealed_memfd;
 use aictld::lifetime::Order;
@@ -19,8 +24,8 @@ use nix::{
 use zbus::{Fd, Message, message::Flags};
 
 use crate::world::{
-    Client, Outcome, Pending, Plan, SANDBOX, WIDE, World, error, journald::Entry, keeper::Keeper,
-    polkit::Say,
+    Client, MANAGER, Outcome, Pending, Plan, SANDBOX, WIDE, World, error, journald::Entry,
+    keeper::Keeper, polkit::Say,
 };
 
 async fn world_with(keeper: &Keeper, config: &str) -> World {
@@ -122,6 +127,26 @@ async fn until(mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         tokio::task::yield_now().await;
     }
+}
+
+/// What the helper says of its sandboxes: it has tried one.
+async fn health(world: &World) -> String {
+    let answer = world.client().await.call(MANAGER, "Health", &()).await.unwrap();
+    dbus_records::health(answer.body().deserialize().unwrap()).unwrap().sandbox
+}
+
+#[tokio::test]
+async fn health_is_a_script_that_has_run_and_not_only_a_keeper_that_is_there() {
+    let mut keeper = Keeper::start();
+    let world = world_with(&keeper, "").await;
+    assert_eq!(health(&world).await, SANDBOX_OK);
+    // It is nobody's run: no record, no place in the queue.
+    assert!(ran(&world).is_empty());
+    // Nobody is there any more; what was found out is told again for a while.
+    keeper.kill();
+    assert_eq!(health(&world).await, SANDBOX_OK);
+    let nobody = World::new().await;
+    assert!(health(&nobody).await.contains("aictl-sandboxd.socket"));
 }
 
 /// The records of runs that have ended.
