@@ -108,7 +108,11 @@ pub const SECTIONS: &[Section] = &[
         about: "aictl run through the helper, beside bare Python and others",
         steps: &[step(AnnaAtTheDesk, "warm", Rounds)],
         in_turns: true,
-        guards: &[Guard { of: Of::Row("aictl run"), limit: AtMost(1.8) }],
+        guards: &[
+            Guard { of: Of::Row("aictl run"), limit: AtMost(1.8) },
+            // Of at least as many runs: whatever else fails to be warm goes on, cold.
+            Guard { of: Of::Figure("started_warm"), limit: AtLeast(10.0) },
+        ],
     },
     Section {
         name: "imports",
