@@ -150,8 +150,8 @@ pub const SECTIONS: &[Section] = &[
     },
     Section {
         name: "queue",
-        about: "1,000 runs at once",
-        steps: &[step(AnnaAtTheDesk, "queue", Fixed(1_000))],
+        about: "200 runs at once; the bus lets one user have 256 connections",
+        steps: &[step(AnnaAtTheDesk, "queue", Fixed(200))],
         in_turns: false,
         guards: &[Guard { of: Of::Figure("failed"), limit: AtMost(0.0) }],
     },
