@@ -2,6 +2,7 @@
 # stopped-by: seccomp
 # off: seccomp
 # run: --timeout 1s
+# expect: outcome=exited|timed-out
 import errno, json, os, socket, sys, threading, time
 
 F = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
