@@ -40,8 +40,8 @@ def look(service):
     except GLib.Error as error:
         # Such as org.aictl1.Error.LimitExceeded, if it fails again and again.
         name = Gio.DBusError.get_remote_error(error)
-        Gio.DBusError.strip_remote_error(error)
-        print(f"{service}: {error.message} ({name})", file=sys.stderr, flush=True)
+        words = error.message.removeprefix(f"GDBus.Error:{name}: ")
+        print(f"{service}: {words} ({name})", file=sys.stderr, flush=True)
 
 
 def look_at_all():

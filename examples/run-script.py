@@ -86,7 +86,8 @@ if len(sys.argv) < 2:
 try:
     record = run(sys.argv[1], sys.argv[2:])
 except GLib.Error as error:
-    Gio.DBusError.strip_remote_error(error)
-    sys.exit(f"run-script: {error.message}")
+    name = Gio.DBusError.get_remote_error(error)
+    words = error.message.removeprefix(f"GDBus.Error:{name}: ")
+    sys.exit(f"run-script: {words}")
 print(f"outcome {record['outcome']}, result {record.get('result')}", file=sys.stderr)
 sys.exit(record.get("exit_code", 1))

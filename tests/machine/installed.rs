@@ -146,3 +146,17 @@ fn the_users_can_do_nothing_by_themselves() {
         }
     }
 }
+
+#[test]
+fn nobody_but_the_helper_reaches_the_keeper_of_sandboxes() {
+    let machine = machine();
+    let socket = "/run/aictl/sandboxd";
+    assert_eq!(machine.root(&["stat", "--format=%a %U %G", socket]), "660 aictl aictl\n");
+    let connect = format!(
+        "import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); \
+         s.connect({socket:?})"
+    );
+    let errors = machine.run(Who::Bob, &["python3", "-I", "-c", &connect]).failed();
+    assert!(errors.contains("PermissionError"), "{errors}");
+    machine.run(Who::Helper, &["python3", "-I", "-c", &connect]).ok();
+}

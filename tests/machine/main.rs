@@ -9,16 +9,20 @@
 mod clients;
 mod corpus;
 mod direct;
+mod examples;
+mod going;
 mod gpu;
 #[path = "../harness/mod.rs"]
 #[allow(dead_code, reason = "the machine has no use for programs whose layers are off")]
 mod harness;
+mod held;
 mod helper;
 mod hostile;
 mod installed;
 mod kills;
 mod logs;
 mod machine;
+mod manual;
 mod rules;
 mod sandbox;
 mod status;

@@ -1,6 +1,8 @@
 //! The command line: one table for parsing and help.
 
 pub mod completions;
+#[cfg(test)]
+mod man_page;
 pub mod services;
 pub mod status;
 
@@ -223,7 +225,7 @@ fn limit(
 }
 
 fn with_default(help: &str, spec: &limits::LimitSpec) -> String {
-    format!("{help} [default: {}]", spec.default_text())
+    format!("{help}: {} [default: {}]", spec.range_text(), spec.default_text())
 }
 
 /// Whether the command line begins as that of a run does.

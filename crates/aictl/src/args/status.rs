@@ -43,7 +43,7 @@ pub struct Status {
     /// Show every service of the catalogue, installed or not
     #[arg(long, short, conflicts_with = "services")]
     pub all: bool,
-    /// Look again and again, each time after so long [default: status.refresh-interval, 5s]
+    /// Look again and again, each time after so long: 1s to 1m [default: status.refresh-interval, 5s]
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, value_parser = watch)]
     pub watch: Option<Option<Duration>>,
 }
@@ -64,7 +64,7 @@ pub struct Gpu {
     /// Show the processes that use a GPU, with their units and services
     #[arg(long, short)]
     pub processes: bool,
-    /// Look again and again, each time after so long [default: status.refresh-interval, 5s]
+    /// Look again and again, each time after so long: 1s to 1m [default: status.refresh-interval, 5s]
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, value_parser = watch)]
     pub watch: Option<Option<Duration>>,
 }
