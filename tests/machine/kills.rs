@@ -101,13 +101,13 @@ fn in_flight(machine: &Machine) -> Vec<Run> {
 }
 
 /// The runs that the helper has.
-fn listed(machine: &Machine) -> Vec<Value> {
+pub fn listed(machine: &Machine) -> Vec<Value> {
     let list = machine.call(Who::Root, "Sandbox.List", "t", &[json!(1)]).ok();
     list.as_array().unwrap().clone()
 }
 
-/// How many processes of these runs there are, outside as inside.
-fn processes(machine: &Machine) -> usize {
+/// How many processes there are of scripts that gave themselves that name.
+pub fn processes(machine: &Machine) -> usize {
     let found = machine.run(Who::Root, &["pgrep", "--exact", NAME]);
     found.stdout.lines().count()
 }

@@ -10,6 +10,7 @@ mod clients;
 mod corpus;
 mod direct;
 mod examples;
+mod fairness;
 mod going;
 mod gpu;
 #[path = "../harness/mod.rs"]
@@ -23,6 +24,7 @@ mod kills;
 mod logs;
 mod machine;
 mod manual;
+mod odd;
 mod rules;
 mod sandbox;
 mod status;

@@ -1,0 +1,76 @@
+//! Many users at once, and one of them who wants more than all others together.
+//!
+//! No clock decides here: what is told is who began before whom. `cargo xtask bench` measures.
+
+use serde_json::{Value, json};
+
+use crate::{
+    kills::{listed, processes},
+    machine::{Machine, Who, machine},
+};
+
+/// How many runs of one user wait behind another of his.
+const MANY: &str = "1000";
+/// How many of the others' runs there are, one after the other, for each of nine.
+const ROUNDS: &str = "3";
+/// How many scripts a user has run who does not listen to a no.
+const FLOOD: u64 = 500;
+
+/// What `runs.py` has seen.
+#[track_caller]
+fn runs(machine: &Machine, arguments: &[&str]) -> Value {
+    let program = ["python3", "-I", "/usr/local/lib/stand-ins/runs.py"];
+    let text = machine.root(&[&program[..], arguments].concat());
+    let seen = serde_json::from_str(&text).unwrap();
+    println!("{}: {seen:#}", arguments.join(" "));
+    seen
+}
+
+/// Nothing is left of those who have gone, and the next run works.
+#[track_caller]
+fn nothing_is_left(machine: &Machine) {
+    machine
+        .wait_for("the end of all runs", || listed(machine).is_empty() && processes(machine) == 0);
+    machine.write("/tmp/script.py", "print('again')");
+    let ran = machine.run(Who::Person("erin"), &["aictl", "run", "/tmp/script.py"]);
+    assert_eq!(ran.ok(), "again\n");
+}
+
+#[test]
+fn who_has_a_thousand_runs_waiting_has_his_turn_and_no_other() {
+    let machine = machine();
+    // One place for all: what is a matter of turns is to be seen as such.
+    machine.let_all_run("runs = 1\nruns-per-user = 1\nqueue-per-user = 1000");
+    let seen = runs(&machine, &["turns", MANY, ROUNDS]);
+    assert_eq!((&seen["queued"], &seen["refused"]), (&json!(1000), &json!([])));
+    assert_eq!(seen["runs of the others"], 27);
+    // One round: each of the nine others once, and the one that had its turn already.
+    assert!(seen["most before one"].as_u64().unwrap() <= 10, "{seen}");
+    assert!(seen["most of many before one"].as_u64().unwrap() <= 2, "{seen}");
+    assert_eq!(seen["many had a turn too"], true);
+    nothing_is_left(&machine);
+}
+
+#[test]
+fn by_default_so_many_runs_of_one_user_are_taken_and_all_others_refused() {
+    let machine = machine();
+    machine.let_all_run("");
+    let seen = runs(&machine, &["flood", &FLOOD.to_string()]);
+    let answers = seen["answers"].as_object().unwrap();
+    assert_eq!(answers["accepted"], 4 + 64, "{seen}");
+    assert_eq!(answers["LimitExceeded"], FLOOD - (4 + 64), "{seen}");
+    assert_eq!((&seen["running"], &seen["queued"]), (&json!(4), &json!(64)));
+    nothing_is_left(&machine);
+}
+
+#[test]
+fn many_connections_with_a_run_each_are_no_way_around() {
+    let machine = machine();
+    machine.let_all_run("");
+    let seen = runs(&machine, &["connections", "600"]);
+    let answers = seen["answers"].as_object().unwrap();
+    assert_eq!(answers["accepted"], 4 * (4 + 64), "{seen}");
+    assert_eq!(answers["LimitExceeded"], 600 - 4 * (4 + 64), "{seen}");
+    assert_eq!((&seen["running"], &seen["queued"]), (&json!(16), &json!(4 * 64)));
+    nothing_is_left(&machine);
+}

@@ -1,0 +1,295 @@
+"""Scripts that are run for many users, by a library that is not ours: a module, and a program.
+
+runs.py ten QUEUED ROUNDS     how long runs take of ten users at once, one with QUEUED that wait
+runs.py turns QUEUED ROUNDS   the same where one script runs at one time: who begins before whom
+runs.py flood COUNT           one user has COUNT scripts run that never end, and leaves
+runs.py connections COUNT     four users have a script run on each of COUNT connections, and leave
+
+What was seen is printed as JSON. Run by root.
+"""
+
+import json
+import multiprocessing
+import os
+import pwd
+import statistics
+import subprocess
+import sys
+import time
+
+import dbus
+import dbus.lowlevel
+
+# Their time is not up before a test is.
+LONG = (600_000, 0, 0, 0, 0, 0)
+ERROR = "org.aictl1.Error."
+# Everybody but the first is honest.
+PEOPLE = ["anna", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy"]
+# Its processes have a name by which they are found, whatever their command lines are.
+ENDLESS = """import ctypes, signal
+ctypes.CDLL(None).prctl(15, b"run-in-flight", 0, 0, 0)  # PR_SET_NAME
+while True: signal.pause()
+"""
+
+
+def become(name):
+    user = pwd.getpwnam(name)
+    os.setgroups([])
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)
+    os.environ["HOME"] = user.pw_dir
+
+
+def sealed(text):
+    """A script as it must be handed over: memory that nobody can change any more."""
+    import fcntl
+
+    memory = os.memfd_create("script", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+    os.write(memory, text.encode())
+    every = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+    fcntl.fcntl(memory, fcntl.F_ADD_SEALS, every)
+    return memory
+
+
+def call(bus, member, signature, *values):
+    """What the helper answers: a list, or its error's name without what all of them have."""
+    message = dbus.lowlevel.MethodCallMessage("org.aictl1", "/org/aictl1", "org.aictl1.Sandbox", member)
+    message.append(*values, signature=signature)
+    try:
+        return bus.send_message_with_reply_and_block(message, 60.0).get_args_list()
+    except dbus.DBusException as error:
+        return error.get_dbus_name().removeprefix(ERROR)
+
+
+def run(bus, script, name="a.py", arguments=(), stdin=(), limits=(0, 0, 0, 0, 0, 0)):
+    """Has a script run; `script` is a descriptor. The run's name with its two pipes, or an error."""
+    values = (script, name, "python", dbus.Array(arguments, "s"), "standard", limits)
+    stdin = dbus.Array([dbus.types.UnixFd(fd) for fd in stdin], "h")
+    values = (dbus.types.UnixFd(script), *values[1:], stdin, dbus.UInt64(0))
+    answer = call(bus, "Run", "hssass(tttttt)aht", *values)
+    if isinstance(answer, str):
+        return answer
+    run, stdout, stderr = answer
+    return str(run), stdout.take(), stderr.take()
+
+
+def flooder(queued, script, ready, over):
+    become(PEOPLE[0])
+    bus, memory, runs, errors = dbus.SystemBus(private=True), sealed(script), [], {}
+    for _ in range(queued):
+        answer = run(bus, memory)
+        if isinstance(answer, str):
+            errors[answer] = errors.get(answer, 0) + 1
+        else:
+            for fd in answer[1:]:
+                os.close(fd)
+            runs.append(answer[0])
+    ready.put(errors | {"accepted": len(runs)})
+    over.wait()
+    # Whose connection ends, his runs end.
+    os._exit(0)
+
+
+def honest(name, rounds, gate, results):
+    become(name)
+    with open(f"{pwd.getpwnam(name).pw_dir}/hello.py", "w") as file:
+        file.write("print('hello')\n")
+    gate.wait()
+    for _ in range(rounds):
+        began = time.monotonic()
+        done = subprocess.run(
+            ["aictl", "run", "--no-stdin", f"{os.environ['HOME']}/hello.py"], capture_output=True, text=True
+        )
+        took = (time.monotonic() - began) * 1000
+        results.put((name, done.returncode, done.stdout + done.stderr, took))
+
+
+def crowd(names, rounds):
+    """The honest at once: milliseconds of each run."""
+    gate, results = multiprocessing.Barrier(len(names)), multiprocessing.Queue()
+    people = [multiprocessing.Process(target=honest, args=(name, rounds, gate, results)) for name in names]
+    for person in people:
+        person.start()
+    seen = [results.get() for _ in range(rounds * len(names))]
+    for person in people:
+        person.join()
+    for name, code, text, _ in seen:
+        if (code, text) != (0, "hello\n"):
+            raise SystemExit(f"{name}: {code} {text}")
+    return [took for *_, took in seen]
+
+
+def told(times):
+    times = sorted(times)
+    p95 = times[max(0, -(-len(times) * 95 // 100) - 1)]
+    return {"count": len(times), "median_ms": statistics.median(times), "p95_ms": p95}
+
+
+def ten(queued, rounds):
+    others = PEOPLE[1:]
+    crowd(others[:1], 3)
+    lone = [took for name in others for took in crowd([name], rounds)]
+    nine = crowd(others, rounds)
+    ready, over = multiprocessing.Queue(), multiprocessing.Event()
+    flood = "end = __import__('time').process_time() + 0.05\nwhile __import__('time').process_time() < end: pass"
+    anna = multiprocessing.Process(target=flooder, args=(queued, flood, ready, over))
+    anna.start()
+    flooded = ready.get()
+    one = [took for name in others for took in crowd([name], rounds)]
+    all_ten = crowd(others, rounds)
+    bus = dbus.SystemBus(private=True)
+    left = len(call(bus, "List", "t", dbus.UInt64(1))[0])
+    over.set()
+    anna.join()
+    return {
+        "lone": told(lone),
+        "nine at once": told(nine),
+        "one beside the flood": told(one),
+        "nine beside the flood": told(all_ten),
+        "flood": flooded,
+        "still there at the end": left,
+    }
+
+
+TOLD = "import time; print(time.monotonic_ns())"
+
+
+def begun(pipe):
+    """When a script that prints TOLD has begun."""
+    with open(pipe) as file:
+        return int(file.read())
+
+
+def begun_of(accepted):
+    _, stdout, stderr = accepted
+    os.close(stderr)
+    return begun(stdout)
+
+
+def many_in_turn(queued, ready, go, over, begins):
+    """The first of all users: queues all behind one that waits, and tells when each has begun."""
+    become(PEOPLE[0])
+    bus, memory = dbus.SystemBus(private=True), sealed(TOLD)
+    waits, end = os.pipe()
+    first = run(bus, sealed("import sys; sys.stdin.read()"), stdin=[waits], limits=LONG)
+    os.close(waits)
+    accepted = [first] + [run(bus, memory) for _ in range(queued)]
+    refused = [answer for answer in accepted if isinstance(answer, str)]
+    ready.put({"queued": len(accepted) - 1 - len(refused), "refused": refused})
+    go.wait()
+    os.close(end)
+    over.wait()
+    # Whose connection ends, his runs end.
+    bus.close()
+    times = []
+    for _, stdout, stderr in accepted:
+        with open(stdout) as file:
+            times += [int(line) for line in file]
+        os.close(stderr)
+    begins.put(times)
+
+
+def one_after_the_other(name, rounds, gate, results):
+    become(name)
+    bus, memory = dbus.SystemBus(private=True), sealed(TOLD)
+    for number in range(rounds):
+        answer = run(bus, memory)
+        accepted = time.monotonic_ns()
+        if number == 0:
+            gate.wait()
+        if isinstance(answer, str):
+            results.put((name, answer, 0))
+        else:
+            results.put((name, accepted, begun_of(answer)))
+
+
+def turns(queued, rounds):
+    """For each run of the nine others: how many began between its acceptance and its begin, by user.
+
+    Only the most that any one has seen is told: of all others together, and of the one with many.
+    """
+    ready, go, over = multiprocessing.Queue(), multiprocessing.Event(), multiprocessing.Event()
+    begins = multiprocessing.Queue()
+    many = multiprocessing.Process(target=many_in_turn, args=(queued, ready, go, over, begins))
+    many.start()
+    flood = ready.get()
+    others = PEOPLE[1:]
+    # All wait before the first of them begins.
+    gate, results = multiprocessing.Barrier(len(others) + 1), multiprocessing.Queue()
+    people = [
+        multiprocessing.Process(target=one_after_the_other, args=(name, rounds, gate, results)) for name in others
+    ]
+    for person in people:
+        person.start()
+    gate.wait()
+    go.set()
+    seen = [results.get() for _ in range(rounds * len(others))]
+    over.set()
+    of_many = begins.get()
+    for process in [*people, many]:
+        process.join()
+    bad = [entry for entry in seen if isinstance(entry[1], str)]
+    if bad:
+        raise SystemExit(str(bad))
+    began = [(PEOPLE[0], at) for at in of_many] + [(name, at) for name, _, at in seen]
+    before = [
+        [other for other, at in began if other != name and accepted < at < mine] for name, accepted, mine in seen
+    ]
+    return {
+        **flood,
+        "begun of many": len(of_many),
+        "runs of the others": len(seen),
+        "most before one": max(map(len, before)),
+        "most of many before one": max(list_.count(PEOPLE[0]) for list_ in before),
+        "many had a turn too": len([1 for list_ in before if PEOPLE[0] in list_]) > 0,
+    }
+
+
+def ask_for(name, count, fresh, results, gate):
+    """Has `count` endless scripts run, each on a connection of its own if `fresh`, and keeps them."""
+    become(name)
+    buses, memory, errors, kept = [dbus.SystemBus(private=True)], sealed(ENDLESS), {}, []
+    for _ in range(count):
+        answer = run(buses[-1], memory, limits=LONG)
+        kind = answer if isinstance(answer, str) else "accepted"
+        errors[kind] = errors.get(kind, 0) + 1
+        kept.append(answer)
+        if fresh:
+            buses.append(dbus.SystemBus(private=True))
+    results.put(errors)
+    gate.wait()
+    os._exit(0)
+
+
+def ask_all(names, count, fresh):
+    results, gate = multiprocessing.Queue(), multiprocessing.Barrier(len(names) + 1)
+    people = [
+        multiprocessing.Process(target=ask_for, args=(name, count // len(names), fresh, results, gate))
+        for name in names
+    ]
+    for person in people:
+        person.start()
+    answers = {}
+    for _ in people:
+        for kind, number in results.get().items():
+            answers[kind] = answers.get(kind, 0) + number
+    listed = call(dbus.SystemBus(private=True), "List", "t", dbus.UInt64(1))
+    states = [str(one["state"]) for one in listed[0]]
+    gate.wait()
+    for person in people:
+        person.join()
+    return {"answers": answers, "running": states.count("running"), "queued": states.count("queued")}
+
+
+def flood(count):
+    return ask_all(["bob"] * 4, count, fresh=False)
+
+
+def connections(count):
+    return ask_all(PEOPLE[1:5], count, fresh=True)
+
+
+if __name__ == "__main__":
+    what, *numbers = sys.argv[1:]
+    known = {"ten": ten, "turns": turns, "flood": flood, "connections": connections}
+    print(json.dumps(known[what](*map(int, numbers)), indent=1))
