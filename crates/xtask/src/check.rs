@@ -34,6 +34,8 @@ const CHECKS: &[(&str, Action)] = &[
                 "aictl-tests",
                 "--test",
                 "machine",
+                "--test",
+                "package",
                 "--",
                 "-D",
                 "warnings",
