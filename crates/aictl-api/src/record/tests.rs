@@ -62,8 +62,8 @@ fn the_keys_are_those_of_the_interface() {
     assert_eq!(
         run_key::ALL.join(" "),
         "outcome exit_code signal message stdout_truncated stderr_truncated result result_error \
-         wall_usec cpu_usec peak_memory_bytes code_sha256 profile start isolation missing \
-         refusals request_id"
+         wall_usec authorised_usec queued_usec engine_usec start_usec cpu_usec peak_memory_bytes \
+         code_sha256 profile start isolation missing refusals request_id"
     );
     assert_eq!(
         listed_run_key::ALL.join(" "),

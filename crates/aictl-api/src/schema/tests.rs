@@ -11,7 +11,7 @@ use crate::{
     document::{
         self,
         actions::{Action, ActionError},
-        audit::Call,
+        audit::{self, Call},
         doctor::Check,
         failure::FailureText,
         logs::Line,
@@ -228,10 +228,26 @@ fn what_the_other_commands_write_fits_its_schema_too() {
         duration_usec: None,
         count: 1,
         finished: false,
+        about_run: None,
+        run: None,
+    };
+    let run = audit::Run {
+        code_sha256: Some("ab"),
+        code_bytes: None,
+        profile: Some("strict"),
+        arguments: Some(0),
+        finished: true,
+        outcome: Some(Outcome::TimedOut),
+        exit_code: None,
+        error: None,
+        duration_usec: Some(1),
+        cpu_usec: None,
+        peak_memory_bytes: None,
     };
     let calls = vec![
         call(None, None),
         call(Some(Decision::Limited), Some(crate::audit::Outcome::TimedOut)),
+        Call { run: Some(run), ..call(None, None) },
     ];
     assert_eq!(faults_of("audit", &Audit { calls }), none);
     let checks =
