@@ -580,7 +580,7 @@ pub const TABLE: &[Member] = &[
         outputs: &[Arg {
             name: "stream",
             signature: "h",
-            about: "The end of a pipe to read from; it ends with the log, or with its reader.",
+            about: "The end of a stream to read from; it ends with the log, or with its reader.",
         }],
         kind: Kind::Method(Rule {
             action: Action::LogsRead,
@@ -633,12 +633,12 @@ pub const TABLE: &[Member] = &[
             Arg {
                 name: "stdout",
                 signature: "h",
-                about: "The end of a pipe to read standard output from as it comes.",
+                about: "The end of a stream to read standard output from as it comes.",
             },
             Arg {
                 name: "stderr",
                 signature: "h",
-                about: "The end of a pipe to read standard error from as it comes.",
+                about: "The end of a stream to read standard error from as it comes.",
             },
         ],
         kind: Kind::Method(Rule {

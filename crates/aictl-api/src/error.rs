@@ -25,6 +25,8 @@ pub enum CallError {
     InteractiveAuthorizationRequired(String),
     /// No service of the catalogue has the name.
     NoSuchService(String),
+    /// Nothing that runs such a script is installed.
+    NoInterpreter(String),
     /// The service does not allow the verb.
     ActionNotAllowed(String),
     /// The caller's calls are too many or come too fast.
@@ -47,10 +49,11 @@ pub enum CallError {
 }
 
 /// The names that stand after [`PREFIX`], in the order of the variants.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     "NotAuthorized",
     "InteractiveAuthorizationRequired",
     "NoSuchService",
+    "NoInterpreter",
     "ActionNotAllowed",
     "LimitExceeded",
     "InvalidArgument",
@@ -65,6 +68,7 @@ pub const MEANINGS: [&str; NAMES.len()] = [
     "polkit does not allow the caller this action.",
     "polkit would ask, and the caller's message did not allow that it does.",
     "No service of the catalogue has the name; the same for every such name.",
+    "Nothing that runs such a script is installed.",
     "The service does not allow the verb.",
     "The caller's calls are too many or come too fast; retry_after_usec says when to try again.",
     "An argument has the wrong type, is out of its range, or is unknown.",
@@ -100,6 +104,7 @@ impl CallError {
                 "org.aictl1.Error.InteractiveAuthorizationRequired"
             }
             Self::NoSuchService(_) => "org.aictl1.Error.NoSuchService",
+            Self::NoInterpreter(_) => "org.aictl1.Error.NoInterpreter",
             Self::ActionNotAllowed(_) => "org.aictl1.Error.ActionNotAllowed",
             Self::LimitExceeded { .. } => "org.aictl1.Error.LimitExceeded",
             Self::InvalidArgument(_) => "org.aictl1.Error.InvalidArgument",
@@ -123,6 +128,7 @@ impl CallError {
             "NotAuthorized" => Self::NotAuthorized(message),
             "InteractiveAuthorizationRequired" => Self::InteractiveAuthorizationRequired(message),
             "NoSuchService" => Self::NoSuchService(message),
+            "NoInterpreter" => Self::NoInterpreter(message),
             "ActionNotAllowed" => Self::ActionNotAllowed(message),
             "LimitExceeded" => Self::LimitExceeded { message, retry_after },
             "InvalidArgument" => Self::InvalidArgument(message),
@@ -141,6 +147,7 @@ impl CallError {
             Self::NotAuthorized(message)
             | Self::InteractiveAuthorizationRequired(message)
             | Self::NoSuchService(message)
+            | Self::NoInterpreter(message)
             | Self::ActionNotAllowed(message)
             | Self::LimitExceeded { message, .. }
             | Self::InvalidArgument(message)
@@ -169,7 +176,7 @@ impl CallError {
             | Self::ActionNotAllowed(_)
             | Self::LimitExceeded { .. }
             | Self::Refused(_) => exit::REFUSED,
-            Self::NoSuchService(_) => exit::NOT_FOUND,
+            Self::NoSuchService(_) | Self::NoInterpreter(_) => exit::NOT_FOUND,
             Self::InvalidArgument(_) => exit::USAGE,
             Self::TimedOut(_) => exit::TIMED_OUT,
             Self::Unavailable(_) => exit::INTERNAL,

@@ -102,9 +102,9 @@ pub struct WantedRun<'a> {
 pub struct StartedRun {
     /// What it is called.
     pub run: String,
-    /// The end of a pipe that its standard output comes out of.
+    /// The end of a stream that its standard output comes out of.
     pub stdout: OwnedFd,
-    /// The end of a pipe that its standard error comes out of.
+    /// The end of a stream that its standard error comes out of.
     pub stderr: OwnedFd,
 }
 
@@ -226,7 +226,7 @@ impl Helper {
         dbus_records::action(record).map_err(bad_answer)
     }
 
-    /// The log of a service: a pipe with a JSON object on each line. It ends with this
+    /// The log of a service: a stream with a JSON object on each line. It ends with this
     /// connection.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     fmt, fs,
     io::{self, stdout},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
     path::Path,
 };
 
@@ -21,7 +21,7 @@ use aictl_core::{
 use serde::Deserialize;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
-    net::unix::pipe::Receiver,
+    net::UnixStream,
 };
 
 use crate::{
@@ -266,7 +266,7 @@ async fn open(
 /// Where lines come from.
 enum Lines {
     /// From the helper, to which the connection must stay.
-    Helper { pipe: BufReader<Receiver>, wanted: Wanted, _helper: Helper },
+    Helper { pipe: BufReader<UnixStream>, wanted: Wanted, _helper: Helper },
     /// They are there already.
     Kept(VecDeque<LogLine>),
     /// From the journal.
@@ -299,7 +299,9 @@ impl Lines {
     }
 
     fn from_helper(helper: Helper, pipe: OwnedFd, wanted: Wanted) -> io::Result<Self> {
-        let pipe = BufReader::new(Receiver::from_owned_fd(pipe)?);
+        let stream = StdStream::from(pipe);
+        stream.set_nonblocking(true)?;
+        let pipe = BufReader::new(UnixStream::from_std(stream)?);
         Ok(Self::Helper { pipe, wanted, _helper: helper })
     }
 
@@ -347,7 +349,7 @@ impl Lines {
 }
 
 /// The next line that the helper sends; `None` after the last.
-async fn sent(pipe: &mut BufReader<Receiver>) -> Result<Option<LogLine>, LogsError> {
+async fn sent(pipe: &mut BufReader<UnixStream>) -> Result<Option<LogLine>, LogsError> {
     let mut line = Vec::new();
     pipe.take(MAX_LINE).read_until(b'\n', &mut line).await.map_err(LogsError::Pipe)?;
     if line.is_empty() {

@@ -228,6 +228,10 @@ fn run(
         (true, ..) => Some("no helper is used"),
         (_, Some(_), _) => Some("the helper is given no path of a Python, and is not used"),
         (.., Some(_)) => Some("no helper is installed"),
+        _ if runtime == Runtime::Python && config.python().is_some() => Some(
+            "the configuration names a Python (sandbox.python), and the helper, which has one of \
+             its own, is not used",
+        ),
         _ => None,
     };
     let why = match here {
@@ -537,7 +541,10 @@ fn finish(
         // That has been told, with its reasons.
         return Ok(code);
     }
-    if let Some(text) = &record.message {
+    // Who does not read on has nothing to be told.
+    if let Some(text) = &record.message
+        && !broken_pipe
+    {
         message::note(global, text);
     }
     if let (Outcome::Signaled, Some(signal)) = (record.outcome, record.signal) {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Read, Write},
     os::{
         fd::{AsFd, OwnedFd},
         unix::fs::{FileTypeExt, MetadataExt},
@@ -13,6 +13,8 @@ use nix::{fcntl::OFlag, sys::signal::Signal, unistd::pipe2};
 
 /// Device numbers of /dev/null (devices.txt in the kernel's documentation).
 const NULL_DEVICE: u64 = 0x103;
+/// How much is copied at one time: what a pipe holds.
+const CHUNK: usize = 64 * 1024;
 
 /// A pipe that brings what comes on standard input; `None` where nothing can come.
 ///
@@ -34,9 +36,24 @@ pub fn as_pipe() -> io::Result<Option<OwnedFd>> {
     aictl_sandbox::ignore_signal(Signal::SIGTTIN);
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
     std::thread::Builder::new().spawn(move || {
-        let mut from = file;
         // Whoever stops first ends it: the terminal, or a script that reads no more.
-        let _end = io::copy(&mut from, &mut File::from(writer));
+        let _end = copy(file, File::from(writer));
     })?;
     Ok(Some(reader))
+}
+
+/// Copies by reading and writing. `io::copy` would have the kernel do it (splice(2)), which waits
+/// for a socket with the pipe's lock in hand: whoever reads from the pipe would wait as long, even
+/// if he asked not to.
+fn copy(mut from: File, mut to: File) -> io::Result<()> {
+    let mut bytes = vec![0; CHUNK];
+    loop {
+        let length = match from.read(&mut bytes) {
+            Ok(0) => return Ok(()),
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        to.write_all(bytes.get(..length).unwrap_or_default())?;
+    }
 }

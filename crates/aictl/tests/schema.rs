@@ -113,7 +113,7 @@ fn what_the_helper_tells_is_as_its_schema_says() {
             notes: vec!["note".to_owned()],
         }),
         ("Logs", _) => {
-            let (reader, mut writer) = std::io::pipe().unwrap();
+            let (reader, mut writer) = std::os::unix::net::UnixStream::pair().unwrap();
             let line = json!({ "time_usec": 1, "priority": 6, "pid": 7, "message": "x" });
             writeln!(writer, "{line}\n{{}}").unwrap();
             Answer::Stream(reader.into())

@@ -9,7 +9,10 @@ mod helper;
 use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Write},
-    os::{fd::AsFd, unix::process::ExitStatusExt},
+    os::{
+        fd::AsFd,
+        unix::{net::UnixStream, process::ExitStatusExt},
+    },
     process::{Command, Output, Stdio},
 };
 
@@ -378,13 +381,13 @@ fn log(lines: &'static str, open: bool) -> FakeHelper {
         if service != "ollama" {
             return Answer::Error("NoSuchService", "no such service in the catalogue", None);
         }
-        let (reader, writer) = nix::unistd::pipe().unwrap();
-        File::from(writer.try_clone().unwrap()).write_all(lines.as_bytes()).unwrap();
+        let (reader, mut writer) = UnixStream::pair().unwrap();
+        writer.write_all(lines.as_bytes()).unwrap();
         if open {
             // For as long as this process lives.
             std::mem::forget(writer);
         }
-        Answer::Stream(reader)
+        Answer::Stream(reader.into())
     })
 }
 

@@ -26,4 +26,5 @@ pub mod request_id;
 pub mod runs;
 pub mod services;
 pub mod standard;
+mod stream;
 pub mod wire;

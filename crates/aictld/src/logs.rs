@@ -1,4 +1,4 @@
-//! Logs: what journalctl tells of a unit, redacted line by line into a pipe whose other end the
+//! Logs: what journalctl tells of a unit, redacted line by line into a stream whose other end the
 //! caller has.
 //!
 //! The caller's end holds up nothing: each log has a task of its own, and a reader that does not
@@ -17,10 +17,9 @@ use aictl_api::{
     service::{Scope, Service, UnitName},
 };
 use aictl_core::journal::read::{JournalReader, LogLine, LogQuery, LogStream, ReadError};
-use nix::{fcntl::OFlag, unistd::pipe2};
-use tokio::{io::Interest, net::unix::pipe, time};
+use tokio::{net::UnixStream, time};
 
-use crate::{call::Logs, caller::Seat, helper::Helper, limits::WAIT_FOR_ANOTHER};
+use crate::{call::Logs, caller::Seat, helper::Helper, limits::WAIT_FOR_ANOTHER, stream};
 
 /// The most logs that one user reads at one time.
 pub const MAX_OF_ONE_UID: usize = 4;
@@ -111,7 +110,7 @@ impl Drop for Place {
     }
 }
 
-/// Begins to read a service's log, and returns the end of the pipe that is the caller's.
+/// Begins to read a service's log, and returns the end of the stream that is the caller's.
 ///
 /// # Errors
 /// If the journal cannot be read.
@@ -137,18 +136,17 @@ pub async fn open(
         true => None,
         false => match lines.next().await {
             Ok(Some(line)) => Some(line),
-            Ok(None) => return ended().map_err(|error| no_pipe(&error)),
+            Ok(None) => return ended().map_err(|error| no_room(&error)),
             Err(error) => return Err(unreadable(&error)),
         },
     };
-    let (theirs, ours) = pipe2(OFlag::O_CLOEXEC).map_err(|errno| no_pipe(&errno.into()))?;
-    let ours = pipe::Sender::from_owned_fd(ours).map_err(|error| no_pipe(&error))?;
+    let (theirs, ours) = stream::pair().map_err(|error| no_room(&error))?;
     let (helper, seat) = (Arc::clone(helper), Arc::clone(seat));
     let in_use = helper.activity.begin();
     tokio::spawn(async move {
         tokio::select! {
             _ended = pump(first, lines, &ours, place.followers.stall) => {}
-            _closed = closed(&ours) => {}
+            _closed = stream::closed(&ours) => {}
             () = seat.gone() => {}
             () = helper.draining() => {}
         }
@@ -157,12 +155,12 @@ pub async fn open(
     Ok(theirs)
 }
 
-/// The end of a pipe that nothing comes out of.
+/// The end of a stream that nothing comes out of.
 fn ended() -> io::Result<OwnedFd> {
-    Ok(pipe2(OFlag::O_CLOEXEC).map(|(theirs, _)| theirs)?)
+    stream::pair().map(|(theirs, _)| theirs)
 }
 
-fn no_pipe(_error: &io::Error) -> CallError {
+fn no_room(_error: &io::Error) -> CallError {
     CallError::Unavailable("the helper has no room for another log; try again later".to_owned())
 }
 
@@ -178,7 +176,7 @@ fn unreadable(error: &ReadError) -> CallError {
 async fn pump(
     first: Option<LogLine>,
     mut lines: LogStream,
-    pipe: &pipe::Sender,
+    to: &UnixStream,
     stall: Duration,
 ) -> io::Result<()> {
     let mut next = first;
@@ -187,39 +185,28 @@ async fn pump(
             Some(line) => line,
             None => match lines.next().await {
                 Ok(Some(line)) => line,
-                // The caller sees the end of the pipe.
+                // The caller sees the end of the stream.
                 Ok(None) | Err(_) => return Ok(()),
             },
         };
         let mut bytes = serde_json::to_vec(&line)?;
         bytes.push(b'\n');
-        time::timeout(stall, write_all(pipe, &bytes))
+        time::timeout(stall, write_all(to, &bytes))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     }
 }
 
-async fn write_all(pipe: &pipe::Sender, mut bytes: &[u8]) -> io::Result<()> {
+async fn write_all(to: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
-        pipe.writable().await?;
-        match pipe.try_write(bytes) {
+        to.writable().await?;
+        match to.try_write(bytes) {
             Ok(written) => bytes = &bytes[written..],
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
     }
     Ok(())
-}
-
-/// Waits until nobody can read from the pipe any more, whether or not something is written.
-async fn closed(pipe: &pipe::Sender) -> io::Result<()> {
-    loop {
-        let ready = pipe.ready(Interest::ERROR).await?;
-        if ready.is_error() || ready.is_write_closed() {
-            return Ok(());
-        }
-        tokio::task::yield_now().await;
-    }
 }
 
 #[cfg(test)]
@@ -240,16 +227,5 @@ mod tests {
         drop((mine, others));
         assert_eq!(followers.count(), 0);
         assert!(followers.lock().is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_pipe_that_nobody_reads_any_more_is_noticed_without_a_write() {
-        let (theirs, ours) = pipe2(OFlag::O_CLOEXEC).unwrap();
-        let ours = pipe::Sender::from_owned_fd(ours).unwrap();
-        let mut waiting = std::pin::pin!(closed(&ours));
-        let early = time::timeout(Duration::ZERO, &mut waiting).await;
-        assert!(early.is_err(), "somebody could still read");
-        drop(theirs);
-        waiting.await.unwrap();
     }
 }

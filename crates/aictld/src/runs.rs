@@ -30,9 +30,8 @@ use aictl_sandbox::{
     interpreter::Runtime,
     protocol::{Job, RequestId},
 };
-use nix::{fcntl::OFlag, unistd::pipe2};
 use tokio::{
-    net::unix::pipe,
+    net::UnixStream,
     sync::{Notify, oneshot, watch},
     time,
 };
@@ -47,6 +46,7 @@ use crate::{
     caller::{Caller, Seat},
     helper::Helper,
     limits::WAIT_FOR_ANOTHER,
+    stream,
 };
 
 /// Where the keeper of the sandboxes listens (aictl-sandboxd.socket).
@@ -111,9 +111,9 @@ impl Ticket {
 pub struct Accepted {
     /// What the run is called.
     pub run: String,
-    /// The end of a pipe that its standard output comes out of.
+    /// The end of a stream that its standard output comes out of.
     pub stdout: OwnedFd,
-    /// The end of a pipe that its standard error comes out of.
+    /// The end of a stream that its standard error comes out of.
     pub stderr: OwnedFd,
     /// What it waits for, until it is let go.
     pub ticket: Option<Ticket>,
@@ -260,8 +260,8 @@ pub fn accept(
 ) -> Result<Accepted, CallError> {
     let request_id = RequestId::try_from(id.to_owned())
         .map_err(|_| CallError::Unavailable("the run has no name".to_owned()))?;
-    let (stdout, to_stdout) = new_pipe()?;
-    let (stderr, to_stderr) = new_pipe()?;
+    let (stdout, to_stdout) = new_stream()?;
+    let (stderr, to_stderr) = new_stream()?;
     let run = Arc::new(Run {
         id: id.to_owned(),
         caller: Arc::clone(caller),
@@ -316,14 +316,11 @@ pub fn accept(
     Ok(Accepted { run: id.to_owned(), stdout, stderr, ticket: Some(Ticket(go)) })
 }
 
-/// A pipe: the caller's end, and ours, which is never waited for.
-fn new_pipe() -> Result<(OwnedFd, pipe::Sender), CallError> {
-    let no_room = || {
+/// A stream to the caller: his end, and ours.
+fn new_stream() -> Result<(OwnedFd, UnixStream), CallError> {
+    stream::pair().map_err(|_| {
         CallError::Unavailable("the helper has no room for another run; try again later".to_owned())
-    };
-    let (theirs, ours) = pipe2(OFlag::O_CLOEXEC).map_err(|_| no_room())?;
-    let ours = pipe::Sender::from_owned_fd(ours).map_err(|_| no_room())?;
-    Ok((theirs, ours))
+    })
 }
 
 /// A run from its acceptance until it is forgotten.

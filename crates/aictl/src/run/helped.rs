@@ -3,7 +3,10 @@
 use std::{
     fs,
     io::{self, Read},
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream as StdStream,
+    },
     path::Path,
     thread,
     time::Instant,
@@ -12,7 +15,7 @@ use std::{
 use aictl_api::{error::CallError, exit, record::RunRecord};
 use aictl_core::helper::{Helper, StartedRun, WantedRun};
 use tokio::{
-    net::unix::pipe::Receiver,
+    net::UnixStream,
     runtime::Builder,
     signal::unix::{Signal, SignalKind, signal},
     sync::{Notify, oneshot},
@@ -159,10 +162,12 @@ async fn finish(
 ) -> Result<Done, NotDone> {
     let StartedRun { run, stdout, stderr } = started;
     let stuck = Notify::new();
-    let pump = |pipe, to| pump(pipe, to, keep, &stuck);
+    let pump = |from, to| pump(from, to, keep, &stuck);
     let pumps = async { tokio::join!(pump(stdout, Stream::Stdout), pump(stderr, Stream::Stderr)) };
     let (mut pumps, mut pumped) = (std::pin::pin!(pumps), None);
     let mut wait = std::pin::pin!(helper.wait_for_run(&run));
+    let mut cancel = std::pin::pin!(helper.cancel_run(&run));
+    let mut cancelled = false;
     let mut ended_by = None;
     let record = loop {
         tokio::select! {
@@ -173,7 +178,13 @@ async fn finish(
                     // Who asks twice does not wait: without us, the helper ends it.
                     return Err(NotDone::Signal(signal));
                 }
-                helper.cancel_run(&run).await?;
+            }
+            answer = &mut cancel, if ended_by.is_some() && !cancelled => {
+                cancelled = true;
+                // A run that has ended meanwhile cannot be cancelled, and its record comes.
+                if let Err(error) = answer && !matches!(error, CallError::InvalidArgument(_)) {
+                    return Err(error.into());
+                }
             }
             done = &mut pumps, if pumped.is_none() => pumped = Some(done),
         }
@@ -208,19 +219,21 @@ enum Stream {
     Stderr,
 }
 
-/// Takes what comes out of a pipe until its end: keeps it, or writes it as it comes. Its end goes
+/// Takes what comes out of a stream until its end: keeps it, or writes it as it comes. Its end goes
 /// with an error, and so the helper ends the run.
 ///
 /// A thread is only begun where a reader has us wait, which is then `stuck`.
-async fn pump(pipe: OwnedFd, to: Stream, keep: bool, stuck: &Notify) -> io::Result<Vec<u8>> {
-    let pipe = Receiver::from_owned_fd(pipe)?;
+async fn pump(from: OwnedFd, to: Stream, keep: bool, stuck: &Notify) -> io::Result<Vec<u8>> {
+    let from = StdStream::from(from);
+    from.set_nonblocking(true)?;
+    let from = UnixStream::from_std(from)?;
     let (mut kept, mut bytes) = (Vec::new(), [0; CHUNK]);
     loop {
-        let length = match pipe.try_read(&mut bytes) {
+        let length = match from.try_read(&mut bytes) {
             Ok(0) => return Ok(kept),
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                pipe.readable().await?;
+                from.readable().await?;
                 continue;
             }
             Err(error) => return Err(error),
@@ -235,7 +248,9 @@ async fn pump(pipe: OwnedFd, to: Stream, keep: bool, stuck: &Notify) -> io::Resu
                 Ok(written) => part.split_at_checked(written).unwrap_or((part, &[])),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     stuck.notify_one();
-                    return pass_on_elsewhere(part.to_vec(), pipe.into_blocking_fd()?, to).await;
+                    let from = from.into_std()?;
+                    from.set_nonblocking(false)?;
+                    return pass_on_elsewhere(part.to_vec(), from.into(), to).await;
                 }
                 Err(error) => return Err(error),
             };
@@ -256,19 +271,19 @@ impl Stream {
 }
 
 /// Goes on in a thread, which may wait.
-async fn pass_on_elsewhere(first: Vec<u8>, pipe: OwnedFd, to: Stream) -> io::Result<Vec<u8>> {
+async fn pass_on_elsewhere(first: Vec<u8>, from: OwnedFd, to: Stream) -> io::Result<Vec<u8>> {
     let (done, is_done) = oneshot::channel();
     thread::Builder::new().spawn(move || {
         // Who does not wait for it any more does not listen.
-        let _gone = done.send(pass_on(first, pipe, to));
+        let _gone = done.send(pass_on(first, from, to));
     })?;
     let passed_on = is_done.await;
     passed_on.unwrap_or_else(|_| Err(io::Error::other("its thread has ended"))).map(|()| Vec::new())
 }
 
-/// Writes what comes out of a pipe, and before it `first`, and waits where it has to.
-fn pass_on(first: Vec<u8>, pipe: OwnedFd, to: Stream) -> io::Result<()> {
-    let mut pipe = fs::File::from(pipe);
+/// Writes what comes out of a stream, and before it `first`, and waits where it has to.
+fn pass_on(first: Vec<u8>, from: OwnedFd, to: Stream) -> io::Result<()> {
+    let mut from = fs::File::from(from);
     let (mut part, mut bytes) = (first, [0; CHUNK]);
     loop {
         match to {
@@ -277,7 +292,7 @@ fn pass_on(first: Vec<u8>, pipe: OwnedFd, to: Stream) -> io::Result<()> {
         }
         message::passed_on(matches!(to, Stream::Stderr), &part);
         part.clear();
-        match pipe.read(&mut bytes) {
+        match from.read(&mut bytes) {
             Ok(0) => return Ok(()),
             Ok(length) => part.extend_from_slice(bytes.get(..length).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

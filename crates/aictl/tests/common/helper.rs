@@ -27,7 +27,7 @@ pub enum Answer {
     Error(&'static str, &'static str, Option<u64>),
     /// GPUs.
     Gpus(GpuReport),
-    /// The reading end of a pipe.
+    /// The reading end of a stream.
     Stream(OwnedFd),
     /// A body of another type.
     Nonsense,

@@ -21,7 +21,7 @@ use aictl_sandbox::{
 };
 use tokio::{
     io::Interest,
-    net::{UnixStream, unix::pipe},
+    net::UnixStream,
     time::{self, Instant},
 };
 
@@ -60,8 +60,8 @@ pub struct Errand {
     pub job: Job,
     pub script: Arc<OwnedFd>,
     pub stdin: Option<Arc<OwnedFd>>,
-    pub stdout: pipe::Sender,
-    pub stderr: pipe::Sender,
+    pub stdout: UnixStream,
+    pub stderr: UnixStream,
 }
 
 /// Has a run made, until it ends or `stopped` says why it must.
@@ -150,13 +150,13 @@ struct Output {
 
 /// One stream of it; `None` once nothing more goes there.
 struct Sink {
-    pipe: Option<pipe::Sender>,
+    end: Option<UnixStream>,
     is_cut: bool,
 }
 
 impl Sink {
-    const fn new(pipe: pipe::Sender) -> Self {
-        Self { pipe: Some(pipe), is_cut: false }
+    const fn new(end: UnixStream) -> Self {
+        Self { end: Some(end), is_cut: false }
     }
 }
 
@@ -173,17 +173,17 @@ impl Output {
     async fn write(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         let until = self.until;
         let sink = self.sink(stream);
-        let Some(pipe) = &sink.pipe else {
+        let Some(end) = &sink.end else {
             sink.is_cut = true;
             return Ok(());
         };
         let mut left = bytes;
         while !left.is_empty() {
-            match pipe.try_write(left) {
+            match end.try_write(left) {
                 Ok(written) => left = left.get(written..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let Ok(ready) = time::timeout_at(until, pipe.writable()).await else {
-                        *sink = Sink { pipe: None, is_cut: true };
+                    let Ok(ready) = time::timeout_at(until, end.writable()).await else {
+                        *sink = Sink { end: None, is_cut: true };
                         return Ok(());
                     };
                     ready?;
@@ -196,7 +196,7 @@ impl Output {
 
     /// Nothing more goes to this stream.
     fn lose(&mut self, stream: Stream) {
-        *self.sink(stream) = Sink { pipe: None, is_cut: true };
+        *self.sink(stream) = Sink { end: None, is_cut: true };
     }
 
     /// The record, with what was left out here.
@@ -281,6 +281,7 @@ fn rejected(rejection: &Rejection) -> CallError {
         RejectKind::LimitExceeded => {
             CallError::limit_exceeded("the sandboxes are busy", WAIT_FOR_ANOTHER)
         }
+        RejectKind::NoInterpreter => CallError::NoInterpreter(message),
         RejectKind::Unavailable => {
             // What holds for this process need not hold for the keeper.
             let facts = Host::default().facts().of_another();

@@ -27,7 +27,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{drive, new_pipe};
+use super::{drive, new_stream};
 
 /// What is run.
 const SCRIPT: &[u8] = b"print('ok')";
@@ -112,18 +112,18 @@ async fn run(sandboxd: &Path) -> Result<Done, CallError> {
         warm: false,
     };
     let script = Arc::new(sealed_memfd(SCRIPT).map_err(no_room)?);
-    let (printed, stdout) = new_pipe()?;
-    let (_nobody_reads, stderr) = new_pipe()?;
+    let (printed, stdout) = new_stream()?;
+    let (_nobody_reads, stderr) = new_stream()?;
     let errand = drive::Errand { job, script, stdin: None, stdout, stderr };
     let (record, _why) = drive::drive(sandboxd, errand, pin!(future::pending())).await?;
     let printed = read(printed).map_err(no_room)?;
     Ok(Done { exit_code: record.exit_code, printed })
 }
 
-/// What is in a pipe that nobody writes to any more, or its beginning.
-fn read(pipe: OwnedFd) -> io::Result<String> {
+/// What is in a stream that nobody writes to any more, or its beginning.
+fn read(stream: OwnedFd) -> io::Result<String> {
     let mut bytes = Vec::new();
-    File::from(pipe).take(64).read_to_end(&mut bytes)?;
+    File::from(stream).take(64).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

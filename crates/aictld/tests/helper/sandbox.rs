@@ -14,7 +14,7 @@ use aictl_api::{
     run::Outcome as RunOutcome,
 };
 use aictl_core::dbus_records;
-use aictl_sandbox::sealed_memfd;
+use aictl_sandbox::{protocol::Request, sealed_memfd};
 use aictld::lifetime::Order;
 use nix::{
     fcntl::OFlag,
@@ -244,6 +244,25 @@ async fn strict_is_checked_by_the_configuration_and_its_reasons_are_told() {
     assert!(!format!("{record:?}").contains(['\u{9b}', '\u{1b}']));
     let shell = Script { runtime: "bash", ..strict("true") };
     assert_eq!(error(shell.call(&client).await), "InvalidArgument");
+}
+
+/// The identifier of the call, which its answer and the journal have, is what the keeper is given.
+#[tokio::test]
+async fn one_identifier_goes_from_the_call_to_the_journal_and_to_the_keeper() {
+    let keeper = Keeper::idle();
+    let world = world_with(&keeper, "").await;
+    let client = world.client().await;
+    let run = Script::python("print(1)").begin(&client).await;
+    let heard = tokio::task::spawn_blocking(move || keeper.hear()).await.unwrap();
+    let Ok(Request::Run(job)) = Request::decode(&heard) else { panic!("{heard:?}") };
+    assert_eq!(job.request_id.as_str(), run.name);
+    // The keeper has hung up.
+    assert_eq!(error(wait(&client, &run.name).await), "Unavailable");
+    let entries = world.journal.take();
+    for kind in [audit::CALL, audit::RAN] {
+        let entry = entries.iter().find(|entry| entry["MESSAGE_ID"] == kind).unwrap();
+        assert_eq!(entry["AICTL_REQUEST_ID"], run.name);
+    }
 }
 
 #[tokio::test]
@@ -481,11 +500,11 @@ async fn a_flood_of_runs_is_refused_and_leaves_nothing() {
     assert_eq!(world.helper.runs.counts(), (0, 0));
 }
 
-/// How many of the descriptors of this process are pipes, memory, or packet sockets.
+/// How many of the descriptors of this process are pipes, sockets, or memory.
 fn descriptors() -> usize {
     let is_ours = |target: &Path| {
         let target = target.to_string_lossy();
-        target.starts_with("pipe:") || target.contains("memfd:")
+        ["pipe:", "socket:", "/memfd:"].iter().any(|kind| target.starts_with(kind))
     };
     let all = fs::read_dir("/proc/self/fd").unwrap().flatten();
     all.filter(|entry| fs::read_link(entry.path()).is_ok_and(|to| is_ours(&to))).count()
@@ -496,7 +515,7 @@ async fn a_caller_who_does_not_read_holds_up_his_own_run_only() {
     let keeper = Keeper::start();
     let world = world_with(&keeper, "").await;
     let client = world.client().await;
-    let mut script = Script::python("while True: print('x' * 1000)");
+    let mut script = Script::python("import os\nwhile True: os.write(1, b'x' * 65536)");
     script.limits.0 = 1000;
     let stalled = script.begin(&client).await;
     let quick = Script::python("print(1)").begin(&client).await;
@@ -505,6 +524,32 @@ async fn a_caller_who_does_not_read_holds_up_his_own_run_only() {
     assert_eq!(record.outcome, RunOutcome::TimedOut, "{record:?}");
     assert!(record.stdout_truncated);
     assert!(stalled.output().await.0.starts_with("xxx"));
+}
+
+/// With a pipe, he would have its lock in hand while he waits.
+#[tokio::test]
+async fn a_caller_who_waits_with_his_end_in_hand_holds_up_nobody() {
+    let keeper = Keeper::start();
+    let world = world_with(&keeper, "").await;
+    let client = world.client().await;
+    let mut script = Script::python("print('on', flush=True)\nwhile True: print('x' * 1000)");
+    script.limits.0 = 1000;
+    let stalled = script.begin(&client).await;
+    // Nobody reads from its other end, and it is full.
+    let (mut full, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+    full.set_nonblocking(true).unwrap();
+    while full.write(&[0; 4096]).is_ok() {}
+    full.set_nonblocking(false).unwrap();
+    let mut stdout = stalled.stdout.try_clone().unwrap();
+    std::thread::spawn(move || {
+        stdout.read_exact(&mut [0; 3]).unwrap();
+        // From a pipe, this is splice(2).
+        let _never = std::io::copy(&mut stdout, &mut full);
+    });
+    let quick = Script::python("print(1)").begin(&client).await;
+    assert_eq!(quick.wait(&client).await.outcome, RunOutcome::Exited);
+    assert_eq!(stalled.wait(&client).await.outcome, RunOutcome::TimedOut);
+    client.get("vllm").await.unwrap();
 }
 
 #[tokio::test]

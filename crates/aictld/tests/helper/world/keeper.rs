@@ -11,8 +11,13 @@ use std::{
     sync::atomic::{AtomicU32, Ordering::SeqCst},
 };
 
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+use aictl_sandbox::protocol::MAX_MESSAGE;
+use nix::{
+    sys::socket::{
+        AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, accept, bind, listen, recv,
+        socket,
+    },
+    unistd::close,
 };
 
 /// A keeper of sandboxes with a socket of its own, which outlives it as systemd's does.
@@ -35,6 +40,13 @@ fn program() -> PathBuf {
 impl Keeper {
     /// Makes the socket, and starts the program.
     pub fn start() -> Self {
+        let mut keeper = Self::idle();
+        keeper.begin();
+        keeper
+    }
+
+    /// Makes the socket alone.
+    pub fn idle() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("aictld-keeper-{}-{}", std::process::id(), NEXT.fetch_add(1, SeqCst));
         let directory = std::env::temp_dir().join(name);
@@ -45,9 +57,18 @@ impl Keeper {
         let address = UnixAddr::new(&directory.join("socket")).unwrap();
         bind(listener.as_raw_fd(), &address).unwrap();
         listen(&listener, Backlog::new(128).unwrap()).unwrap();
-        let mut keeper = Self { child: None, listener, directory };
-        keeper.begin();
-        keeper
+        Self { child: None, listener, directory }
+    }
+
+    /// Waits for a connection and for what is said on it first, in the program's place; then it
+    /// hangs up.
+    pub fn hear(&self) -> Vec<u8> {
+        let connection = accept(self.listener.as_raw_fd()).unwrap();
+        let mut packet = vec![0; MAX_MESSAGE];
+        let length = recv(connection, &mut packet, MsgFlags::empty()).unwrap();
+        close(connection).unwrap();
+        packet.truncate(length);
+        packet
     }
 
     /// Starts the program, as systemd does for the next connection.
@@ -72,6 +93,11 @@ impl Keeper {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
     }
 
     /// Where it listens.
