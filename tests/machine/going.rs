@@ -45,16 +45,6 @@ impl<'a> Going<'a> {
         let argv = ["journalctl", "--quiet", "--output=cat", &after, &word, "_TRANSPORT=stdout"];
         self.machine.root(&argv)
     }
-
-    /// Waits until it has printed this.
-    #[track_caller]
-    pub fn wait_for(&self, words: &str) {
-        let mut output = String::new();
-        self.machine.wait_for(&format!("{words:?} of a command"), || {
-            output = self.output();
-            output.contains(words)
-        });
-    }
 }
 
 impl Drop for Going<'_> {
