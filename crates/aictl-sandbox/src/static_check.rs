@@ -95,12 +95,9 @@ pub fn refused(job: &Job, script: &Script) -> Result<Option<RunRecord>, Rejectio
         return Err(Rejection::new(RejectKind::Invalid, message));
     }
     let started = Instant::now();
-    let command = || {
-        let mut command = Command::new(PROGRAM);
-        command.arg(ARG);
-        command
-    };
-    let answer = ask(command(), policy, script, started + PATIENCE).map_err(|error| {
+    let mut command = Command::new(PROGRAM);
+    command.arg(ARG);
+    let answer = ask(command, policy, script, started + PATIENCE).map_err(|error| {
         Rejection::new(RejectKind::Unavailable, format!("the script cannot be checked: {error}"))
     })?;
     let answer = answer.unwrap_or_else(|silence| Answer {
