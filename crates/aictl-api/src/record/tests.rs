@@ -80,7 +80,7 @@ fn the_keys_are_those_of_the_interface() {
     );
     assert_eq!(
         health_key::ALL.join(" "),
-        "version pid uptime_usec config config_generation journal polkit systemd calls_in_flight"
+        "version pid uptime_usec config config_generation journal polkit systemd sandbox calls_in_flight"
     );
 }
 
