@@ -504,8 +504,16 @@ unsafe impl Send for SharedBytes {}
 /// # Errors
 /// ENOSYS before Linux 5.9.
 pub fn close_from(first: u32) -> SysResult<()> {
+    close_range(first, u32::MAX)
+}
+
+/// Closes every descriptor from `first` to `last`, which is not below it; for such a process, too.
+///
+/// # Errors
+/// ENOSYS before Linux 5.9.
+pub fn close_range(first: u32, last: u32) -> SysResult<()> {
     // SAFETY: takes numbers; see above for the descriptors.
-    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
 }
 
 /// Marks every descriptor from `first` on as close-on-exec (close_range(2)).

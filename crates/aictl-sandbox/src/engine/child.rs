@@ -143,6 +143,9 @@ fn finish(plan: &mut Plan, program: i32) -> Result<Built, Failed> {
         tell(plan.meeting[FIRST])?;
     }
     if waits {
+        // What sandboxd had open when this process was made belongs to other runs: while a copy of
+        // it is open here, theirs do not end.
+        close_all_but([plan.door[INSIDE], plan.meeting[FIRST]]).at(Step::CloseFds)?;
         tell(plan.meeting[FIRST])?;
         hear(plan.meeting[FIRST]).map_err(|(_, errno)| (Step::Wait, errno))?;
     }
@@ -163,6 +166,20 @@ fn finish(plan: &mut Plan, program: i32) -> Result<Built, Failed> {
         false => tell(plan.meeting[FIRST])?,
     }
     Ok(Built { program, proc_dir })
+}
+
+/// Closes every descriptor but two.
+fn close_all_but(mut kept: [RawFd; 2]) -> SysResult<()> {
+    kept.sort_unstable();
+    let mut first = 0;
+    for kept in kept {
+        let kept = kept as u32;
+        if first < kept {
+            sys::close_range(first, kept - 1)?;
+        }
+        first = kept + 1;
+    }
+    sys::close_from(first)
 }
 
 /// What says that a program waits for its job.

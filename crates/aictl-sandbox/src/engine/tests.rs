@@ -5,7 +5,10 @@
 use std::{
     os::fd::AsFd,
     path::Path,
-    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    sync::{
+        LazyLock,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     thread,
     time::Duration,
 };
@@ -25,8 +28,10 @@ use crate::{
     sys::alloc_guard,
 };
 
-fn engine() -> Engine {
-    Engine::new(&[], false).unwrap()
+/// One for all tests: to give up root is a matter of the whole process.
+fn engine() -> &'static Engine {
+    static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(&[], false).unwrap());
+    &ENGINE
 }
 
 fn job() -> Job {
@@ -100,7 +105,6 @@ fn nothing_is_allocated_between_clone_and_exec() {
         }
         let runners: Vec<_> = (0..3)
             .map(|runner| {
-                let engine = &engine;
                 scope.spawn(move || {
                     for turn in 0..5 {
                         let script = format!("print({runner}, {turn})\nresult = {turn}");
@@ -137,7 +141,7 @@ fn strict_leaves_the_same_modules_inside_as_the_check_before() {
     let policy = Policy { imports: imports.clone(), ..Policy::default() };
     let job = Job { profile: Profile::Strict(policy), ..job() };
     let run = |script: &str| {
-        let (record, printed) = run_job(&engine, &job, script);
+        let (record, printed) = run_job(engine, &job, script);
         assert_eq!(record.exit_code, Some(0), "{script}: {record:?}");
         (record.result, String::from_utf8(printed).unwrap())
     };
@@ -192,7 +196,7 @@ result = [Item('x').name, Kind.A.value, Pair(1, 2).b, Counter('aab').most_common
         assert_eq!(run(&script).1, "gone\n", "{name}");
     }
     let without = Job { want_result: false, ..job.clone() };
-    let (record, printed) = run_job(&engine, &without, "print(__name__, 'os' in [])\n");
+    let (record, printed) = run_job(engine, &without, "print(__name__, 'os' in [])\n");
     assert_eq!((record.exit_code, printed.as_slice()), (Some(0), &b"__main__ False\n"[..]));
 }
 
@@ -232,13 +236,14 @@ fn an_interpreter_that_waited_is_as_a_fresh_one() {
     ];
     for job in &jobs {
         for script in scripts {
-            let (cold, printed_cold) = run_job(&engine, job, script);
-            let (warm, printed) = run_in(&engine, warm(&engine), job, script);
+            let (cold, printed_cold) = run_job(engine, job, script);
+            let (warm, printed) = run_in(engine, warm(engine), job, script);
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             assert_eq!(text(&printed), text(&printed_cold), "{script}");
             let comparable = |record: RunRecord| RunRecord {
                 start: Start::Cold,
                 wall_us: 0,
+                start_us: None,
                 cpu_us: 0,
                 peak_memory: None,
                 ..record
@@ -249,11 +254,22 @@ fn an_interpreter_that_waited_is_as_a_fresh_one() {
     }
 }
 
+/// A sandbox that is made while sandboxd has other things open holds none of them while it waits.
+#[test]
+fn an_interpreter_that_waits_keeps_nothing_of_others_open() {
+    let engine = engine();
+    let (reader, writer) = nix::unistd::pipe().unwrap();
+    let armed = warm(engine);
+    drop(writer);
+    assert!(socket::wait_readable(reader.as_fd(), Duration::from_secs(60)), "it is still open");
+    drop(armed);
+}
+
 /// One that dies while it waits is no sandbox any more, and nothing of it is left.
 #[test]
 fn an_interpreter_that_ends_while_it_waits_is_seen() {
     let engine = engine();
-    let armed = warm(&engine);
+    let armed = warm(engine);
     let first = armed.first_process();
     let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap();
     let python: i32 = children.trim().parse().unwrap();

@@ -14,7 +14,6 @@ use crate::{
 };
 
 #[test]
-#[ignore = "with interpreters that wait, a run's standard input may not end while another is made"]
 fn standard_input_comes_whole_and_may_be_left_unread() {
     let installed = Installed::new();
     let many: Vec<u8> = (0..10 << 20).map(|n: u32| n.to_le_bytes()[1]).collect();
@@ -89,7 +88,6 @@ fn arguments_come_as_they_are_and_bytes_that_are_no_text_are_refused() {
 }
 
 #[test]
-#[ignore = "with interpreters that wait, a run's standard input may not end while another is made"]
 fn a_script_keeps_its_name_and_comes_from_standard_input_too() {
     let installed = Installed::new();
     let path = installed.dir.file("ä b.py", "print(__file__)\nprint(open(__file__).read())");
