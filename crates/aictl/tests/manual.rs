@@ -1,5 +1,7 @@
 //! The examples of aictl(1) and of the help that need nothing installed, as people type them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 use std::{env, os::unix::fs::symlink, path::Path, process::Command};
