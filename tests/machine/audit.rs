@@ -37,7 +37,13 @@ fn each_run_is_shown_with_its_hash_its_end_and_its_cost_and_never_its_code() {
     let scripts = [
         ("/tmp/ok.py", "pass", json!("exited"), json!(0), 0),
         ("/tmp/three.py", "raise SystemExit(3)", json!("exited"), json!(3), 3),
-        ("/tmp/late.py", "import time; time.sleep(20)", json!("timed-out"), Value::Null, 124),
+        (
+            "/tmp/late.py",
+            "import time; sum(range(3_000_000)); time.sleep(20)",
+            json!("timed-out"),
+            Value::Null,
+            124,
+        ),
     ];
     let mut ids = Vec::new();
     for (path, script, _, _, code) in &scripts {

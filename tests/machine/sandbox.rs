@@ -75,8 +75,8 @@ fcntl.fcntl(script, F_ADD_SEALS, SEALS)
 helper = dbus.SystemBus().get_object('org.aictl1', '/org/aictl1', introspect=False)
 helper = dbus.Interface(helper, 'org.aictl1.Sandbox')
 run, stdout, stderr = helper.Run(
-    dbus.types.UnixFd(script), 'a.py', 'python', dbus.Array([], signature='s'), 'strict',
-    dbus.Struct([0] * 6, signature='tttttt'), dbus.Array([], signature='h'), dbus.UInt64(0))
+    dbus.types.UnixFd(script), 'a.py', 'python', [], 'strict', (0,) * 6, [], 0,
+    signature='hssass(tttttt)aht')
 record = helper.Wait(run)
 for found in record['refusals']:
     print(record['outcome'], found['line'], found['column'], found['rule'], found['message'])
