@@ -422,6 +422,8 @@ impl FakeSystemd {
         let (connection, task) = self.on_bus.take().expect("it is there");
         task.abort();
         let _aborted = task.await;
+        // The bus answers: from then on nobody is asked by that name.
+        connection.release_name(NAME).await.expect("the name is given back");
         connection.close().await.expect("the connection ends");
         self.shared.state().subscribers.clear();
     }
