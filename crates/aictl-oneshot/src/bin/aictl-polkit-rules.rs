@@ -7,23 +7,34 @@ use std::{
     io::{self, Write},
     path::Path,
     process::ExitCode,
+    thread,
+    time::Duration,
 };
 
 use aictl_api::{authorisation::polkit_rules, exit};
 use aictl_core::config_files::{self, Trust};
 use aictl_oneshot::replace::replace;
 
+/// How long the first of the two units outlasts what it does: by then the second one that an earlier
+/// turn started has ended, and can be started anew. systemd starts nothing that still runs.
+const OUTLAST: Duration = Duration::from_millis(200);
+
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let print = match args.as_slice() {
-        [] => false,
-        [option] if option == "--print" => true,
+    let (mut print, mut again) = (false, false);
+    match args.as_slice() {
+        [] => {}
+        [option] if option == "--again" => again = true,
+        [option] if option == "--print" => print = true,
         _ => {
             eprintln!("usage: aictl-polkit-rules [--print]");
             return ExitCode::from(exit::USAGE);
         }
-    };
+    }
     let done = if print { print_rules() } else { write_rules() };
+    if !print && !again {
+        thread::sleep(OUTLAST);
+    }
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
