@@ -69,8 +69,11 @@ fn a_bad_configuration_changes_nothing_and_is_told() {
 fn a_configuration_that_others_could_have_written_changes_nothing() {
     let machine = machine();
     let before = machine.read(RULES);
-    machine.write(CONFIG, "[services.mine]\nunit = \"mine.service\"\n");
-    machine.root(&["chown", "anna", CONFIG]);
+    // Theirs from the first moment on, in which it may be read.
+    let new = "/etc/aictl/theirs";
+    machine.write(new, "[services.mine]\nunit = \"mine.service\"\n");
+    machine.root(&["chown", "anna", new]);
+    machine.root(&["mv", new, CONFIG]);
     machine.root(&["systemctl", "stop", "aictl-polkit-rules.service"]);
     let ran = machine
         .run(crate::machine::Who::Root, &["systemctl", "start", "aictl-polkit-rules.service"]);
