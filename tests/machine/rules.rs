@@ -75,8 +75,9 @@ fn a_configuration_that_others_could_have_written_changes_nothing() {
     machine.root(&["chown", "anna", new]);
     machine.root(&["mv", new, CONFIG]);
     machine.root(&["systemctl", "stop", "aictl-polkit-rules.service"]);
-    let ran = machine
-        .run(crate::machine::Who::Root, &["systemctl", "start", "aictl-polkit-rules.service"]);
-    ran.failed();
+    // One that began before may still be at its end.
+    let start = ["systemctl", "start", "aictl-polkit-rules.service"];
+    machine
+        .wait_for("the refusal", || machine.run(crate::machine::Who::Root, &start).code != Some(0));
     assert_eq!(machine.read(RULES), before);
 }
