@@ -88,13 +88,11 @@ pub enum Start {
     Cold,
     /// It had been executed before, and waited in its sandbox for the one run that it got.
     Warm,
-    /// It was copied, into a sandbox of its own, from an interpreter that runs nothing itself.
-    Forked,
 }
 
 impl Start {
     /// Every way.
-    pub const ALL: [Self; 3] = [Self::Cold, Self::Warm, Self::Forked];
+    pub const ALL: [Self; 2] = [Self::Cold, Self::Warm];
 
     /// The way as a word.
     #[must_use]
@@ -102,7 +100,6 @@ impl Start {
         match self {
             Self::Cold => "cold",
             Self::Warm => "warm",
-            Self::Forked => "forked",
         }
     }
 

@@ -9,11 +9,11 @@
 //! for output, JSON for all else. Nothing is trusted: sizes, counts, alphabets and versions are
 //! checked, and unknown fields are refused.
 
-use std::{fmt, io};
+use std::{fmt, fs::File, io};
 
 use aictl_api::{
     layer::Layer,
-    limits::Limits,
+    limits::{LimitError, Limits, TIMEOUT},
     run::{Outcome, Start},
     strict::{Finding, Policy},
 };
@@ -135,6 +135,14 @@ impl RequestId {
         Ok(Self::from_bytes(bytes))
     }
 
+    /// A new one, from /dev/urandom.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    pub fn random() -> io::Result<Self> {
+        File::open("/dev/urandom").and_then(Self::from_random)
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -245,6 +253,30 @@ pub struct Job {
     pub warm: bool,
 }
 
+impl Job {
+    /// A job that shows whether a sandbox can be made: in a new one, and not for long.
+    ///
+    /// # Errors
+    /// None, while its time is within the range of that limit.
+    pub fn trial(request_id: RequestId) -> Result<Self, LimitError> {
+        /// How long the script may take, in milliseconds.
+        const TRIAL_MS: u64 = 10_000;
+        let mut limits = Limits::default();
+        limits.set(&TIMEOUT, TRIAL_MS)?;
+        Ok(Self {
+            request_id,
+            name: ScriptName::fallback(),
+            runtime: Runtime::Python,
+            args: ScriptArgs::default(),
+            limits,
+            profile: Profile::Standard,
+            want_result: false,
+            stdin: false,
+            warm: false,
+        })
+    }
+}
+
 /// One of the two streams of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stream {
@@ -285,8 +317,8 @@ pub struct RunRecord {
     pub peak_memory: Option<u64>,
     /// SHA-256 of the script, hexadecimal.
     pub code_sha256: String,
-    /// How its interpreter was started.
-    pub start: Start,
+    /// How its interpreter was started; `None` if nothing was.
+    pub start: Option<Start>,
     /// The layers around the run.
     pub isolation: Vec<Layer>,
     /// The layers that this machine could not provide.
@@ -294,6 +326,33 @@ pub struct RunRecord {
     /// Why it was refused before anything was started.
     #[serde(default)]
     pub refusals: Vec<Finding>,
+}
+
+impl RunRecord {
+    /// The record of a script that is refused: nothing was started, no memory was used, and there
+    /// are no layers.
+    #[must_use]
+    pub fn refused(message: String, code_sha256: String, refusals: Vec<Finding>) -> Self {
+        Self {
+            outcome: Outcome::Refused,
+            exit_code: None,
+            signal: None,
+            message: Some(message),
+            stdout_truncated: false,
+            stderr_truncated: false,
+            result: None,
+            result_error: None,
+            wall_us: 0,
+            start_us: None,
+            cpu_us: 0,
+            peak_memory: None,
+            code_sha256,
+            start: None,
+            isolation: Vec::new(),
+            missing: Vec::new(),
+            refusals,
+        }
+    }
 }
 
 /// Why sandboxd did not run a job.

@@ -7,6 +7,7 @@ use std::{
     collections::HashMap,
     fmt,
     io::{self, Write},
+    ops::RangeInclusive,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     path::PathBuf,
     process::ExitCode,
@@ -145,16 +146,10 @@ fn parse(
             }
             "--allow-missing" => options.allow_missing = true,
             "--max-runs" => {
-                let value = value()?;
-                let number = value.parse().ok().filter(|n| (1..=4096).contains(n));
-                let wrong = || StartError::Usage(format!("{value:?} is not from 1 to 4096"));
-                options.max_runs = number.ok_or_else(wrong)?;
+                options.max_runs = number(&value()?, 1..=4096)?;
             }
             "--warm" => {
-                let value = value()?;
-                let number = value.parse().ok().filter(|n| (0..=64).contains(n));
-                let wrong = || StartError::Usage(format!("{value:?} is not from 0 to 64"));
-                options.warm = number.ok_or_else(wrong)?;
+                options.warm = number(&value()?, 0..=64)?;
             }
             // How sandboxd starts what checks a script: nobody else has a use for it.
             static_check::ARG => return Ok(Command::Check),
@@ -165,6 +160,16 @@ fn parse(
         }
     }
     Ok(Command::Serve(options))
+}
+
+/// A number of an option that lies in its range.
+fn number(value: &str, range: RangeInclusive<usize>) -> Result<usize, StartError> {
+    let number = value.parse().ok().filter(|number| range.contains(number));
+    let wrong = || {
+        let (least, most) = range.clone().into_inner();
+        StartError::Usage(format!("{value:?} is not from {least} to {most}"))
+    };
+    number.ok_or_else(wrong)
 }
 
 /// The whole program.

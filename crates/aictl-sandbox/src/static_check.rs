@@ -15,10 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aictl_api::{
-    run::{Outcome, Start},
-    strict::{Finding, Policy, SOURCE},
-};
+use aictl_api::strict::{Finding, Policy, SOURCE};
 use nix::{
     libc,
     poll::{PollFd, PollFlags, poll},
@@ -182,32 +179,15 @@ impl Process {
     }
 }
 
-/// The record of a run that is refused: nothing was started, and there are no layers.
+/// The record of a run that is refused.
 fn record(answer: Answer, script: &Script, took: Duration) -> RunRecord {
     let Answer { findings, left_out } = answer;
     let message = match left_out {
         0 => "the profile strict refuses the script".to_owned(),
         more => format!("the profile strict refuses the script: {more} reasons are left out"),
     };
-    RunRecord {
-        outcome: Outcome::Refused,
-        exit_code: None,
-        signal: None,
-        message: Some(message),
-        stdout_truncated: false,
-        stderr_truncated: false,
-        result: None,
-        result_error: None,
-        wall_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-        start_us: None,
-        cpu_us: 0,
-        peak_memory: None,
-        code_sha256: script.sha256(),
-        start: Start::Cold,
-        isolation: Vec::new(),
-        missing: Vec::new(),
-        refusals: findings,
-    }
+    let wall_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    RunRecord { wall_us, ..RunRecord::refused(message, script.sha256(), findings) }
 }
 
 /// The process: checks what stands in its standard input, and says what it has found.

@@ -6,9 +6,7 @@ mod timings;
 
 use std::{
     ffi::{OsStr, OsString},
-    fmt,
-    fs::File,
-    io,
+    fmt, io,
     os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
@@ -18,7 +16,7 @@ use aictl_api::{
     exit,
     limits::{self, LimitError, Limits},
     record::RunTimes,
-    run::{Outcome, RunReport, RunTimings, Start},
+    run::{Outcome, RunReport, RunTimings},
     strict::Finding,
 };
 use aictl_core::{
@@ -186,9 +184,7 @@ fn script_args(args: &[OsString]) -> Result<ScriptArgs, RunError> {
 /// # Errors
 /// If the kernel gives no random bytes.
 pub fn request_id() -> Result<RequestId, RunError> {
-    File::open("/dev/urandom")
-        .and_then(RequestId::from_random)
-        .map_err(|error| RunError::System("/dev/urandom", error))
+    RequestId::random().map_err(|error| RunError::System("/dev/urandom", error))
 }
 
 /// Finds the interpreter as its user would expect.
@@ -342,7 +338,7 @@ fn with_helper(
         cpu_us: record.cpu_usec,
         peak_memory: record.peak_memory_bytes,
         code_sha256: record.code_sha256,
-        start: record.start.unwrap_or_default(),
+        start: record.start,
         isolation: record.isolation,
         missing: record.missing,
         refusals: record.refusals,
@@ -374,26 +370,7 @@ fn refuse(
 ) -> Result<u8, RunError> {
     let message = "the profile strict refuses the script".to_owned();
     tell_refused(path, Some(&message), &refusals);
-    // Nothing was started: no time and no memory was used, and there are no layers.
-    let record = RunRecord {
-        outcome: Outcome::Refused,
-        start: Start::Cold,
-        exit_code: None,
-        signal: None,
-        message: Some(message),
-        stdout_truncated: false,
-        stderr_truncated: false,
-        result: None,
-        result_error: None,
-        wall_us: 0,
-        start_us: None,
-        cpu_us: 0,
-        peak_memory: None,
-        code_sha256: sha256(script.text),
-        isolation: Vec::new(),
-        missing: Vec::new(),
-        refusals,
-    };
+    let record = RunRecord::refused(message, sha256(script.text), refusals);
     let printed = Printed::default();
     finish(global, request_id()?.as_str(), "strict", record, printed, None)
 }
@@ -600,7 +577,7 @@ fn report(request_id: &str, profile: &str, record: RunRecord, printed: Printed) 
         peak_memory_bytes: record.peak_memory,
         code_sha256: record.code_sha256,
         profile: profile.to_owned(),
-        start: (record.outcome != Outcome::Refused).then_some(record.start),
+        start: record.start,
         isolation: record.isolation,
         missing: record.missing,
         timings: None,

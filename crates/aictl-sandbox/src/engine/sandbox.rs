@@ -90,7 +90,6 @@ pub struct Armed {
 
 /// A sandbox whose interpreter waits for the job.
 struct Ready {
-    start: Start,
     meter: Option<ProcMeter>,
 }
 
@@ -167,7 +166,7 @@ impl Armed {
                 None => return Err(self.ended(&io::ErrorKind::BrokenPipe.into())),
             }
         }
-        self.ready = Some(Ready { start: Start::Warm, meter });
+        self.ready = Some(Ready { meter });
         Ok(())
     }
 
@@ -198,7 +197,7 @@ impl Armed {
     /// How the interpreter of its job will have been started.
     #[must_use]
     pub fn kind(&self) -> Start {
-        self.ready.as_ref().map_or(Start::Cold, |ready| ready.start)
+        if self.ready.is_some() { Start::Warm } else { Start::Cold }
     }
 
     /// Has the sandbox run a job.

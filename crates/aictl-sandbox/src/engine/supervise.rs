@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aictl_api::{limits::Limits, run::Start};
+use aictl_api::limits::Limits;
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, poll},
@@ -62,7 +62,7 @@ pub fn run(
             format!("the layer {} is missing on this machine", first.name()),
         ));
     }
-    let start = armed.kind();
+    let start = Some(armed.kind());
     let sandbox = armed.start(engine, task)?;
     // Beside the start of the program, which has its own copy.
     let sha256 = script.sha256();
@@ -388,7 +388,7 @@ impl Sandbox {
             cpu_us: micros(cpu),
             peak_memory: (peak > 0).then_some(peak),
             code_sha256: sha256,
-            start: Start::Cold,
+            start: None,
             isolation: Vec::new(),
             missing: Vec::new(),
             refusals: Vec::new(),

@@ -114,7 +114,7 @@ fn nothing_is_allocated_between_clone_and_exec() {
                         assert_eq!(printed, format!("{runner} {turn}\n").into_bytes());
                         assert_eq!(record.result, Some(turn.into()));
                         let (record, printed) = run_in(engine, warm(engine), &job(), &script);
-                        assert_eq!((record.start, record.exit_code), (Start::Warm, Some(0)));
+                        assert_eq!((record.start, record.exit_code), (Some(Start::Warm), Some(0)));
                         assert_eq!(printed, format!("{runner} {turn}\n").into_bytes());
                     }
                 })
@@ -241,14 +241,14 @@ fn an_interpreter_that_waited_is_as_a_fresh_one() {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             assert_eq!(text(&printed), text(&printed_cold), "{script}");
             let comparable = |record: RunRecord| RunRecord {
-                start: Start::Cold,
+                start: Some(Start::Cold),
                 wall_us: 0,
                 start_us: None,
                 cpu_us: 0,
                 peak_memory: None,
                 ..record
             };
-            assert_eq!(warm.start, Start::Warm);
+            assert_eq!(warm.start, Some(Start::Warm));
             assert_eq!(comparable(warm), comparable(cold), "{script}");
         }
     }

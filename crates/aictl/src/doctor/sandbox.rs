@@ -11,19 +11,16 @@ use std::{
 use aictl_api::{
     document::doctor::{Check, CheckStatus as Status},
     layer::Layer,
-    limits::{Limits, TIMEOUT},
 };
 use aictl_core::host::{self, Facts, Finding};
 use aictl_sandbox::{
     embedded::{self, Client, Wish},
-    interpreter::{Interpreter, Runtime},
-    protocol::{Job, Profile, RunRecord, ScriptArgs, ScriptName, Stream},
+    interpreter::Interpreter,
+    protocol::{Job, RunRecord, Stream},
 };
 
 use crate::run;
 
-/// How long the trial run may take, in milliseconds.
-const TRIAL_MS: u64 = 10_000;
 /// What is run.
 const TRIAL: &[u8] = b"import sys\nprint('ok', '%d.%d.%d' % sys.version_info[:3])\n";
 
@@ -72,20 +69,8 @@ fn of_finding(finding: &Finding) -> Check {
 /// Runs the trial; returns what came of it, and what the script said after `ok`.
 fn trial(python: Interpreter) -> Result<(RunRecord, String), String> {
     let words = |error: run::RunError| error.to_string();
-    let mut limits = Limits::default();
-    limits.set(&TIMEOUT, TRIAL_MS).map_err(|error| error.to_string())?;
-    let job = Job {
-        request_id: run::request_id().map_err(words)?,
-        name: ScriptName::fallback(),
-        runtime: Runtime::Python,
-        args: ScriptArgs::default(),
-        limits,
-        profile: Profile::Standard,
-        want_result: false,
-        stdin: false,
-        // That a new one can be made is what is in question.
-        warm: false,
-    };
+    let id = run::request_id().map_err(words)?;
+    let job = Job::trial(id).map_err(|error| error.to_string())?;
     let (nobody, _quiet) = UnixStream::pair().map_err(|error| error.to_string())?;
     let mut listener = Listener { nobody, said: Vec::new() };
     let record = embedded::begin()

@@ -82,7 +82,7 @@ pub fn finished(
         code_sha256: record.code_sha256,
         profile: run.code.profile.to_owned(),
         // Of a script that was refused, nothing was.
-        start: (record.outcome != Outcome::Refused).then_some(record.start),
+        start: record.start,
         isolation: record.isolation,
         missing: record.missing,
         refusals: record.refusals.into_iter().map(plain_finding).collect(),

@@ -12,14 +12,9 @@ use std::{
     time::Duration,
 };
 
-use aictl_api::{
-    error::CallError,
-    limits::{Limits, TIMEOUT},
-    record::SANDBOX_OK,
-};
+use aictl_api::{error::CallError, record::SANDBOX_OK};
 use aictl_sandbox::{
-    interpreter::Runtime,
-    protocol::{Job, Profile, RequestId, ScriptArgs, ScriptName},
+    protocol::{Job, RequestId},
     sealed_memfd,
 };
 use tokio::{
@@ -33,8 +28,6 @@ use super::{drive, new_stream};
 const SCRIPT: &[u8] = b"print('ok')";
 /// What it prints.
 const PRINTED: &str = "ok\n";
-/// How long it may run, in milliseconds.
-const RUN_MS: u64 = 10_000;
 /// How long all of it may take: the keeper of the sandboxes may have to be started.
 const TRIAL_TIME: Duration = Duration::from_secs(20);
 /// For how long it is not tried again, whoever asks.
@@ -97,20 +90,8 @@ fn words(done: Result<Done, CallError>) -> String {
 /// Has the script run.
 async fn run(sandboxd: &Path) -> Result<Done, CallError> {
     let no_room = |_: io::Error| CallError::Unavailable("the helper has no room".to_owned());
-    let mut limits = Limits::default();
-    limits.set(&TIMEOUT, RUN_MS).map_err(|error| CallError::Failed(error.to_string()))?;
-    let job = Job {
-        request_id: File::open("/dev/urandom").and_then(RequestId::from_random).map_err(no_room)?,
-        name: ScriptName::fallback(),
-        runtime: Runtime::Python,
-        args: ScriptArgs::default(),
-        limits,
-        profile: Profile::Standard,
-        want_result: false,
-        stdin: false,
-        // That a new one can be made is what is in question.
-        warm: false,
-    };
+    let id = RequestId::random().map_err(no_room)?;
+    let job = Job::trial(id).map_err(|error| CallError::Failed(error.to_string()))?;
     let script = Arc::new(sealed_memfd(SCRIPT).map_err(no_room)?);
     let (printed, stdout) = new_stream()?;
     let (_nobody_reads, stderr) = new_stream()?;
