@@ -5,8 +5,11 @@ def _run(main, argv):
     for name in ('_run', '_strict', '_wait'):
         main.pop(name, None)
     sys.argv[:] = argv[3:]
+    load = sys.modules['_frozen_importlib_external']
+    compiled = path.endswith('.pyc')
+    loader = load.SourcelessFileLoader if compiled else load.SourceFileLoader
     main['__file__'] = path
-    main['__loader__'] = sys.modules['_frozen_importlib_external'].SourceFileLoader('__main__', path)
+    main['__loader__'] = loader('__main__', path)
     if sys.version_info < (3, 15):
         main['__cached__'] = None
     sys.path[0] = os.path.dirname(path)
@@ -18,7 +21,14 @@ def _run(main, argv):
             send, {'result': main['result'], '__builtins__': builtins}))
     try:
         with open(path, 'rb') as file:
-            code = compile(file.read(), path, 'exec', 0, True)
+            text = file.read()
+        if not compiled:
+            code = compile(text, path, 'exec', 0, True)
+        elif text.startswith(load.MAGIC_NUMBER):
+            code = __import__('marshal').loads(text[16:])
+        else:
+            raise RuntimeError('Bad magic number in .pyc file')
+        del text
         if allowed:
             strict(main, allowed)
         exec(code, main)

@@ -235,7 +235,10 @@ fn an_interpreter_that_waited_is_as_a_fresh_one() {
         Job { profile: Profile::Strict(policy), ..plain },
     ];
     for job in &jobs {
-        for script in scripts {
+        let compiled = ScriptName::try_from("a.pyc".to_owned()).unwrap();
+        let compiled = Job { name: compiled, ..job.clone() };
+        let all = scripts.map(|script| (job, script)).into_iter();
+        for (job, script) in all.chain([(&compiled, "print(1)")]) {
             let (cold, printed_cold) = run_job(engine, job, script);
             let (warm, printed) = run_in(engine, warm(engine), job, script);
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
