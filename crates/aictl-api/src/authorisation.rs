@@ -592,7 +592,9 @@ pub const TABLE: &[Member] = &[
     Member {
         interface: Interface::Services,
         name: "Changed",
-        about: "The state of a service has changed; Get tells it to those who may know.",
+        about: "The state of a service has changed; Get tells it to those who may know. It comes while \
+                the helper runs, and that ends when nobody has called it for helper.idle-timeout: \
+                whoever waits for it looks by a call every 30 s, too, which keeps the helper there.",
         inputs: &[SERVICE],
         outputs: &[],
         kind: Kind::Signal,
