@@ -17,8 +17,14 @@ use serde_json::{Value, json};
 
 /// Where the packages are.
 const PACKAGES: &str = "/packages";
-/// What every command line of a waiting script has, and nothing else.
-const MARK: &str = "a-run-that-waits";
+/// What a waiting script calls itself (proc_pid_comm(5)): its interpreter may have been there before
+/// it, and says nothing of it on its command line.
+const MARK: &str = "run-that-waits";
+/// Longer than the slowest upgrade takes.
+const WAITS: &str = "import ctypes, time
+ctypes.CDLL(None).prctl(15, b'run-that-waits', 0, 0, 0)  # PR_SET_NAME
+time.sleep(900)
+";
 const RULES: &str = "/etc/polkit-1/rules.d/50-aictl.rules";
 const CONFIG: &str = "/etc/aictl/aictl.toml";
 /// Without control group controllers, the unit as it is shipped refuses every run: see there.
@@ -135,9 +141,8 @@ fn document(machine: &Machine, who: Who, words: &[&str]) -> (Value, Option<i32>)
 
 /// A run that waits, once it does.
 fn waiting(machine: &Machine) -> Child {
-    // Longer than the slowest upgrade takes.
-    machine.write("/tmp/wait.py", "import time\ntime.sleep(900)\n");
-    let argv = ["aictl", "run", "--timeout", "15m", "/tmp/wait.py", MARK];
+    machine.write("/tmp/wait.py", WAITS);
+    let argv = ["aictl", "run", "--timeout", "15m", "/tmp/wait.py"];
     let mut command = machine.command(Who::Root, &argv);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let run = command.spawn().unwrap();
@@ -147,8 +152,7 @@ fn waiting(machine: &Machine) -> Child {
 
 /// How many waiting scripts there are.
 fn scripts(machine: &Machine) -> usize {
-    let pattern = format!("^/usr/bin/python3 .*{MARK}$");
-    machine.run(Who::Root, &["pgrep", "--full", &pattern]).stdout.lines().count()
+    machine.run(Who::Root, &["pgrep", "--exact", MARK]).stdout.lines().count()
 }
 
 /// The run has failed, with words, and nothing of it is left.
