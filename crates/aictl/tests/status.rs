@@ -16,7 +16,10 @@ use std::{
 use aictl_fakes::{FakeSystemd, FakeUnit, PrivateBus};
 use common::{Dir, aictl, stderr, stdout};
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::{
+        signal::{Signal, kill},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
     unistd::{Pid, Uid},
 };
 use serde_json::{Value, json};
@@ -418,6 +421,13 @@ fn watching_draws_in_place_and_leaves_the_terminal_as_it_was() {
     let second = until("\x1b[J");
     assert!(second.starts_with("\x1b[H") && second.contains("ollama"), "{second:?}");
     assert_eq!(machine.systemd.listed().len(), 1);
+    // The stop key gives the shell a terminal with a cursor; then it is drawn anew.
+    kill(pid, Signal::SIGTSTP).unwrap();
+    assert_eq!(until("\x1b[?25h\r\r\n"), "\x1b[?7h\x1b[?25h\r\r\n");
+    let flags = WaitPidFlag::WUNTRACED;
+    assert_eq!(waitpid(pid, Some(flags)).unwrap(), WaitStatus::Stopped(pid, Signal::SIGSTOP));
+    kill(pid, Signal::SIGCONT).unwrap();
+    assert_eq!(until("\x1b[J"), first);
     kill(pid, Signal::SIGINT).unwrap();
     let end = until("\x1b[?25h\r\r\n");
     assert!(end.contains("\x1b[?7h"), "{end:?}");

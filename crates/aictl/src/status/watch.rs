@@ -1,13 +1,16 @@
 //! `--watch`: looking again and again, in place on a terminal.
 
 use std::{
+    future,
     io::{self, IsTerminal, stdout},
+    pin::pin,
     time::Duration,
 };
 
 use aictl_api::exit;
+use nix::sys::signal::{Signal, raise};
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{self, SignalKind, signal},
     time::{Instant, sleep_until},
 };
 
@@ -83,11 +86,21 @@ async fn looks(
     in_place: bool,
 ) -> io::Result<()> {
     let mut resized = signal(SignalKind::window_change())?;
+    let mut stop_key = StopKey::listen(in_place)?;
     let mut is_first = true;
     loop {
         let next = Instant::now() + every;
         let at = Moment::now();
-        let seen = watched.look().await;
+        let seen = {
+            let mut look = pin!(watched.look());
+            loop {
+                tokio::select! {
+                    biased;
+                    seen = &mut look => break seen,
+                    () = stop_key.pressed() => stand_still(),
+                }
+            }
+        };
         if global.json {
             async_output::write_all((watched.json(&seen) + "\n").into_bytes()).await?;
         } else if !in_place {
@@ -107,9 +120,36 @@ async fn looks(
                 () = sleep_until(next) => break,
                 // What was seen is shown anew where there is another width for it.
                 _ = resized.recv() => {}
+                () = stop_key.pressed() => stand_still(),
             }
         }
     }
+}
+
+/// The terminal's stop key.
+struct StopKey(Option<unix::Signal>);
+
+impl StopKey {
+    /// Listens to it, if it is wanted; else it stops the process as it does any other.
+    fn listen(is_wanted: bool) -> io::Result<Self> {
+        let kind = SignalKind::from_raw(Signal::SIGTSTP as i32);
+        is_wanted.then(|| signal(kind)).transpose().map(Self)
+    }
+
+    async fn pressed(&mut self) {
+        match &mut self.0 {
+            Some(signal) => drop(signal.recv().await),
+            None => future::pending().await,
+        }
+    }
+}
+
+/// Stands still until the shell says to go on, with the terminal as it was before.
+fn stand_still() {
+    Screen::end();
+    // What the key does to any other program.
+    let _never = raise(Signal::SIGSTOP);
+    Screen::begin();
 }
 
 /// Whether the terminal knows no sequences.
@@ -160,17 +200,25 @@ struct Screen(bool);
 impl Screen {
     fn new(is_wanted: bool) -> Self {
         if is_wanted {
-            // Where nobody reads it there is nobody to tell.
-            let _closed = output::write_all(&stdout(), terminal::BEGIN.as_bytes());
+            Self::begin();
         }
         Self(is_wanted)
+    }
+
+    fn begin() {
+        // Where nobody reads it there is nobody to tell.
+        let _closed = output::write_all(&stdout(), terminal::BEGIN.as_bytes());
+    }
+
+    fn end() {
+        let _closed = output::write_all(&stdout(), terminal::END.as_bytes());
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
         if self.0 {
-            let _closed = output::write_all(&stdout(), terminal::END.as_bytes());
+            Self::end();
         }
     }
 }
