@@ -9,6 +9,8 @@
 
 mod answers;
 mod decide;
+#[cfg(feature = "fuzzing")]
+mod fuzz;
 mod identify;
 mod key;
 mod metrics;
@@ -26,6 +28,8 @@ mod text;
 mod tls;
 mod trouble;
 
+#[cfg(feature = "fuzzing")]
+pub use fuzz::fuzz;
 pub use key::{InvalidKey, Key};
 pub use probe::{Target, probe};
 pub use report::{Fact, Gap, GapReason, Reach, Report};

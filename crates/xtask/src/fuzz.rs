@@ -4,18 +4,22 @@
 //! stable compiler has too; without the sanitizers, a panic and a failed assertion are what is found.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::args::TestOptions;
 use crate::debian::{self, Need};
 use crate::failure::Failure;
 use crate::workspace::{self, Workspace};
 
-/// libFuzzer is written in C++.
-pub const NEEDS: &[Need] = &[Need { program: "c++", package: "g++" }];
+/// libFuzzer is written in C++; the checker's parser is held against Python's.
+pub const NEEDS: &[Need] =
+    &[Need { program: "c++", package: "g++" }, Need { program: "python3", package: "python3" }];
 
 /// What is fed, each a program in tests/fuzz.
-const TARGETS: [&str; 4] = ["frames", "config", "redactor", "listeners"];
+const TARGETS: [&str; 7] =
+    ["frames", "config", "redactor", "listeners", "checker", "python", "providers"];
+/// Those that are fed with Python, and so with the standard library's files too.
+const OF_PYTHON: [&str; 2] = ["checker", "python"];
 
 /// How long each is fed, in seconds, unless told otherwise.
 pub const DEFAULT_SECONDS: u32 = 10;
@@ -40,8 +44,8 @@ const SLOW: &str = "-timeout=10";
 /// A failure if the targets do not build, or if one has a fault; libFuzzer has said where the input
 /// is.
 pub fn run(workspace: &Workspace, options: &TestOptions) -> Result<Vec<String>, Failure> {
-    if !debian::is_installed(NEEDS[0].program) {
-        return Ok(vec!["all of it, without a compiler for C++".to_owned()]);
+    if let Some(lacking) = NEEDS.iter().find(|need| !debian::is_installed(need.program)) {
+        return Ok(vec![format!("all of it, without {}", lacking.program)]);
     }
     let directory = workspace.root.join("tests/fuzz");
     let target = workspace.target.join("fuzz");
@@ -80,7 +84,34 @@ fn feed(workspace: &Workspace, name: &str, program: &Path, seconds: u32) -> Resu
         .arg(prefix)
         .arg(&found)
         .arg(workspace.root.join("tests/fuzz/seeds").join(name));
+    if OF_PYTHON.contains(&name) {
+        command.arg(standard_library(workspace)?);
+    }
     workspace::run(command, name)
+}
+
+/// The small files of this machine's Python, in one directory: its own is much too large.
+fn standard_library(workspace: &Workspace) -> Result<PathBuf, Failure> {
+    let to = workspace.target.join("fuzz/standard-library");
+    let failed = |what, path: &Path| {
+        let path = path.to_owned();
+        move |source| Failure::File { what, path, source }
+    };
+    fs::create_dir_all(&to).map_err(failed("cannot make", &to))?;
+    // Where Debian has it; without any there are the seeds.
+    for root in fs::read_dir("/usr/lib").into_iter().flatten().flatten() {
+        if !root.file_name().to_string_lossy().starts_with("python3.") {
+            continue;
+        }
+        for file in fs::read_dir(root.path()).into_iter().flatten().flatten() {
+            let is_small = file.metadata().is_ok_and(|file| file.is_file() && file.len() <= 8192);
+            if is_small && file.path().extension().is_some_and(|end| end == "py") {
+                let copy = to.join(file.file_name());
+                fs::copy(file.path(), &copy).map_err(failed("cannot write", &copy))?;
+            }
+        }
+    }
+    Ok(to)
 }
 
 #[cfg(test)]

@@ -1,0 +1,3 @@
+//! What more than one of the targets needs.
+
+pub mod tokens;
