@@ -2,7 +2,7 @@
 # stopped-by: rlimits watch
 # off: rlimits watch
 # run: --max-processes 20
-# expect: outcome=process-limit|exited
+# expect: outcome=process-limit|exited|timed-out
 n=0
 while [ "$n" -lt 60 ]; do
     sleep 20 &

@@ -15,15 +15,30 @@ use crate::{
     limits::{SIXTEEN, memory},
 };
 
-/// The groups of these runs, which wait: others may stand ready, without a limit of theirs.
-fn group_of_run(limit: Limit) -> PathBuf {
+/// The limit of memory by which the groups of a test's runs are known: others may stand ready.
+const MARK: Limit = memory(123);
+
+/// The groups of the runs that have this limit.
+fn groups_with(limit: Limit) -> BTreeSet<PathBuf> {
     let has_it = |group: &PathBuf| {
         let text = fs::read_to_string(group.join("memory.max")).unwrap_or_default();
         text.trim() == limit.1.to_string()
     };
-    let found: BTreeSet<PathBuf> = groups_of_runs().into_iter().filter(has_it).collect();
-    assert_eq!(found.len(), 1, "{found:?}");
-    found.into_iter().next().unwrap()
+    groups_of_runs().into_iter().filter(has_it).collect()
+}
+
+/// The group of the one run of the test.
+#[track_caller]
+fn group_of_run() -> PathBuf {
+    let found: Vec<PathBuf> = groups_with(MARK).into_iter().collect();
+    let [group] = &found[..] else { panic!("{found:?}") };
+    group.clone()
+}
+
+/// Waits until no group of the test's runs is left.
+#[track_caller]
+fn wait_for_no_group() {
+    wait_for("the end of the runs' groups", || groups_with(MARK).is_empty());
 }
 
 /// Forks until it is refused, and each of its children does so too.
@@ -36,55 +51,60 @@ while True:
         pass
 ";
 
+/// Ends when it is refused a process, and leaves those that it has.
+const MANY: &str = "\
+import os, time
+while True:
+    if os.fork() == 0:
+        time.sleep(300)
+";
+
 #[test]
 fn nothing_is_left_in_the_tree_of_control_groups_whatever_the_end() {
-    let _started = run(Way::Helper, &[], "pass\n");
-    let before = groups_of_runs().len();
     let table: [(&str, &[Limit], Outcome); 8] = [
         ("pass\n", &[], Outcome::Exited),
         ("import os\nos.kill(os.getpid(), 9)\n", &[], Outcome::Signaled),
         (
-            "import os\nos.setsid()\nif os.fork(): os.kill(os.getpid(), 11)\nwhile 1: pass\n",
+            "import os\nif os.fork(): os.kill(os.getpid(), 11)\nos.setsid()\nwhile 1: pass\n",
             &[],
             Outcome::Signaled,
         ),
-        (SIXTEEN, &[memory(128)], Outcome::OutOfMemory),
+        (SIXTEEN, &[], Outcome::OutOfMemory),
         ("import time\ntime.sleep(300)\n", &[(TIMEOUT, 3000)], Outcome::TimedOut),
         ("while True: pass\n", &[(CPU, 1000)], Outcome::TimedOut),
         ("while True: print('x' * 9999)\n", &[(OUTPUT, 10_000)], Outcome::OutputLimit),
-        (FORK_BOMB, &[(PROCESSES, 20), (CPU, 5000)], Outcome::ProcessLimit),
+        (MANY, &[(PROCESSES, 20)], Outcome::ProcessLimit),
     ];
     for (script, limits, outcome) in table {
-        let seen = run(Way::Helper, limits, script);
+        let seen = run(Way::Helper, &[limits, &[MARK]].concat(), script);
         assert_eq!(seen.outcome, outcome, "{script}: {seen:?}");
+        wait_for_no_group();
     }
-    let run = Run::start(&[], WAIT).wait_for("READY");
-    run.cancel();
-    assert_eq!(run.end().unwrap().outcome, Outcome::Cancelled);
-    wait_for("the end of the runs' groups", || groups_of_runs().len() <= before);
+    let waiting = Run::start(&[MARK], WAIT).wait_for("READY");
+    waiting.cancel();
+    assert_eq!(waiting.end().unwrap().outcome, Outcome::Cancelled);
+    wait_for_no_group();
     // systemd names the units of systemd-run so.
     let find = ["find", "/sys/fs/cgroup", "-name", "run-*.service"];
-    let _ended = crate::guest::run(Way::Embedded, &[memory(128)], SIXTEEN);
+    let _ended = run(Way::Embedded, &[MARK], SIXTEEN);
     wait_for("the end of the unit's group", || root(&find).is_empty());
 }
 
 #[test]
 fn a_fork_bomb_is_killed_with_its_group() {
     for way in WAYS {
-        let mark = format!("fork-bomb-{way:?}");
-        let script = format!("{FORK_BOMB}# {mark}\n");
-        let seen = run(way, &[(PROCESSES, 200), (TIMEOUT, 10_000)], &script);
+        let seen = run(way, &[(PROCESSES, 50), (TIMEOUT, 3000), MARK], FORK_BOMB);
         // Whichever is noticed first.
         let ends = [Outcome::ProcessLimit, Outcome::TimedOut];
         assert!(ends.contains(&seen.outcome), "{way:?}: {seen:?}");
         assert_eq!(processes_with("script.py"), [0; 0], "{way:?}");
+        wait_for_no_group();
         assert_eq!(run(way, &[], "print(1)").stdout, "1\n", "{way:?}");
     }
 }
 
 #[test]
 fn a_script_makes_no_control_groups_of_its_own() {
-    let limit = memory(100);
     let script = format!(
         "\
 import ctypes, os
@@ -102,8 +122,8 @@ for path in ['/sys/fs/cgroup', '/proc/self/root/sys/fs/cgroup', '/tmp/c']:
 tried(libc.unshare(0x02000000) == 0)
 {WAIT}"
     );
-    let run = Run::start(&[limit], &script).wait_for("READY");
-    let group = group_of_run(limit);
+    let run = Run::start(&[MARK], &script).wait_for("READY");
+    let group = group_of_run();
     assert_eq!(groups_below(&group), BTreeSet::new());
     run.cancel();
     let seen = run.end().unwrap();
@@ -112,24 +132,21 @@ tried(libc.unshare(0x02000000) == 0)
 
 #[test]
 fn a_run_that_died_leaves_its_group_to_no_other() {
-    let limit = memory(64);
-    let first = Run::start(&[limit], WAIT).wait_for("READY");
-    let group = group_of_run(limit);
+    const MAIN: [&str; 5] = ["systemctl", "show", "--value", "--property=MainPID", SERVICE];
+    let first = Run::start(&[MARK], WAIT).wait_for("READY");
+    let (group, sandboxd) = (group_of_run(), root(&MAIN));
     first.cancel();
     assert_eq!(first.end().unwrap().outcome, Outcome::Cancelled);
     assert!(!group.exists(), "{} is left", group.display());
     // Out of memory, and a peak of all there was: neither is the next one's.
-    let seen = run(Way::Helper, &[limit], SIXTEEN);
+    let seen = run(Way::Helper, &[MARK], SIXTEEN);
     assert_eq!(seen.outcome, Outcome::OutOfMemory, "{seen:?}");
-    let second = Run::start(&[limit], WAIT).wait_for("READY");
-    assert_ne!(group_of_run(limit), group);
+    let second = Run::start(&[MARK], WAIT).wait_for("READY");
+    assert_ne!(group_of_run(), group);
     second.cancel();
     let seen = second.end().unwrap();
     assert_eq!(seen.outcome, Outcome::Cancelled);
-    assert!(seen.peak_memory.unwrap() < limit.1 / 2, "{seen:?}");
-    // Whoever is in the service's tree for no run of its own is not touched by a run's end.
-    let main = ["systemctl", "show", "--value", "--property=MainPID", SERVICE];
-    let before = root(&main);
-    assert_eq!(run(Way::Helper, &[], "print(1)").stdout, "1\n");
-    assert_eq!(root(&main), before);
+    assert!(seen.peak_memory.unwrap() < MARK.1 / 2, "{seen:?}");
+    // sandboxd has lived through all of it.
+    assert_eq!(root(&MAIN), sandboxd);
 }

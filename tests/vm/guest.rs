@@ -229,6 +229,7 @@ fn job(limits: &[Limit]) -> Job {
         profile: Profile::Standard,
         want_result: false,
         stdin: false,
+        warm: true,
     }
 }
 

@@ -25,7 +25,7 @@ const CHECKS: &[(&str, Action)] = &[
         },
     ),
     (
-        "lint, the tests in the machine",
+        "lint, the tests in machines",
         Action::Cargo {
             args: &[
                 "clippy",
@@ -36,6 +36,10 @@ const CHECKS: &[(&str, Action)] = &[
                 "machine",
                 "--test",
                 "package",
+                "--test",
+                "providers",
+                "--test",
+                "vm",
                 "--",
                 "-D",
                 "warnings",
