@@ -136,7 +136,7 @@ fn all_contained(who: &str, user: Option<u32>, weaken: Option<&str>, cases: &[Ca
         },
     );
     let contained = cases.len() - failures.len();
-    let left = remaining(|| [world.processes(&world.marker), world.programs()].concat());
+    let left = remaining(|| [world.all_processes(), world.programs()].concat());
     if !left.is_empty() {
         failures.push(format!("--- processes are left: {left:?}"));
     }
@@ -179,14 +179,14 @@ fn every_attack_works_with_its_layers_off() {
             user: None,
             weaken: Some(case.off.layers.join(",")),
             control: case.off.control,
-            delegated: None,
+            ..Way::default()
         },
         |case, seen| {
             (!seen.attack_works(case)).then(|| format!("no escape with these off: {:?}", case.off))
         },
     );
     let works = cases.len() - failures.len();
-    let left = remaining(|| [world.processes(&world.marker), world.programs()].concat());
+    let left = remaining(|| [world.all_processes(), world.programs()].concat());
     assert!(left.is_empty(), "processes are left: {left:?}");
     eprintln!(
         "{works} of {} attacks work with their layers off; {} untested",

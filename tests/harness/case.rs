@@ -29,6 +29,8 @@ pub struct Case {
     pub rounds: u32,
     /// The line of output at which aictl itself is killed.
     pub kill_at: Option<String>,
+    /// The line that another run of the script has said, which is there at the same time.
+    pub beside: Option<String>,
 }
 
 /// How the test of the test makes the attack succeed.
@@ -233,6 +235,7 @@ impl Case {
                 .map_or(Ok(1), str::parse)
                 .map_err(|e: std::num::ParseIntError| format!("{name}: runs: {e}"))?,
             kill_at: take("kill").map(str::to_owned),
+            beside: take("beside").map(str::to_owned),
         };
         match fields.keys().next() {
             Some(key) => Err(format!("{name}: {key:?} is no field")),
@@ -285,7 +288,8 @@ mod tests {
         assert_eq!(case.off, Off { layers: vec!["seccomp".to_owned()], ..Off::default() });
         assert_eq!(case.options, ["--memory", "64M", "--timeout", "3s"]);
         assert_eq!(case.expect.outcomes, ["out-of-memory", "exited"]);
-        assert_eq!((case.rounds, case.wants_syscalls, case.kill_at), (1, false, None));
+        assert_eq!((case.rounds, case.wants_syscalls), (1, false));
+        assert_eq!((case.kill_at, case.beside), (None, None));
     }
 
     #[test]

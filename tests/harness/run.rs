@@ -4,7 +4,7 @@ use std::{
     fmt, fs,
     io::{self, BufRead, BufReader, Read},
     os::unix::process::CommandExt,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Mutex,
@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aictl_api::run::Start;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -40,20 +41,13 @@ pub struct Way {
     pub weaken: Option<String>,
     /// Whether the script is told to do what must be noticed by itself.
     pub control: bool,
-    /// A control group with controllers for its children: aictl gets one of them for itself, as it
-    /// gets a unit's from systemd. Only root can hand it over.
-    pub delegated: Option<PathBuf>,
+    /// How the interpreters of Python scripts are to be started; `None` if that is all the same.
+    pub start: Option<Start>,
 }
 
-/// Goes to a control group that is made and given to the user first, and becomes the user.
-const ENTER: &str = "
-set -e
-user=$1 group=$2
-shift 2
-mkdir \"$group\"
-chown \"$user\" \"$group\" \"$group/cgroup.procs\" \"$group/cgroup.subtree_control\"
-echo $$ >\"$group/cgroup.procs\"
-exec setpriv --reuid \"$user\" --regid \"$user\" --clear-groups -- \"$@\"";
+/// How often a run is repeated whose interpreter was not started as is wanted: it is when the
+/// keeper has just none left that waits.
+const TRIES: u32 = 50;
 
 /// What was seen of one run.
 #[derive(Debug)]
@@ -68,6 +62,8 @@ pub struct Seen {
     leak: bool,
     /// What is wrong with the run itself, whatever the attack did.
     flaw: Option<String>,
+    /// How the interpreter was started, as far as it is known.
+    start: Option<Start>,
 }
 
 impl fmt::Display for Seen {
@@ -173,6 +169,20 @@ fn wait(child: &mut Child) -> io::Result<Option<ExitStatus>> {
     Ok(None)
 }
 
+/// One run of a case.
+#[derive(Clone, Copy)]
+struct Once<'a> {
+    world: &'a World,
+    case: &'a Case,
+    way: &'a Way,
+    syscalls: &'a str,
+    /// Its id, which all rounds have in common.
+    id: &'a str,
+    round: u32,
+    /// The id of the run that is there at the same time.
+    beside: Option<&'a str>,
+}
+
 /// Runs `aictl` with a case's script for all of its rounds; the last one is returned, or the
 /// first that escaped.
 ///
@@ -180,9 +190,25 @@ fn wait(child: &mut Child) -> io::Result<Option<ExitStatus>> {
 /// If aictl cannot be started.
 pub fn run(world: &World, case: &Case, way: &Way, syscalls: &str) -> io::Result<Seen> {
     let id = world.next_run();
-    let mut round = 1;
+    // Only Python's interpreters wait.
+    let wanted = way.start.filter(|_| case.name.ends_with(".py"));
+    let mut once = Once { world, case, way, syscalls, id: &id, round: 1, beside: None };
+    let mut tries = 0;
     loop {
-        let seen = run_once(world, case, way, syscalls, &id, round)?;
+        let mut seen = match &case.beside {
+            None => run_once(&once, &mut || Ok(()))?,
+            Some(line) => run_beside(&once, line)?,
+        };
+        if let Some(wanted) = wanted
+            && seen.start != wanted.into()
+            && seen.not_contained(case).is_none()
+        {
+            tries += 1;
+            if tries < TRIES {
+                continue;
+            }
+            seen.flaw = Some(format!("none of {TRIES} runs was {}", wanted.name()));
+        }
         for &pid in &seen.survivors {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
@@ -190,38 +216,40 @@ pub fn run(world: &World, case: &Case, way: &Way, syscalls: &str) -> io::Result<
             // Without a file system of its own, the sandbox has put the script there.
             let _ = fs::remove_file(Path::new("/tmp").join(&case.name));
         }
-        if round == case.rounds || seen.not_contained(case).is_some() {
+        if once.round == case.rounds || seen.not_contained(case).is_some() {
             return Ok(seen);
         }
-        round += 1;
+        once.round += 1;
     }
 }
 
-fn run_once(
-    world: &World,
-    case: &Case,
-    way: &Way,
-    syscalls: &str,
-    id: &str,
-    round: u32,
-) -> io::Result<Seen> {
-    let coordinates = world.coordinates(id, round, way.control)?;
+/// Runs a case while another run of it, of round 0, is there: one that has said `line`.
+fn run_beside(once: &Once<'_>, line: &str) -> io::Result<Seen> {
+    let other = Case { kill_at: Some(line.to_owned()), ..once.case.clone() };
+    let id = once.world.next_run();
+    let mut seen = None;
+    let there = run_once(&Once { case: &other, id: &id, round: 0, ..*once }, &mut || {
+        seen = Some(run_once(&Once { beside: Some(&id), ..*once }, &mut || Ok(()))?);
+        Ok(())
+    })?;
+    let mut seen = seen.ok_or_else(|| io::Error::other("there was no second run"))?;
+    if let Some(why) = there.not_contained(&other) {
+        seen.flaw = Some(format!("the run beside it: {why}"));
+    }
+    Ok(seen)
+}
+
+/// Runs `aictl` once. `meanwhile` is done before aictl is killed, in a case in which it is.
+fn run_once(once: &Once<'_>, meanwhile: &mut dyn FnMut() -> io::Result<()>) -> io::Result<Seen> {
+    let &Once { world, case, way, syscalls, id, round, beside } = once;
+    let coordinates = world.coordinates(id, round, beside, way.control)?;
     let aictl = world.directory.join("bin/aictl");
-    let group = way.delegated.as_ref().map(|parent| parent.join(format!("{id}-{round}")));
-    let mut command = match &group {
-        None => Command::new(aictl),
-        Some(group) => {
-            let mut command = Command::new("/bin/sh");
-            let user = way.user.unwrap_or_default().to_string();
-            command.args(["-c", ENTER, "sh", &user]).arg(group).arg(aictl);
-            command
-        }
-    };
+    let mut command = Command::new(aictl);
     command.arg("run");
     if case.kill_at.is_none() {
         command.arg("--json");
     }
-    command.args(&case.options).arg(world.directory.join("attacks").join(&case.name));
+    command.args(&case.options).arg(world.script(&case.name, id)?);
     command.arg(coordinates.to_string());
     if case.wants_syscalls {
         command.arg(syscalls);
@@ -231,7 +259,7 @@ fn run_once(
         Some(layers) => command.env("AICTL_WEAKEN", layers),
         None => command.env_remove("AICTL_WEAKEN"),
     };
-    if let (Some(user), None) = (way.user, &group) {
+    if let Some(user) = way.user {
         // The standard library also drops all groups.
         command.uid(user).gid(user);
     }
@@ -241,55 +269,36 @@ fn run_once(
         return Err(io::Error::other("aictl has no pipes"));
     };
     let stderr = drain(stderr);
-    let mut seen = match &case.kill_at {
-        Some(line) => kill_at(world, child, BufReader::new(stdout), line, id),
-        None => finish(world, child, &drain(stdout), &stderr, id),
-    }?;
-    if let Some(Err(left)) = group.map(|group| remove_group(&group, case.kill_at.is_some())) {
-        seen.flaw = seen.flaw.or(Some(left));
+    match &case.kill_at {
+        Some(line) => kill_at(once, child, BufReader::new(stdout), line, meanwhile),
+        None => finish(once, child, &drain(stdout), &stderr),
     }
-    Ok(seen)
-}
-
-/// Removes aictl's control group, in which no group of a run may be left unless aictl was killed;
-/// says what is.
-fn remove_group(group: &Path, killed: bool) -> Result<(), String> {
-    let error = |error: io::Error| format!("{}: {error}", group.display());
-    for entry in fs::read_dir(group).map_err(error)? {
-        let entry = entry.map_err(error)?;
-        if entry.file_type().map_err(error)?.is_dir() {
-            let name = entry.file_name();
-            if name != "supervisor" && !killed {
-                return Err(format!("the control group {name:?} is left"));
-            }
-            fs::remove_dir(entry.path()).map_err(error)?;
-        }
-    }
-    fs::remove_dir(group).map_err(error)
 }
 
 /// Waits for the end of a run, and looks at all that is left of it.
 fn finish(
-    world: &World,
+    once: &Once<'_>,
     mut child: Child,
     stdout: &mpsc::Receiver<Vec<u8>>,
     stderr: &mpsc::Receiver<Vec<u8>>,
-    id: &str,
 ) -> io::Result<Seen> {
+    let &Once { world, id, .. } = once;
+    let script = &once.case.name;
     let exit = wait(&mut child)?;
     // Everything is to be dead when aictl says that the run is over. One that forks and ends all
     // the time is seen only by looking more than once.
-    let mut survivors = world.processes(id);
+    let mut survivors = world.processes(id, script);
     for _ in 0..12 {
         if survivors.is_empty() {
             thread::sleep(Duration::from_millis(5));
-            survivors = world.processes(id);
+            survivors = world.processes(id, script);
         }
     }
     // Somebody else might hold the pipes open.
     let stdout = stdout.recv_timeout(GRACE).unwrap_or_default();
     let stderr = String::from_utf8_lossy(&stderr.recv_timeout(GRACE).unwrap_or_default()).into();
-    let mut seen = Seen { report: Value::Null, stderr, exit, survivors, leak: false, flaw: None };
+    let mut seen =
+        Seen { report: Value::Null, stderr, exit, survivors, leak: false, flaw: None, start: None };
     let Some(status) = exit else {
         seen.flaw = Some(format!("aictl did not end within {PATIENCE:?}"));
         return Ok(seen);
@@ -298,6 +307,7 @@ fn finish(
     match serde_json::from_str::<Value>(&text) {
         Ok(report) => {
             seen.flaw = case::inconsistent(&report, status.code());
+            seen.start = report["start"].as_str().and_then(Start::from_name);
             seen.report = report;
             // So that a case can say what is expected there.
             seen.report["aictl_stderr"] = seen.stderr.clone().into();
@@ -311,24 +321,31 @@ fn finish(
     Ok(seen)
 }
 
-/// Kills aictl when the script has said `line`, and sees whether the sandbox dies with it.
+/// Kills aictl when the script has said `line` and `meanwhile` is done, and sees whether the sandbox
+/// dies with it.
 fn kill_at(
-    world: &World,
+    once: &Once<'_>,
     mut child: Child,
     mut stdout: BufReader<impl Read + Send + 'static>,
     line: &str,
-    id: &str,
+    meanwhile: &mut dyn FnMut() -> io::Result<()>,
 ) -> io::Result<Seen> {
+    let &Once { world, id, .. } = once;
+    let script = &once.case.name;
     let mut heard = String::new();
     while !heard.lines().any(|said| said == line) && stdout.read_line(&mut heard)? > 0 {}
-    let before = world.processes(id);
+    let before = world.processes(id, script);
+    // An interpreter that was started for the run has its id, as aictl does; one that waited has not.
+    let start = if world.told(id).len() > 1 { Some(Start::Cold) } else { once.way.start };
+    let done = meanwhile();
     child.kill()?;
     let exit = child.wait()?;
+    done?;
     let end = Instant::now() + GRACE;
-    let mut survivors = world.processes(id);
+    let mut survivors = world.processes(id, script);
     while !survivors.is_empty() && Instant::now() < end {
         thread::sleep(Duration::from_millis(20));
-        survivors = world.processes(id);
+        survivors = world.processes(id, script);
     }
     // One of them is aictl itself.
     let flaw = (before.len() < 2 || !heard.lines().any(|said| said == line))
@@ -340,6 +357,7 @@ fn kill_at(
         survivors,
         leak: false,
         flaw,
+        start,
     })
 }
 

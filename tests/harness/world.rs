@@ -9,7 +9,7 @@ use std::{
         fd::AsRawFd,
         linux::net::SocketAddrExt,
         unix::{
-            fs::PermissionsExt,
+            fs::{OpenOptionsExt, PermissionsExt},
             net::{SocketAddr, UnixListener},
         },
     },
@@ -24,12 +24,16 @@ use std::{
 };
 
 use nix::{
-    fcntl::{FcntlArg, FdFlag, fcntl},
+    fcntl::{FcntlArg, FdFlag, OFlag, fcntl},
     mqueue::{MQ_OFlag, MqAttr, mq_open, mq_send, mq_unlink},
     sys::stat::Mode,
 };
 use serde_json::{Value, json};
 
+/// The directory of the script in each sandbox, below its root.
+const WORK: &str = "work";
+/// The most that is read of a file there, in bytes: more than any script of the corpus has.
+const MAX_SCRIPT: u64 = 64 << 10;
 /// What every secret begins with, so that a script knows one when it sees it.
 const SECRET_PREFIX: &str = "aictl-secret-";
 
@@ -39,6 +43,8 @@ pub struct World {
     pub marker: String,
     /// A directory that everybody may look into: programs, scripts, a socket, a secret.
     pub directory: PathBuf,
+    /// Where the scripts are.
+    attacks: PathBuf,
     /// What must not be seen in any report.
     pub secret: String,
     tcp4: TcpListener,
@@ -117,7 +123,8 @@ fn mounts() -> io::Result<Vec<String>> {
     Ok(text.lines().map(str::to_owned).collect())
 }
 
-/// Files of ours in the directories that everybody may write, but for those of other worlds.
+/// Files of ours in the directories that everybody may write, but for those of other worlds, and
+/// those that systemd makes for a service when it starts.
 fn litter() -> Vec<PathBuf> {
     ["/tmp", "/dev/shm", "/var/tmp", "/run"]
         .into_iter()
@@ -126,14 +133,15 @@ fn litter() -> Vec<PathBuf> {
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.contains("aictl") && !name.starts_with("aictl-attacks-")
+            let others = ["aictl-attacks-", "systemd-private-"];
+            name.contains("aictl") && !others.iter().any(|start| name.starts_with(start))
         })
         .collect()
 }
 
 impl World {
-    /// Plants everything, and copies the programs in `bin` and the scripts in `attacks`, so that
-    /// every user can run them.
+    /// Plants everything for the scripts in `attacks`, and copies the programs in `bin`, so that every
+    /// user can run them.
     ///
     /// # Errors
     /// If the machine refuses; no directory, listener or queue can be made.
@@ -150,14 +158,6 @@ impl World {
             let copy = directory.join("bin").join(program);
             fs::copy(bin.join(program), &copy)?;
             fs::set_permissions(&copy, open.clone())?;
-        }
-        for entry in fs::read_dir(attacks)? {
-            let path = entry?.path();
-            if path.is_file() {
-                let copy = directory.join("attacks").join(path.file_name().unwrap_or_default());
-                fs::copy(&path, &copy)?;
-                fs::set_permissions(&copy, open.clone())?;
-            }
         }
         readable_file(&directory.join("secret"), &secret)?;
         let secret_shm = PathBuf::from(format!("/dev/shm/aictl-attacks-{marker}"));
@@ -186,6 +186,7 @@ impl World {
             litter: litter(),
             runs: AtomicU32::new(0),
             _user: HostUser::new(),
+            attacks: attacks.to_owned(),
             marker,
             directory,
             secret,
@@ -209,14 +210,34 @@ impl World {
         format!("{}{:06x}", self.marker, self.runs.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// What a script is told: where everything is that it must not reach.
-    pub fn coordinates(&self, run: &str, round: u32, control: bool) -> io::Result<Value> {
+    /// A copy of the case `script` for this run, which everybody may read. By its last line it is
+    /// known in any sandbox.
+    pub fn script(&self, script: &str, run: &str) -> io::Result<PathBuf> {
+        let directory = self.directory.join("attacks").join(run);
+        fs::create_dir_all(&directory)?;
+        fs::set_permissions(&directory, Permissions::from_mode(0o755))?;
+        let text = fs::read_to_string(self.attacks.join(script))?;
+        let copy = directory.join(script);
+        readable_file(&copy, &format!("{text}# {run}\n"))?;
+        Ok(copy)
+    }
+
+    /// What a script is told: where everything is that it must not reach. `beside` is the id of the
+    /// run that is there at the same time.
+    pub fn coordinates(
+        &self,
+        run: &str,
+        round: u32,
+        beside: Option<&str>,
+        control: bool,
+    ) -> io::Result<Value> {
         // Nobody listens on port 1, where a machine without IPv6 sends the attack.
         let tcp6 = self.tcp6.as_ref().map_or(Ok(1), |l| l.local_addr().map(|a| a.port()))?;
         let hostname = fs::read_to_string("/proc/sys/kernel/hostname")?;
         Ok(json!({
             "run": run,
             "round": round,
+            "beside": beside,
             "control": control,
             "pid": std::process::id(),
             "hostname": hostname.trim(),
@@ -280,13 +301,29 @@ impl World {
         Ok(traces)
     }
 
-    /// Processes on the machine that belong to runs whose id begins with `run`: their command
-    /// line or environment holds it. Zombies have neither, and do not count.
-    pub fn processes(&self, run: &str) -> Vec<i32> {
+    /// Processes on the machine that belong to the run with this id of the case `script`: their
+    /// command line or environment holds the id, or they are where its copy of the script is. Only
+    /// root may look there; for all others, interpreters are started with the id of their run.
+    /// Zombies have none of these, and do not count.
+    pub fn processes(&self, run: &str, script: &str) -> Vec<i32> {
+        let script = Path::new(WORK).join(script);
         self.matching(|process| {
-            ["cmdline", "environ"].into_iter().any(|file| {
-                fs::read(process.join(file)).is_ok_and(|bytes| holds(&bytes, run.as_bytes()))
-            })
+            is_told(process, run) || is_script(&process.join("root").join(&script), run)
+        })
+    }
+
+    /// Processes on the machine that were started with the id of this run. An interpreter that was
+    /// started before it is none of them.
+    pub fn told(&self, run: &str) -> Vec<i32> {
+        self.matching(|process| is_told(process, run))
+    }
+
+    /// Processes on the machine that belong to any run of this world.
+    pub fn all_processes(&self) -> Vec<i32> {
+        self.matching(|process| {
+            let there = fs::read_dir(process.join("root").join(WORK)).into_iter().flatten();
+            is_told(process, &self.marker)
+                || there.flatten().any(|entry| is_script(&entry.path(), &self.marker))
         })
     }
 
@@ -310,6 +347,22 @@ impl World {
         pids.retain(|pid| test(&Path::new("/proc").join(pid.to_string())));
         pids
     }
+}
+
+/// Whether the command line or the environment that a process was started with holds `run`.
+fn is_told(process: &Path, run: &str) -> bool {
+    ["cmdline", "environ"]
+        .into_iter()
+        .any(|file| fs::read(process.join(file)).is_ok_and(|bytes| holds(&bytes, run.as_bytes())))
+}
+
+/// Whether a file is a script whose last line holds `run`, as [`World::script`] writes it.
+fn is_script(path: &Path, run: &str) -> bool {
+    // What somebody else has put there is not waited for, whatever it is.
+    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path);
+    let mut text = Vec::new();
+    file.is_ok_and(|file| file.take(MAX_SCRIPT).read_to_end(&mut text).is_ok())
+        && text.split(|byte| *byte == b'\n').rev().nth(1).is_some_and(|l| holds(l, run.as_bytes()))
 }
 
 fn holds(bytes: &[u8], part: &[u8]) -> bool {

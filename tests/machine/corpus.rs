@@ -12,6 +12,8 @@ use std::{
     process::Command,
 };
 
+use aictl_api::run::Start;
+
 use crate::{
     harness::{
         case::{self, Case},
@@ -25,8 +27,8 @@ use crate::{
 const PLACE: &str = "/opt/corpus";
 /// Only cases with this text in their names, if it is set, as in every tier.
 const ONLY: &str = "AICTL_TEST_ONLY";
-/// Set and not empty where their interpreters are started before them.
-const WARM: &str = "AICTL_TEST_WARM";
+/// How the interpreters of all runs are to be started (`start` in their reports).
+const START: &str = "AICTL_TEST_START";
 /// Anna's uid.
 const ANNA: u32 = 1000;
 
@@ -46,15 +48,16 @@ fn move_in(machine: &Machine) {
     }
 }
 
-/// Runs the corpus in the machine; returns how many cases there were.
+/// Runs the corpus in the machine with interpreters that are started so; returns how many cases
+/// there were.
 #[track_caller]
-fn contained(machine: &Machine, warm: &str) -> usize {
+fn contained(machine: &Machine, start: Start) -> usize {
     move_in(machine);
-    let warm = format!("{WARM}={warm}");
+    let start = format!("{START}={}", start.name());
     let only = format!("{ONLY}={}", env::var(ONLY).unwrap_or_default());
     let test = format!("{PLACE}/test");
     let argv =
-        ["env", &only, &warm, &test, "--exact", "corpus::inside", "--ignored", "--nocapture"];
+        ["env", &only, &start, &test, "--exact", "corpus::inside", "--ignored", "--nocapture"];
     let ran = machine.run(Who::Root, &argv);
     println!("{}", ran.stderr);
     let told = ran.stderr.lines().rev().find_map(|line| line.strip_suffix(" contained"));
@@ -80,14 +83,14 @@ fn all_attacks_are_contained_through_the_helper() {
     machine.write("/tmp/script.py", "print('begun')");
     machine.root(&["aictl", "run", "/tmp/script.py"]);
     let cursor = machine.now();
-    let count = contained(&machine, "");
+    let count = contained(&machine, Start::Cold);
     assert!(count >= 80 || env::var_os(ONLY).is_some(), "{count} cases");
     // It was the helper that had them run.
     machine.wait_for("the records of all runs", || records(&machine, &cursor) >= count);
     // And with interpreters that waited for them.
     machine.let_all_run("warm = true");
     machine.root(&["systemctl", "try-reload-or-restart", "aictld.service"]);
-    assert!(contained(&machine, "1") >= 80 || env::var_os(ONLY).is_some());
+    assert!(contained(&machine, Start::Warm) >= 80 || env::var_os(ONLY).is_some());
 }
 
 /// The installed programs beside each other.
@@ -103,7 +106,8 @@ fn programs() -> PathBuf {
 
 /// Runs a case; why it is not contained, if it is not.
 fn failure(world: &World, case: &Case, syscalls: &str) -> Option<String> {
-    let way = Way { user: Some(ANNA), ..Way::default() };
+    let start = env::var(START).ok().and_then(|word| Start::from_name(&word));
+    let way = Way { user: Some(ANNA), start, ..Way::default() };
     let why = match run(world, case, &way, syscalls) {
         Err(error) => error.to_string(),
         Ok(seen) => {
@@ -121,11 +125,6 @@ fn inside() {
     let mut cases = case::load(&corpus).unwrap_or_else(|errors| panic!("{errors}"));
     let only = env::var(ONLY).unwrap_or_default();
     cases.retain(|case| case.name.contains(&only));
-    if env::var_os(WARM).is_some_and(|warm| !warm.is_empty()) {
-        // The processes of a run are counted by what they were started with, which tells nothing of
-        // the run where they were started before it.
-        cases.retain(|case| case.kill_at.is_none());
-    }
     let world = World::new(&programs(), &corpus).unwrap();
     let sandboxd = world.directory.join("bin/aictl-sandboxd");
     let printed = Command::new(sandboxd).arg("--print-syscalls").output().unwrap();
@@ -135,7 +134,7 @@ fn inside() {
         .flatten()
         .collect();
     let contained = cases.len() - failures.len();
-    let left = [world.processes(&world.marker), world.programs()].concat();
+    let left = [world.all_processes(), world.programs()].concat();
     let _unheard = writeln!(io::stderr(), "{contained} of {} contained", cases.len());
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert!(left.is_empty(), "processes are left: {left:?}");

@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
+    time::Instant,
 };
 
 use crate::harness::{
@@ -18,6 +19,16 @@ use crate::harness::{
 const CORPUS: &str = "/mnt/attacks";
 /// Anna's uid.
 const ANNA: u32 = 1000;
+
+/// Whether a case is run here. What a script does to files, networks and the filter of system calls
+/// has nothing to do with control groups, and runs in the other tiers: an emulated machine would
+/// take minutes.
+fn is_chosen(case: &Case) -> bool {
+    let elsewhere = ["fs-", "net-", "seccomp-"];
+    let here = ["fs-cgroup-write.py", "seccomp-sweep.py"];
+    here.contains(&case.name.as_str())
+        || !elsewhere.iter().any(|start| case.name.starts_with(start))
+}
 
 /// A directory with the installed programs beside each other.
 fn programs() -> PathBuf {
@@ -33,6 +44,7 @@ fn programs() -> PathBuf {
 /// Runs a case; why it is not contained, if it is not.
 fn failure(world: &World, case: &Case, syscalls: &str) -> Option<String> {
     let way = Way { user: Some(ANNA), ..Way::default() };
+    let begin = Instant::now();
     let why = match run(world, case, &way, syscalls) {
         Err(error) => Some(error.to_string()),
         Ok(seen) => {
@@ -42,13 +54,15 @@ fn failure(world: &World, case: &Case, syscalls: &str) -> Option<String> {
     };
     // Past what keeps a test's output until its end: whoever waits sees that it goes on.
     let verdict = if why.is_some() { "NOT CONTAINED" } else { "contained" };
-    let _unheard = writeln!(io::stderr(), "{}: {verdict}", case.name);
+    let took = begin.elapsed().as_secs_f64();
+    let _unheard = writeln!(io::stderr(), "{}: {verdict} ({took:.1} s)", case.name);
     why.map(|why| format!("--- {}: {}\n{why}", case.name, case.attack))
 }
 
 #[test]
 fn attacks_are_contained_through_the_helper_and_no_layer_is_missing() {
-    let cases = case::load(Path::new(CORPUS)).unwrap_or_else(|errors| panic!("{errors}"));
+    let mut cases = case::load(Path::new(CORPUS)).unwrap_or_else(|errors| panic!("{errors}"));
+    cases.retain(is_chosen);
     assert!(cases.len() >= 80, "{} cases", cases.len());
     let world = World::new(&programs(), Path::new(CORPUS)).unwrap();
     let printed =
@@ -61,7 +75,7 @@ fn attacks_are_contained_through_the_helper_and_no_layer_is_missing() {
     let contained = cases.len() - failures.len();
     eprintln!("{contained} of {} contained", cases.len());
     assert!(failures.is_empty(), "{contained} of {}\n{}", cases.len(), failures.join("\n"));
-    let left = [world.processes(&world.marker), world.programs()].concat();
+    let left = [world.all_processes(), world.programs()].concat();
     assert!(left.is_empty(), "processes are left: {left:?}");
     let visitors = world.visitors();
     assert!(visitors.is_empty(), "somebody knocked: {visitors:?}");
