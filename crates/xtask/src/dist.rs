@@ -31,7 +31,8 @@ const RPM_NEEDS: &[Need] = &[Need { program: "rpmbuild", package: "rpm" }];
 
 /// When a package says that it was made, in seconds since 1970: the same for the same commit.
 const EPOCH_VARIABLE: &str = "SOURCE_DATE_EPOCH";
-/// Who answers for the packages.
+/// Who answers for the packages, which Debian's policy wants to be an address (5.6.2). This one reaches
+/// nobody (RFC 2606): whoever publishes packages puts their own here.
 const MAINTAINER: &str = "The aictl authors <maintainers@aictl.example>";
 /// What is packaged, in a line. (Cargo's description is a sentence; policy wants none.)
 const SYNOPSIS: &str = "see, steer and safely use the AI services of a machine";
