@@ -6,7 +6,10 @@ use std::{
     io::{self, Write},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,12 +28,48 @@ const SUPERVISOR: &str = "supervisor";
 const CPU_PERIOD_US: u64 = 100_000;
 /// How often the removal of a group that has just been emptied is tried.
 const REMOVE_TRIES: u32 = 50;
+/// With so many groups that cannot be removed, something is wrong that more runs would make worse.
+const MAX_LEFT: usize = 8;
 
 /// A tree of control groups that belongs to us.
 #[derive(Debug)]
 pub struct Delegated {
     root: PathBuf,
     next: AtomicU64,
+    left: Left,
+}
+
+/// The groups of runs that are over which could not be removed. It is tried again before each run.
+#[derive(Debug, Clone, Default)]
+struct Left(Arc<Mutex<Vec<PathBuf>>>);
+
+impl Left {
+    fn add(&self, group: PathBuf) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(group);
+    }
+
+    /// Removes what can be removed by now.
+    ///
+    /// # Errors
+    /// If there is still too much.
+    fn clear_up(&self) -> io::Result<()> {
+        let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = None;
+        groups.retain(|group| match fs::remove_dir(group) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                last = Some(error);
+                true
+            }
+            _ => false,
+        });
+        match last {
+            Some(error) if groups.len() >= MAX_LEFT => Err(io::Error::new(
+                error.kind(),
+                format!("those of {} earlier runs cannot be removed: {error}", groups.len()),
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Finds this process's own group in the text of /proc/self/cgroup (cgroups(7)).
@@ -82,7 +121,11 @@ impl Delegated {
             let _unused = fs::remove_dir(root.join(SUPERVISOR));
             return None;
         }
-        Some(Self { root, next: AtomicU64::new(0) })
+        Some(Self::at(root))
+    }
+
+    fn at(root: PathBuf) -> Self {
+        Self { root, next: AtomicU64::new(0), left: Left::default() }
     }
 
     fn prepare(root: &Path, members: &[i32]) -> io::Result<()> {
@@ -101,14 +144,16 @@ impl Delegated {
     /// Makes a group for one run, whose limits are still to be set.
     ///
     /// # Errors
-    /// If the kernel refuses it; then no group is left.
+    /// If the kernel refuses it, or if too many of earlier runs cannot be removed; then no group is
+    /// left of this one.
     pub fn group(&self) -> io::Result<Group> {
+        self.left.clear_up()?;
         let name =
             format!("run-{}-{}", std::process::id(), self.next.fetch_add(1, Ordering::Relaxed));
         let path = self.root.join(name);
         fs::create_dir(&path)?;
         // From here on the group removes itself.
-        let mut group = Group { dir: None, path };
+        let mut group = Group { dir: None, path, left: self.left.clone() };
         group.dir = Some(File::open(&group.path)?.into());
         Ok(group)
     }
@@ -134,6 +179,7 @@ fn settings(limits: &Limits, cpus: usize) -> [(&'static str, String, bool); 5] {
 pub struct Group {
     path: PathBuf,
     dir: Option<OwnedFd>,
+    left: Left,
 }
 
 /// Writes to a file that the kernel has made. Making one is forbidden in this file system, which
@@ -224,9 +270,11 @@ impl Drop for Group {
                 Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
                     std::thread::sleep(Duration::from_millis(2));
                 }
+                Err(error) if error.kind() != io::ErrorKind::NotFound => break,
                 _ => return,
             }
         }
+        self.left.add(std::mem::take(&mut self.path));
     }
 }
 
@@ -283,7 +331,31 @@ mod tests {
     fn an_absent_file_is_told_from_a_forbidden_one() {
         let absent = write_existing(Path::new("/proc/self/absent"), "0").unwrap_err();
         assert_eq!(absent.kind(), io::ErrorKind::NotFound);
-        let group = Group { path: PathBuf::from("/proc/self/absent"), dir: None };
+        let path = PathBuf::from("/proc/self/absent");
+        let group = Group { path, dir: None, left: Left::default() };
         assert_eq!(group.usage(), None);
+    }
+
+    #[test]
+    fn groups_that_cannot_be_removed_are_tried_again_and_in_the_end_stop_new_runs() {
+        let root = std::env::temp_dir().join(format!("aictl-groups-{}", std::process::id()));
+        fs::create_dir(&root).unwrap();
+        let tree = Delegated::at(root.clone());
+        let groups: Vec<Group> = (0..MAX_LEFT).map(|_| tree.group().unwrap()).collect();
+        let paths: Vec<PathBuf> = groups.iter().map(|group| group.path.clone()).collect();
+        // A directory that is not empty stays, as a group does that has processes.
+        let busy = |path: &PathBuf| path.join("busy");
+        paths.iter().for_each(|path| fs::write(busy(path), "").unwrap());
+        drop(groups);
+        let error = tree.group().unwrap_err().to_string();
+        assert!(error.starts_with("those of 8 earlier runs cannot be removed: "), "{error}");
+        // One goes, and another run may come, which leaves nothing.
+        fs::remove_file(busy(&paths[0])).unwrap();
+        drop(tree.group().unwrap());
+        assert_eq!(fs::read_dir(&root).unwrap().count(), MAX_LEFT - 1);
+        paths[1..].iter().for_each(|path| fs::remove_file(busy(path)).unwrap());
+        drop(tree.group().unwrap());
+        assert_eq!(fs::read_dir(&root).unwrap().count(), 0);
+        fs::remove_dir(&root).unwrap();
     }
 }
