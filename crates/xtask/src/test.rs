@@ -103,6 +103,9 @@ pub const TIERS: &[Tier] = &[
     },
 ];
 
+/// Lets tests be shuffled, which is not stable.
+const SHUFFLES: &str = r#"target."cfg(unix)".runner=["env","RUSTC_BOOTSTRAP=1"]"#;
+
 /// What became of a tier.
 #[derive(Debug)]
 struct Report {
@@ -154,18 +157,29 @@ fn hermetic(workspace: &Workspace, options: &TestOptions) -> Result<Vec<String>,
     );
     command.arg("--target-dir").arg(&weak);
     workspace::run(command, "cargo build --features aictl-sandbox/weaken")?;
-    // Every failure of a run is worth knowing, not only the first.
-    let mut command = cargo(workspace, strict, &["test", "--workspace", "--no-fail-fast"]);
+    // Every failure of a run is worth knowing, not only the first. In an order that is new each time,
+    // of which libtest prints the seed: tests share nothing.
+    let tests = ["--config", SHUFFLES, "test", "--workspace", "--no-fail-fast", "--tests"];
+    let mut command = cargo(workspace, strict, &tests);
     command
         .env("AICTL_BIN_DIR", workspace.target.join("debug"))
-        .env("AICTL_WEAK_BIN_DIR", weak.join("debug"));
+        .env("AICTL_WEAK_BIN_DIR", weak.join("debug"))
+        .args(["--", "-Z", "unstable-options", "--shuffle"]);
+    set_strict(&mut command, strict);
+    let tested = workspace::run(command, "cargo test --workspace --tests");
+    let mut command = cargo(workspace, strict, &["test", "--workspace", "--doc"]);
+    set_strict(&mut command, strict);
+    let documented = workspace::run(command, "cargo test --workspace --doc");
+    tested.and(documented).map(|()| Vec::new())
+}
+
+/// Tells the tests whether all must be run.
+fn set_strict(command: &mut std::process::Command, strict: bool) {
     if strict {
         command.env(STRICT_VARIABLE, "1");
     } else {
         command.env_remove(STRICT_VARIABLE);
     }
-    workspace::run(command, "cargo test --workspace")?;
-    Ok(Vec::new())
 }
 
 /// A cargo command; a strict one also takes care that `Cargo.lock` is up to date.
