@@ -344,7 +344,12 @@ impl World {
             .collect();
         // The newest first: it may be gone by the time that all others have been looked at.
         pids.sort_unstable_by(|a, b| b.cmp(a));
-        pids.retain(|pid| test(&Path::new("/proc").join(pid.to_string())));
+        pids.retain(|pid| {
+            let process = Path::new("/proc").join(pid.to_string());
+            // The kernel's own threads, most of all where there is little else, run no program.
+            let runs = fs::read_link(process.join("exe"));
+            !runs.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) && test(&process)
+        });
         pids
     }
 }

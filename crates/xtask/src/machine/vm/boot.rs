@@ -12,11 +12,16 @@ use super::super::plain_command;
 use super::QEMU;
 use crate::failure::Failure;
 
-/// How long the machine may be silent before it hangs. Its longest silence is its boot, a minute
-/// where nothing else runs; a test says its name before it begins.
-const SILENCE: Duration = Duration::from_secs(420);
-/// How long it may run in all, however much it says.
-const PATIENCE: Duration = Duration::from_secs(2400);
+/// How much it may work in silence before it hangs, in time of a processor. Its longest silence is its
+/// boot, a minute; a test says its name before it begins. How long that takes on a host that has
+/// other things to do is no matter.
+const WORK: Duration = Duration::from_secs(300);
+/// How long it may do next to nothing in silence.
+const REST: Duration = Duration::from_secs(300);
+/// Which part of the time a machine is at work that does next to nothing: its own clock ticks.
+const NEXT_TO_NOTHING: u32 = 20;
+/// How often a silent machine is looked at.
+const LOOK: Duration = Duration::from_secs(5);
 /// What its last line begins with; the exit code of the tests follows.
 const END: &str = "payload ended: ";
 /// The longest line that is passed on whole, in bytes.
@@ -50,10 +55,15 @@ impl Hardware {
         let started = Instant::now();
         let mut qemu = self.start(console)?;
         let ended = follow(&mut qemu, &mut io::stdout());
+        let worked = worked(qemu.id());
         // Both fail only where it has ended by itself.
         let _killed = qemu.kill();
         let _ended = qemu.wait();
-        eprintln!("the machine ran for {} s", started.elapsed().as_secs());
+        eprintln!(
+            "the machine ran for {} s, and took {} s of a processor",
+            started.elapsed().as_secs(),
+            worked.as_secs()
+        );
         let see = console.display();
         match ended {
             Ok(0) => Ok(()),
@@ -110,25 +120,50 @@ fn kernel_options() -> String {
 /// Passes on what the machine says, to `to`, until it ends; returns the exit code of its tests.
 fn follow(qemu: &mut Child, to: &mut impl io::Write) -> Result<i32, String> {
     let said = pieces(qemu.stdout.take().ok_or("it says nothing")?);
-    let until = Instant::now() + PATIENCE;
     let mut line = Vec::new();
+    let (mut heard, mut had_worked) = (Instant::now(), worked(qemu.id()));
     loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let heard = said.recv_timeout(left.min(SILENCE));
-        let why = match heard {
-            _ if left.is_zero() => format!("it was not done after {} s", PATIENCE.as_secs()),
+        let why = match said.recv_timeout(LOOK) {
             Ok(piece) => match take(&mut line, &piece, to) {
                 Some(code) => return code.parse().map_err(|_| format!("its tests ended: {code}")),
-                None => continue,
+                None => {
+                    (heard, had_worked) = (Instant::now(), worked(qemu.id()));
+                    continue;
+                }
             },
-            // At the end of all patience that is told instead, the next time.
-            Err(RecvTimeoutError::Timeout) if left < SILENCE => continue,
-            Err(RecvTimeoutError::Timeout) => format!("it was silent for {} s", SILENCE.as_secs()),
+            Err(RecvTimeoutError::Timeout) => {
+                let work = worked(qemu.id()).saturating_sub(had_worked);
+                match hangs(heard.elapsed(), work) {
+                    Some(why) => why,
+                    None => continue,
+                }
+            }
             Err(RecvTimeoutError::Disconnected) => "it ended before its tests".to_owned(),
         };
         let begun = plain(&line);
         return Err(if begun.is_empty() { why } else { format!("{why}, after {begun:?}") });
     }
+}
+
+/// Why a machine hangs that has been silent for so long, and has worked for so much of it; `None` if
+/// it only has much to do, or little time to do it in.
+fn hangs(silent: Duration, work: Duration) -> Option<String> {
+    if work >= WORK {
+        return Some(format!("it was silent for {} s of work", work.as_secs()));
+    }
+    (silent >= REST && work < silent / NEXT_TO_NOTHING)
+        .then(|| format!("it was silent for {} s, and did next to nothing", silent.as_secs()))
+}
+
+/// How much time of a processor a process has taken so far (utime and stime in proc_pid_stat(5)); none
+/// if there is no such process.
+fn worked(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name in brackets may hold anything.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let ticks: u64 = fields.split_whitespace().skip(11).take(2).flat_map(str::parse::<u64>).sum();
+    // There are a hundred in a second on every machine that this runs on.
+    Duration::from_millis(ticks * 10)
 }
 
 /// What comes over a serial line, as it comes.
@@ -209,6 +244,35 @@ mod tests {
         let (mut line, mut to) = (Vec::new(), Vec::new());
         assert_eq!(take(&mut line, &[b'x'; LINE + 1], &mut to), None);
         assert_eq!((to.len(), line.len()), (LINE + 1, 1));
+    }
+
+    #[test]
+    fn a_machine_hangs_that_says_nothing_for_all_its_work_or_does_none() {
+        let seconds = Duration::from_secs;
+        for (silent, work, want) in [
+            (0, 0, None),
+            (299, 0, None),
+            (300, 0, Some("it was silent for 300 s, and did next to nothing")),
+            (300, 14, Some("it was silent for 300 s, and did next to nothing")),
+            // It gets a tenth of a processor, and does what it can.
+            (300, 30, None),
+            (2990, 299, None),
+            (3000, 300, Some("it was silent for 300 s of work")),
+            (300, 300, Some("it was silent for 300 s of work")),
+        ] {
+            assert_eq!(hangs(seconds(silent), seconds(work)).as_deref(), want, "{silent} {work}");
+        }
+    }
+
+    #[test]
+    fn the_time_of_a_processor_that_a_process_has_taken_is_read() {
+        let own = std::process::id();
+        let before = worked(own);
+        let begin = Instant::now();
+        // At most this long, where the processor is somebody else's for most of it.
+        while worked(own) == before && begin.elapsed() < Duration::from_secs(60) {}
+        assert!(worked(own) > before);
+        assert_eq!(worked(u32::MAX), Duration::ZERO);
     }
 
     #[test]
