@@ -68,8 +68,7 @@ pub struct Logs {
     /// The service, by its name in the catalogue
     pub service: String,
     /// Print the last N lines: 0 to 10000 [default: 100; with --since, 10000]
-    #[arg(short = 'n', long, value_name = "N",
-          value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_LINES)))]
+    #[arg(short = 'n', long, value_name = "N", value_parser = |word: &str| lines(word, 0))]
     pub lines: Option<u32>,
     /// Go on with new lines as they come
     #[arg(short, long)]
@@ -81,6 +80,12 @@ pub struct Logs {
     /// notice, info, debug, or 0 to 7
     #[arg(short, long, value_name = "PRIORITY", value_parser = priority)]
     pub priority: Option<u8>,
+}
+
+/// Reads a number of lines, of which there are `least` or more.
+fn lines(word: &str, least: u32) -> Result<u32, String> {
+    let number = word.parse().ok().filter(|number| (least..=MAX_LINES).contains(number));
+    number.ok_or_else(|| format!("it is a whole number from {least} to {MAX_LINES}"))
 }
 
 /// The names of the priorities, each at its number (syslog(3)).
@@ -118,7 +123,7 @@ pub struct Audit {
     pub since: Option<Moment>,
     /// Show the last N calls: 1 to 10000
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50,
-          value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_LINES)))]
+          value_parser = |word: &str| lines(word, 1))]
     pub lines: u32,
     /// Only calls about this service
     #[arg(long, value_name = "SERVICE")]
@@ -217,6 +222,20 @@ mod tests {
             ("0..3", None),
         ] {
             assert_eq!(priority(word).ok(), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_number_of_lines_is_in_its_range_or_told_which() {
+        for (word, least, expected) in [
+            ("0", 0, Ok(0)),
+            ("0", 1, Err("it is a whole number from 1 to 10000")),
+            ("10000", 0, Ok(10_000)),
+            ("10001", 0, Err("it is a whole number from 0 to 10000")),
+            ("-1", 0, Err("it is a whole number from 0 to 10000")),
+            ("ten", 0, Err("it is a whole number from 0 to 10000")),
+        ] {
+            assert_eq!(lines(word, least), expected.map_err(str::to_owned), "{word}");
         }
     }
 }
