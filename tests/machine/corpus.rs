@@ -75,22 +75,26 @@ fn records(machine: &Machine, cursor: &str) -> usize {
     machine.root(&argv).lines().count()
 }
 
+/// Each way in which interpreters are started, and the configuration that has them started so.
+const STARTS: [(Start, &str); 2] = [(Start::Cold, "warm = false"), (Start::Warm, "warm = true")];
+
 #[test]
 fn all_attacks_are_contained_through_the_helper() {
+    assert_eq!(STARTS.map(|(start, _)| start), Start::ALL);
     let machine = machine();
-    machine.let_all_run("warm = false");
     // Both services have the directories that systemd makes for them before what is left is sought.
+    machine.let_all_run("");
     machine.write("/tmp/script.py", "print('begun')");
     machine.root(&["aictl", "run", "/tmp/script.py"]);
-    let cursor = machine.now();
-    let count = contained(&machine, Start::Cold);
-    assert!(count >= 80 || env::var_os(ONLY).is_some(), "{count} cases");
-    // It was the helper that had them run.
-    machine.wait_for("the records of all runs", || records(&machine, &cursor) >= count);
-    // And with interpreters that waited for them.
-    machine.let_all_run("warm = true");
-    machine.root(&["systemctl", "try-reload-or-restart", "aictld.service"]);
-    assert!(contained(&machine, Start::Warm) >= 80 || env::var_os(ONLY).is_some());
+    for (start, sandbox) in STARTS {
+        machine.let_all_run(sandbox);
+        machine.root(&["systemctl", "try-reload-or-restart", "aictld.service"]);
+        let cursor = machine.now();
+        let count = contained(&machine, start);
+        assert!(count >= 80 || env::var_os(ONLY).is_some(), "{start:?}: {count} cases");
+        // It was the helper that had them run.
+        machine.wait_for("the records of all runs", || records(&machine, &cursor) >= count);
+    }
 }
 
 /// The installed programs beside each other.

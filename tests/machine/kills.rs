@@ -91,12 +91,19 @@ impl Run {
 /// All runs in flight.
 fn in_flight(machine: &Machine) -> Vec<Run> {
     machine.let_all_run(&format!("runs = {}", PEOPLE.len() * RUNS_OF_EACH));
+    machine.write(SCRIPT, "print('first')");
+    machine.root(&["aictl", "run", SCRIPT]);
+    let waiting = ["pgrep", "--uid", "aictl-sandbox", "python3"];
+    machine.wait_for("interpreters that wait", || machine.run(Who::Root, &waiting).code == Some(0));
     machine.write(SCRIPT, HARDY);
     let people = PEOPLE.iter().flat_map(|name| [*name; RUNS_OF_EACH]);
     let mut runs: Vec<Run> = people.map(|name| Run::begin(machine, Who::Person(name))).collect();
     runs.iter_mut().for_each(Run::is_on);
     assert_eq!(listed(machine).len(), 20, "{:#?}", listed(machine));
     assert!(processes(machine) >= runs.len());
+    // An interpreter that had not waited for its run has the script on its command line.
+    let lines = machine.root(&["ps", "-C", NAME, "-o", "args="]);
+    assert!(lines.lines().any(|line| !line.contains("script.py")), "none had waited: {lines}");
     runs
 }
 
