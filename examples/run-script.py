@@ -18,7 +18,7 @@ NAME, PATH, INTERFACE = "org.aictl1", "/org/aictl1", "org.aictl1.Sandbox"
 # Milliseconds in all, milliseconds of CPU, bytes of memory, processes, bytes of each output, bytes
 # of /work. 0: as the configuration says.
 LIMITS = (10_000, 0, 256 << 20, 0, 0, 0)
-WANT_RESULT = 1
+WANT_RESULT, HAS_STDIN = 1, 2
 
 
 def sealed(text):
@@ -64,11 +64,12 @@ def run(path, arguments):
     name = os.path.basename(path)
     # A descriptor is given by its place in the list.
     values = GLib.Variant(
-        "(hssass(tttttt)aht)",
-        (0, name, "python", arguments, "standard", LIMITS, [], WANT_RESULT),
+        "(hssass(tttttt)t)",
+        (0, name, "python", arguments, "standard", LIMITS, WANT_RESULT),
     )
     reply, descriptors = call(bus, "Run", values, [script])
-    identifier, stdout, stderr = reply.unpack()
+    # With HAS_STDIN among the flags, the last of them holds a stream to write to.
+    identifier, stdout, stderr, _no_stdin = reply.unpack()
     copies = [
         threading.Thread(target=copy, args=(descriptors.get(stdout), sys.stdout)),
         threading.Thread(target=copy, args=(descriptors.get(stderr), sys.stderr)),

@@ -272,7 +272,7 @@ fn without_polkit_nothing_is_allowed() {
     machine.root(&["systemctl", "--runtime", "mask", "--now", "polkit.service"]);
     let refused = act(&machine, Who::Bob, "Start", "ollama").refused();
     machine.root(&["systemctl", "--runtime", "unmask", "polkit.service"]);
-    assert_eq!(refused, "NotAuthorized");
+    assert_eq!(refused, "AuthorizationUnavailable");
     assert_eq!(state(&machine, "ollama.service"), "inactive");
     machine.audit(1);
     act(&machine, Who::Root, "Start", "ollama").ok();

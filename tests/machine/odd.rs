@@ -1,6 +1,9 @@
 //! Scripts that are run in odd ways: with descriptors of every kind, names, arguments, guesses.
 
-use std::process::{Child, Stdio};
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, Stdio},
+};
 
 use serde_json::{Map, Value, json};
 
@@ -45,26 +48,61 @@ fn object<'a>(seen: &'a Value, key: &str) -> &'a Map<String, Value> {
 }
 
 #[test]
-fn descriptors_of_every_kind_are_refused_as_script_and_as_standard_input() {
+fn descriptors_of_every_kind_are_refused_as_script() {
     let machine = machine();
     let seen = survived(&machine, &["descriptors"]);
-    for (role, least) in [("scripts", 30), ("stdins", 28)] {
-        let refused = object(&seen, role);
-        assert!(refused.len() >= least, "{seen:#}");
-        for (what, answer) in refused {
-            let is_refused =
-                answer == "InvalidArgument" || (what == "an io_uring" && answer == NOT_PASSED);
-            assert!(is_refused, "{what} as one of {role}: {answer}");
-        }
+    let refused = object(&seen, "scripts");
+    assert!(refused.len() >= 30, "{seen:#}");
+    for (what, answer) in refused {
+        let is_refused =
+            answer == "InvalidArgument" || (what == "an io_uring" && answer == NOT_PASSED);
+        assert!(is_refused, "{what}: {answer}");
     }
-    assert_eq!(seen["two stdins"], "InvalidArgument");
-    for (role, least) in [("good scripts", 4), ("good stdins", 1)] {
-        let taken = object(&seen, role);
-        assert!(taken.len() >= least, "{seen:#}");
-        for (what, answer) in taken {
-            assert_eq!(answer, "exited: 1\n", "{what} as one of {role}");
-        }
+    assert_eq!(seen["a pipe to read from"], "InvalidArgument");
+    let taken = object(&seen, "good scripts");
+    assert!(taken.len() >= 4, "{seen:#}");
+    for (what, answer) in taken {
+        assert_eq!(answer, "exited: 1\n", "{what}");
     }
+}
+
+/// Bob waits in the kernel with every stream that he was given in hand; Carol runs scripts meanwhile.
+#[test]
+fn who_waits_with_a_stream_in_hand_has_no_run_go_on_and_holds_up_nobody() {
+    let machine = machine();
+    machine.let_all_run("");
+    let before = helper(&machine);
+    machine.write(SCRIPT, "import sys\nprint(sys.stdin.read())\n");
+    let argv = ["python3", "-I", "/usr/local/lib/stand-ins/odd.py", "stalls"];
+    let mut bob = machine.command(Who::Bob, &argv);
+    bob.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut bob = bob.spawn().unwrap();
+    let mut words = BufReader::new(bob.stderr.take().unwrap()).lines();
+    for which in ["stdin", "stdout"] {
+        let stalled = format!("{which}: stalled");
+        while words.next().unwrap().unwrap() != stalled {}
+        let mut carol = machine.command(Who::Person("carol"), &["aictl", "run", SCRIPT]);
+        carol.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut carol = carol.spawn().unwrap();
+        carol.stdin.take().unwrap().write_all(b"hello").unwrap();
+        let output = carol.wait_with_output().unwrap();
+        assert_eq!((output.stdout.as_slice(), output.status.code()), (&b"hello\n"[..], Some(0)));
+    }
+    let words = std::thread::spawn(move || words.map_while(Result::ok).for_each(drop));
+    let output = bob.wait_with_output().unwrap();
+    words.join().unwrap();
+    let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for which in ["stdin", "stdout"] {
+        assert_eq!(seen[which]["outcome"], "timed-out", "{seen:#}");
+        assert_eq!(seen[which]["cancelled"], "[]", "{seen:#}");
+        assert_eq!(seen[which]["cannot"]["opened once more"], "ENXIO", "{seen:#}");
+    }
+    // Nothing at all can be sent to what comes out; along with input, since Linux 6.16.
+    assert_eq!(seen["stdout"]["cannot"]["sent along"], "EPIPE", "{seen:#}");
+    let sent = &seen["stdin"]["cannot"]["sent along"];
+    assert!(sent.is_null() || sent == "EPERM", "{seen:#}");
+    assert_eq!(helper(&machine), before, "the helper was started anew");
+    machine.wait_for("the end of all runs", || listed(&machine).is_empty());
 }
 
 #[test]

@@ -74,9 +74,9 @@ os.write(script, b'x = 1\\nimport os\\n')
 fcntl.fcntl(script, F_ADD_SEALS, SEALS)
 helper = dbus.SystemBus().get_object('org.aictl1', '/org/aictl1', introspect=False)
 helper = dbus.Interface(helper, 'org.aictl1.Sandbox')
-run, stdout, stderr = helper.Run(
-    dbus.types.UnixFd(script), 'a.py', 'python', [], 'strict', (0,) * 6, [], 0,
-    signature='hssass(tttttt)aht')
+run, stdout, stderr, stdin = helper.Run(
+    dbus.types.UnixFd(script), 'a.py', 'python', [], 'strict', (0,) * 6, 0,
+    signature='hssass(tttttt)t')
 record = helper.Wait(run)
 for found in record['refusals']:
     print(record['outcome'], found['line'], found['column'], found['rule'], found['message'])

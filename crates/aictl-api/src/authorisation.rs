@@ -34,6 +34,8 @@ pub const FOLLOW: u64 = 1;
 pub const MAX_LOG_LINES: u32 = 10_000;
 /// A flag of `Run`: the script's variable `result` is wanted.
 pub const RESULT: u64 = 1;
+/// A flag of `Run`: the script has a standard input, which its caller writes.
+pub const STDIN: u64 = 2;
 /// A flag of the list of runs: those of all users.
 pub const ALL_USERS: u64 = 1;
 
@@ -465,14 +467,10 @@ const OF_RUN: &[Arg] = &[
                 bytes of /work; 0: as the configuration says.",
     },
     Arg {
-        name: "stdin",
-        signature: "ah",
-        about: "Nothing, or one end of a pipe to read standard input from.",
-    },
-    Arg {
         name: "flags",
         signature: "t",
-        about: "1: the script's variable result is wanted. No other bit is accepted.",
+        about: "1: the script's variable result is wanted. 2: it has a standard input, which its \
+                caller writes; without this, it is empty. No other bit is accepted.",
     },
 ];
 
@@ -641,6 +639,13 @@ pub const TABLE: &[Member] = &[
                 name: "stderr",
                 signature: "h",
                 about: "The end of a stream to read standard error from as it comes.",
+            },
+            Arg {
+                name: "stdin",
+                signature: "ah",
+                about: "With the flag 2, the end of a stream to write standard input to, which \
+                        ends when it is shut down or closed; else nothing. To write to it fails \
+                        (EPIPE, and SIGPIPE without MSG_NOSIGNAL) once nobody reads it any more.",
             },
         ],
         kind: Kind::Method(Rule {

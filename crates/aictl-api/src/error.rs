@@ -23,6 +23,8 @@ pub enum CallError {
     NotAuthorized(String),
     /// polkit would ask, and the caller's message did not allow that it does.
     InteractiveAuthorizationRequired(String),
+    /// Whether the caller is allowed this cannot be found out, and so it is not.
+    AuthorizationUnavailable(String),
     /// No service of the catalogue has the name.
     NoSuchService(String),
     /// Nothing that runs such a script is installed.
@@ -49,9 +51,10 @@ pub enum CallError {
 }
 
 /// The names that stand after [`PREFIX`], in the order of the variants.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     "NotAuthorized",
     "InteractiveAuthorizationRequired",
+    "AuthorizationUnavailable",
     "NoSuchService",
     "NoInterpreter",
     "ActionNotAllowed",
@@ -67,6 +70,8 @@ pub const NAMES: [&str; 11] = [
 pub const MEANINGS: [&str; NAMES.len()] = [
     "polkit does not allow the caller this action.",
     "polkit would ask, and the caller's message did not allow that it does.",
+    "Whether the caller is allowed this cannot be found out, and so it is not: polkit does not answer, \
+     or cannot be told of who calls at this socket; the bus may do.",
     "No service of the catalogue has the name; the same for every such name.",
     "Nothing that runs such a script is installed.",
     "The service does not allow the verb.",
@@ -103,6 +108,7 @@ impl CallError {
             Self::InteractiveAuthorizationRequired(_) => {
                 "org.aictl1.Error.InteractiveAuthorizationRequired"
             }
+            Self::AuthorizationUnavailable(_) => "org.aictl1.Error.AuthorizationUnavailable",
             Self::NoSuchService(_) => "org.aictl1.Error.NoSuchService",
             Self::NoInterpreter(_) => "org.aictl1.Error.NoInterpreter",
             Self::ActionNotAllowed(_) => "org.aictl1.Error.ActionNotAllowed",
@@ -127,6 +133,7 @@ impl CallError {
         Some(match name.strip_prefix(PREFIX)? {
             "NotAuthorized" => Self::NotAuthorized(message),
             "InteractiveAuthorizationRequired" => Self::InteractiveAuthorizationRequired(message),
+            "AuthorizationUnavailable" => Self::AuthorizationUnavailable(message),
             "NoSuchService" => Self::NoSuchService(message),
             "NoInterpreter" => Self::NoInterpreter(message),
             "ActionNotAllowed" => Self::ActionNotAllowed(message),
@@ -146,6 +153,7 @@ impl CallError {
         match self {
             Self::NotAuthorized(message)
             | Self::InteractiveAuthorizationRequired(message)
+            | Self::AuthorizationUnavailable(message)
             | Self::NoSuchService(message)
             | Self::NoInterpreter(message)
             | Self::ActionNotAllowed(message)
@@ -173,6 +181,7 @@ impl CallError {
         match self {
             Self::NotAuthorized(_)
             | Self::InteractiveAuthorizationRequired(_)
+            | Self::AuthorizationUnavailable(_)
             | Self::ActionNotAllowed(_)
             | Self::LimitExceeded { .. }
             | Self::Refused(_) => exit::REFUSED,

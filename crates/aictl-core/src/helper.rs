@@ -10,7 +10,7 @@ use std::{
 };
 
 use aictl_api::{
-    authorisation::{BUS_NAME, Interface, OBJECT_PATH, RESULT, Verb},
+    authorisation::{BUS_NAME, Interface, OBJECT_PATH, RESULT, STDIN, Verb},
     error::CallError,
     gpu::GpuReport,
     record::{ActionRecord, HealthRecord, RunRecord, ServiceRecord},
@@ -91,8 +91,8 @@ pub struct WantedRun<'a> {
     /// Milliseconds in all and of CPU, bytes of memory, processes, bytes of each output, bytes of
     /// /work; 0 for what the helper's configuration says.
     pub limits: [u64; 6],
-    /// The end of a pipe to read standard input from.
-    pub stdin: Option<BorrowedFd<'a>>,
+    /// Whether it has a standard input, which we write.
+    pub stdin: bool,
     /// Whether the script's variable `result` is wanted.
     pub want_result: bool,
 }
@@ -106,6 +106,8 @@ pub struct StartedRun {
     pub stdout: OwnedFd,
     /// The end of a stream that its standard error comes out of.
     pub stderr: OwnedFd,
+    /// The end of a stream to write its standard input to, if it has one.
+    pub stdin: Option<OwnedFd>,
 }
 
 /// The helper, on a message bus or at its own socket.
@@ -256,7 +258,8 @@ impl Helper {
     /// What the helper answers, or that it cannot be asked.
     pub async fn run(&self, wanted: &WantedRun<'_>) -> Result<StartedRun, CallError> {
         let [wall, cpu, memory, processes, output, work] = wanted.limits;
-        let stdin: Vec<Fd<'_>> = wanted.stdin.into_iter().map(Fd::from).collect();
+        let flags = [(wanted.want_result, RESULT), (wanted.stdin, STDIN)];
+        let set = |(is_set, flag): (bool, u64)| if is_set { flag } else { 0 };
         let body = (
             Fd::from(wanted.script),
             wanted.name,
@@ -264,12 +267,20 @@ impl Helper {
             wanted.arguments,
             wanted.profile,
             (wall, cpu, memory, processes, output, work),
-            stdin,
-            if wanted.want_result { RESULT } else { 0 },
+            flags.into_iter().map(set).sum::<u64>(),
         );
-        let (run, stdout, stderr): (String, zbus::OwnedFd, zbus::OwnedFd) =
-            self.call(Interface::Sandbox, "Run", &body, READ_TIME).await?;
-        Ok(StartedRun { run, stdout: stdout.into(), stderr: stderr.into() })
+        let answer = self.call(Interface::Sandbox, "Run", &body, READ_TIME).await?;
+        let (run, stdout, stderr, stdin): (
+            String,
+            zbus::OwnedFd,
+            zbus::OwnedFd,
+            Vec<zbus::OwnedFd>,
+        ) = answer;
+        let stdin = stdin.into_iter().next().map(OwnedFd::from);
+        match stdin.is_some() == wanted.stdin {
+            true => Ok(StartedRun { run, stdout: stdout.into(), stderr: stderr.into(), stdin }),
+            false => Err(bad_answer("it has not as many streams as it must")),
+        }
     }
 
     /// Waits for the end of a run of this connection, and fetches its record.
@@ -278,16 +289,11 @@ impl Helper {
     /// What the helper answers, or that it cannot be asked: nothing of the run is left then.
     pub async fn wait_for_run(&self, run: &str) -> Result<RunRecord, CallError> {
         let record = self.call(Interface::Sandbox, "Wait", &(run,), RUN_TIME).await;
-        let record = record.map_err(|error| match error {
-            // Nothing was asked of a service.
-            CallError::Unavailable(words)
-                if words.contains("look at the service") || words == BROKEN =>
-            {
-                CallError::Unavailable(
-                    "the helper ended during the run, and the run with it".to_owned(),
-                )
-            }
-            error => error,
+        let record = record.map_err(|failure| match failure {
+            Failure::HelperEnded | Failure::ConnectionBroke => CallError::Unavailable(
+                "the helper ended during the run, and the run with it".to_owned(),
+            ),
+            Failure::Error(error) => error,
         })?;
         dbus_records::run(record).map_err(bad_answer)
     }
@@ -297,7 +303,7 @@ impl Helper {
     /// # Errors
     /// What the helper answers, or that it cannot be asked.
     pub async fn cancel_run(&self, run: &str) -> Result<(), CallError> {
-        self.call(Interface::Sandbox, "Cancel", &(run,), READ_TIME).await
+        Ok(self.call(Interface::Sandbox, "Cancel", &(run,), READ_TIME).await?)
     }
 
     /// How the helper is.
@@ -329,7 +335,7 @@ impl Helper {
             .await
             .map_err(|_elapsed| no_bus())?
             .map(Changes)
-            .map_err(|error| call_error(&error))
+            .map_err(|error| failure(&error).into())
     }
 
     async fn ask_bus<B, R>(&self, member: &str, body: &B) -> Result<R, CallError>
@@ -339,8 +345,8 @@ impl Helper {
     {
         let call = self.connection.call_method(Some(BUS), BUS_PATH, Some(BUS), member, body);
         let answer = time::timeout(BUS_TIME, call).await.map_err(|_elapsed| no_bus())?;
-        let answer = answer.map_err(|error| call_error(&error))?;
-        answer.body().deserialize().map_err(|error| call_error(&error))
+        let answer = answer.map_err(|error| failure(&error))?;
+        answer.body().deserialize().map_err(|error| failure(&error).into())
     }
 
     async fn call<B, R>(
@@ -349,7 +355,7 @@ impl Helper {
         member: &str,
         body: &B,
         patience: Duration,
-    ) -> Result<R, CallError>
+    ) -> Result<R, Failure>
     where
         B: Serialize + DynamicType + Sync,
         R: for<'d> DynamicDeserialize<'d>,
@@ -370,10 +376,10 @@ impl Helper {
             answer.ok_or(zbus::Error::InvalidReply)
         };
         match time::timeout(patience, call).await {
-            Ok(answer) => answer.map_err(|error| call_error(&error)),
-            Err(_elapsed) => Err(CallError::Unavailable(
+            Ok(answer) => answer.map_err(|error| failure(&error)),
+            Err(_elapsed) => Err(Failure::Error(CallError::Unavailable(
                 "the helper did not answer: look at `systemctl status aictld`".to_owned(),
-            )),
+            ))),
         }
     }
 }
@@ -410,11 +416,42 @@ fn bad_answer(error: impl std::fmt::Display) -> CallError {
     CallError::Unavailable(format!("the helper's answer cannot be read: {error}"))
 }
 
-/// The words for a connection that ends in the middle of a call.
-const BROKEN: &str = "the connection to the message bus broke";
+/// How a call fails.
+#[derive(Debug)]
+enum Failure {
+    /// With an error: the helper's own, or one about it.
+    Error(CallError),
+    /// The helper has ended before it answered.
+    HelperEnded,
+    /// The connection has ended before there was an answer.
+    ConnectionBroke,
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// As it is of a call that may have done something already.
+impl From<Failure> for CallError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Error(error) => error,
+            Failure::HelperEnded => Self::Unavailable(
+                "the helper ended before it answered: whether it did what was asked is not known; \
+                 look at the service, then try again"
+                    .to_owned(),
+            ),
+            Failure::ConnectionBroke => {
+                Self::Unavailable("the connection to the message bus broke".to_owned())
+            }
+        }
+    }
+}
 
 /// What a failed call comes to.
-fn call_error(error: &zbus::Error) -> CallError {
+fn failure(error: &zbus::Error) -> Failure {
     match error {
         zbus::Error::MethodError(name, message, reply) => {
             let retry_after = reply
@@ -425,7 +462,7 @@ fn call_error(error: &zbus::Error) -> CallError {
             named(name.as_str(), message.clone().unwrap_or_default(), retry_after)
         }
         zbus::Error::FDO(error) => match &**error {
-            fdo::Error::ZBus(error) => call_error(error),
+            fdo::Error::ZBus(error) => failure(error),
             error => named(
                 error.name().as_str(),
                 error.description().unwrap_or_default().to_owned(),
@@ -433,27 +470,24 @@ fn call_error(error: &zbus::Error) -> CallError {
             ),
         },
         zbus::Error::InputOutput(_) | zbus::Error::Connection(..) | zbus::Error::Handshake(_) => {
-            CallError::Unavailable(BROKEN.to_owned())
+            Failure::ConnectionBroke
         }
-        error => bad_answer(error),
+        error => bad_answer(error).into(),
     }
 }
 
 /// What an error with this name comes to: the helper's own, or one of the bus about it.
-fn named(name: &str, message: String, retry_after: Option<Duration>) -> CallError {
+fn named(name: &str, message: String, retry_after: Option<Duration>) -> Failure {
     let error = match CallError::from_dbus_name(name, message, retry_after) {
-        Some(error) => return error,
+        Some(error) => return error.into(),
         None => name.strip_prefix("org.freedesktop.DBus.Error.").unwrap_or(name),
     };
-    CallError::Unavailable(match error {
+    let words = match error {
         "AccessDenied" => {
-            return CallError::NotAuthorized(
-                "the message bus does not let you call the helper".to_owned(),
-            );
+            let words = "the message bus does not let you call the helper".to_owned();
+            return CallError::NotAuthorized(words).into();
         }
-        "NoReply" | "Disconnected" => "the helper ended before it answered: whether it did what \
-                                       was asked is not known; look at the service, then try again"
-            .to_owned(),
+        "NoReply" | "Disconnected" => return Failure::HelperEnded,
         "UnknownMethod" | "UnknownInterface" | "UnknownObject" | "InvalidArgs" => {
             "the helper is of another version than aictl: install both from the same package"
                 .to_owned()
@@ -463,7 +497,8 @@ fn named(name: &str, message: String, retry_after: Option<Duration>) -> CallErro
         error if error.starts_with("Spawn.") => cannot_start(),
         error if error.starts_with("org.freedesktop.systemd1.") => cannot_start(),
         error => format!("the helper answered with an error that it should not have: {error}"),
-    })
+    };
+    CallError::Unavailable(words).into()
 }
 
 fn cannot_start() -> String {
@@ -500,11 +535,12 @@ mod tests {
             ("org.freedesktop.systemd1.NoSuchUnit", 125, "cannot be started"),
             ("org.example.Odd", 125, "org.example.Odd"),
         ] {
-            let error = named(name, "why".to_owned(), retry);
+            let error = CallError::from(named(name, "why".to_owned(), retry));
             assert_eq!(error.exit_code(), exit_code, "{name}");
             assert!(error.message().contains(words), "{name}: {error}");
         }
         let limited = named("org.aictl1.Error.LimitExceeded", "why".to_owned(), retry);
+        let limited = CallError::from(limited);
         assert_eq!(limited.retry_after(), retry);
     }
 }

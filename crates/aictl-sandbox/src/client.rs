@@ -77,7 +77,8 @@ impl Connection {
         Self { socket }
     }
 
-    /// Hands over the job: its script as a sealed memfd, and a pipe for standard input.
+    /// Hands over the job: its script as a sealed memfd, and for standard input the end of a stream
+    /// that nobody else has.
     ///
     /// # Errors
     /// If it cannot be sent; that sandboxd is gone shows when its reply is received.

@@ -7,7 +7,7 @@ use std::{os::fd::OwnedFd, time::Duration};
 
 pub use crate::engine::{Client, Wish};
 use crate::{
-    engine::{self, Armed, Engine, Script, Task},
+    engine::{self, Armed, Engine, Script, Source, Task},
     identity,
     interpreter::Interpreter,
     protocol::{Job, RejectKind, Rejection, RunRecord},
@@ -44,8 +44,9 @@ fn arm(interpreters: &[Interpreter]) -> Result<(Engine, Armed), Rejection> {
 }
 
 impl Begun {
-    /// Runs one job, with `stdin` as its standard input, which must be a pipe; tells `client` of
-    /// its output as it comes.
+    /// Runs one job, with `stdin` as its standard input, whatever it is; tells `client` of its output
+    /// as it comes. What is read of `stdin` is read by a thread that may go on until the process
+    /// ends.
     ///
     /// # Errors
     /// If nothing was run.
@@ -61,6 +62,7 @@ impl Begun {
             .map_err(|error| Rejection::new(RejectKind::Invalid, error))?;
         let begun = self.0.unwrap_or_else(|| arm(std::slice::from_ref(interpreter)));
         let (engine, armed) = begun?;
+        let stdin = stdin.map(Source::any);
         let task = Task { job, script: &script, interpreter, stdin };
         engine::run(&engine, armed, task, client, PATIENCE)
     }

@@ -22,4 +22,4 @@ mod warm;
 mod weaken;
 
 pub use engine::{Script, ScriptError};
-pub use sys::{cloexec_from, ignore_signal, sealed_memfd, stdout_was_closed};
+pub use sys::{cloexec_from, ignore_signal, sealed_memfd, stdout_was_closed, take_no_descriptors};

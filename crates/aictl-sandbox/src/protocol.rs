@@ -1,7 +1,8 @@
 //! What sandboxd and its clients say to each other.
 //!
 //! One connection (unix(7), `SOCK_SEQPACKET`) carries one run. The client sends [`Request::Run`]
-//! with the script as a sealed memfd, and a pipe for standard input if there is one. sandboxd
+//! with the script as a sealed memfd, and the end of a stream for standard input if there is one:
+//! a socket, of which nobody else has that end. sandboxd
 //! answers with any number of [`Reply::Output`], then one [`Reply::Done`] or [`Reply::Rejected`].
 //! [`Request::Cancel`], or the end of the connection, ends the run.
 //!
@@ -247,7 +248,7 @@ pub struct Job {
     pub profile: Profile,
     /// Whether the script's variable `result` is wanted.
     pub want_result: bool,
-    /// Whether a second descriptor comes along: a pipe to read standard input from.
+    /// Whether a second descriptor comes along: a stream to read standard input from.
     pub stdin: bool,
     /// Whether it may get an interpreter that was started before it came.
     pub warm: bool,
@@ -334,10 +335,24 @@ impl RunRecord {
     #[must_use]
     pub fn refused(message: String, code_sha256: String, refusals: Vec<Finding>) -> Self {
         Self {
-            outcome: Outcome::Refused,
+            message: Some(message),
+            refusals,
+            ..Self::never_begun(Outcome::Refused, code_sha256)
+        }
+    }
+
+    /// The record of a script that its client has ended before anything was started.
+    #[must_use]
+    pub fn cancelled(code_sha256: String) -> Self {
+        Self::never_begun(Outcome::Cancelled, code_sha256)
+    }
+
+    fn never_begun(outcome: Outcome, code_sha256: String) -> Self {
+        Self {
+            outcome,
             exit_code: None,
             signal: None,
-            message: Some(message),
+            message: None,
             stdout_truncated: false,
             stderr_truncated: false,
             result: None,
@@ -350,7 +365,7 @@ impl RunRecord {
             start: None,
             isolation: Vec::new(),
             missing: Vec::new(),
-            refusals,
+            refusals: Vec::new(),
         }
     }
 }

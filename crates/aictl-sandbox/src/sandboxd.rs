@@ -31,7 +31,7 @@ use nix::{
 };
 
 use crate::{
-    engine::{self, Armed, Engine, EngineError, Memory, Remote, Script, ScriptError, Task},
+    engine::{self, Armed, Engine, EngineError, Memory, Remote, Script, ScriptError, Source, Task},
     identity,
     interpreter::{self, Interpreter, Runtime},
     protocol::{Job, RejectKind, Rejection, Reply, Request, RunRecord},
@@ -307,7 +307,7 @@ fn accept_all(service: &Arc<Service>, listener: &OwnedFd) -> io::Error {
         let place = Place::take(service);
         let start = std::thread::Builder::new().stack_size(256 * 1024);
         let _refused = start.spawn(move || match place {
-            Some(place) => serve_client(&place.0, client.as_fd()),
+            Some(place) => serve_client(&Arc::new(Guest { place, client })),
             None => {
                 // Unread, the request would reset the connection before the answer is read.
                 let _request = receive_job(client.as_fd());
@@ -336,30 +336,45 @@ impl Drop for Place {
     }
 }
 
+/// A client, and its place. The place is given back, and then the connection ends, when nothing is
+/// left of its run, which may be after the answer ([`Source::stream`]): so the client knows whose
+/// place is still taken.
+struct Guest {
+    place: Place,
+    client: OwnedFd,
+}
+
 /// Serves the one job of a connection.
-fn serve_client(service: &Service, client: BorrowedFd<'_>) {
+fn serve_client(guest: &Arc<Guest>) {
+    let client = guest.client.as_fd();
+    // Where nobody reads it, it is closed after the answer, since that may take its time.
+    let mut stdin = None;
     let reply = match receive_job(client) {
         Ok(None) => return,
-        Ok(Some((job, fds))) => run_job(service, client, &job, fds)
+        Ok(Some((job, fds))) => run_job(guest, &job, fds, &mut stdin)
             .map_or_else(Reply::Rejected, |record| Reply::Done(Box::new(record))),
         Err(message) => Reply::Rejected(Rejection { kind: RejectKind::Invalid, message }),
     };
     answer(client, &reply);
 }
 
-/// Runs a job with the descriptors that came with it: the script, and a pipe for standard input.
+/// Runs a job with the descriptors that came with it: the script, and a stream for standard input.
 fn run_job(
-    service: &Service,
-    client: BorrowedFd<'_>,
+    guest: &Arc<Guest>,
     job: &Job,
     fds: Vec<OwnedFd>,
+    stdin: &mut Option<Source>,
 ) -> Result<RunRecord, Rejection> {
+    let service = &guest.place.0;
+    let mut client = Remote(guest.client.as_fd());
     let mut fds = fds.into_iter();
-    let (source, stdin) = (fds.next(), fds.next());
+    let (source, input) = (fds.next(), fds.next());
     let source = source.ok_or_else(|| Rejection::new(RejectKind::Invalid, "no script came"))?;
-    if stdin.is_some() != job.stdin || fds.next().is_some() {
+    if input.is_some() != job.stdin || fds.next().is_some() {
         return Err(Rejection::new(RejectKind::Invalid, "the wrong number of descriptors came"));
     }
+    let input = input.map(|input| Source::stream(input, Arc::clone(guest))).transpose();
+    *stdin = input.map_err(|what| Rejection::new(RejectKind::Invalid, what))?;
     let script = Script::from_memfd(source, job.limits.source()).map_err(|error| {
         let kind = match error {
             ScriptError::Read(_) => RejectKind::Unavailable,
@@ -370,7 +385,7 @@ fn run_job(
     let interpreter = service.interpreters.get(&job.runtime).ok_or_else(|| {
         Rejection::new(RejectKind::NoInterpreter, format!("no {} is set up here", job.runtime))
     })?;
-    if let Some(record) = static_check::refused(job, &script)? {
+    if let Some(record) = static_check::refused(job, &script, &mut client)? {
         return Ok(record);
     }
     let engine = &service.engine;
@@ -379,8 +394,8 @@ fn run_job(
         Some(armed) => armed,
         None => Armed::new(engine)?,
     };
-    let task = Task { job, script: &script, interpreter, stdin };
-    engine::run(engine, armed, task, &mut Remote(client), PATIENCE)
+    let task = Task { job, script: &script, interpreter, stdin: stdin.take() };
+    engine::run(engine, armed, task, &mut client, PATIENCE)
 }
 
 /// A job with the descriptors that came along.

@@ -31,7 +31,7 @@ use seccompiler::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::{Script, poll_timeout},
+    engine::{Client, Script, Wish, poll_timeout},
     interpreter::Runtime,
     protocol::{Job, Profile, RejectKind, Rejection, RunRecord},
     sys,
@@ -80,12 +80,16 @@ impl Answer {
     }
 }
 
-/// Checks a job's script as its profile wants it: the record of a run that is refused, or `None` if
-/// it may run.
+/// Checks a job's script as its profile wants it: the record of a run that is refused, or that the
+/// client has ended meanwhile, or `None` if it may run.
 ///
 /// # Errors
 /// If there is no process to check it, or if the profile is not for such a script.
-pub fn refused(job: &Job, script: &Script) -> Result<Option<RunRecord>, Rejection> {
+pub fn refused(
+    job: &Job,
+    script: &Script,
+    client: &mut dyn Client,
+) -> Result<Option<RunRecord>, Rejection> {
     let Profile::Strict(policy) = &job.profile else { return Ok(None) };
     if job.runtime != Runtime::Python {
         let message = "the profile strict is for Python alone: use standard";
@@ -94,16 +98,17 @@ pub fn refused(job: &Job, script: &Script) -> Result<Option<RunRecord>, Rejectio
     let started = Instant::now();
     let mut command = Command::new(PROGRAM);
     command.arg(ARG);
-    let answer = ask(command, policy, script, started + PATIENCE).map_err(|error| {
+    let answer = ask(command, policy, script, client, started + PATIENCE).map_err(|error| {
         Rejection::new(RejectKind::Unavailable, format!("the script cannot be checked: {error}"))
     })?;
-    let answer = answer.unwrap_or_else(|silence| Answer {
-        findings: vec![Finding::unchecked(&silence.to_string())],
-        left_out: 0,
-    });
-    if answer.findings.is_empty() {
-        return Ok(None);
-    }
+    let answer = match answer {
+        Ok(answer) if answer.findings.is_empty() => return Ok(None),
+        Ok(answer) => answer,
+        Err(Silence::Unwanted) => return Ok(Some(RunRecord::cancelled(script.sha256()))),
+        Err(silence) => {
+            Answer { findings: vec![Finding::unchecked(&silence.to_string())], left_out: 0 }
+        }
+    };
     Ok(Some(record(answer, script, started.elapsed())))
 }
 
@@ -114,6 +119,8 @@ enum Silence {
     Ended,
     /// It takes too long.
     Late,
+    /// The client does not want it any more.
+    Unwanted,
 }
 
 impl fmt::Display for Silence {
@@ -121,6 +128,7 @@ impl fmt::Display for Silence {
         f.write_str(match self {
             Self::Ended => "what checks it has failed over it",
             Self::Late => "it takes too long",
+            Self::Unwanted => "nobody wants it any more",
         })
     }
 }
@@ -133,6 +141,7 @@ fn ask(
     mut command: Command,
     policy: &Policy,
     script: &Script,
+    client: &mut dyn Client,
     until: Instant,
 ) -> io::Result<Result<Answer, Silence>> {
     let mut text = serde_json::to_vec(policy)?;
@@ -140,7 +149,7 @@ fn ask(
     text.extend(script.text());
     command.env_clear().stdin(sys::sealed_memfd(&text)?).stdout(Stdio::piped());
     let mut process = Process(command.stderr(Stdio::null()).spawn()?);
-    let said = process.read(until)?;
+    let said = process.read(client, until)?;
     Ok(said.and_then(|said| serde_json::from_slice(&said).map_err(|_| Silence::Ended)))
 }
 
@@ -155,8 +164,12 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// All that it says.
-    fn read(&mut self, until: Instant) -> io::Result<Result<Vec<u8>, Silence>> {
+    /// All that it says, while the client wants it.
+    fn read(
+        &mut self,
+        client: &mut dyn Client,
+        until: Instant,
+    ) -> io::Result<Result<Vec<u8>, Silence>> {
         let Some(stdout) = &mut self.0.stdout else { return Ok(Err(Silence::Ended)) };
         let mut said = Vec::new();
         let mut part = [0; 16 * 1024];
@@ -165,11 +178,21 @@ impl Process {
             if left.is_zero() {
                 return Ok(Err(Silence::Late));
             }
-            let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut fds, poll_timeout(left)) {
-                Ok(0) | Err(nix::errno::Errno::EINTR) => continue,
-                other => other?,
+            let (said_more, heard) = {
+                let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+                let mut fds = [readable(stdout.as_fd()), readable(client.events())];
+                match poll(&mut fds, poll_timeout(left)) {
+                    Ok(0) | Err(nix::errno::Errno::EINTR) => continue,
+                    other => other?,
+                };
+                (fds[0].any().unwrap_or(true), fds[1].any().unwrap_or(true))
             };
+            if heard && client.hear() == Wish::Cancel {
+                return Ok(Err(Silence::Unwanted));
+            }
+            if !said_more {
+                continue;
+            }
             match stdout.read(&mut part)? {
                 0 => return Ok(Ok(said)),
                 length if said.len() + length > MAX_ANSWER => return Ok(Err(Silence::Ended)),
@@ -278,11 +301,12 @@ fn give_up_calls() -> Result<(), seccompiler::Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::File, thread};
+    use std::{fs::File, os::fd::BorrowedFd, thread};
 
     use aictl_api::strict::Rule;
 
     use super::*;
+    use crate::{engine::Remote, protocol::Request, socket};
 
     fn script(text: &str) -> Script {
         Script::new(text.as_bytes().to_vec(), SOURCE.max).unwrap()
@@ -290,9 +314,25 @@ mod tests {
 
     /// What is made of a process that says what a shell's command does.
     fn said_by(shell: &str, patience: Duration) -> Result<Answer, Silence> {
+        let (_wants_it, client) = socket::pair().unwrap();
+        said_to(client.as_fd(), shell, patience)
+    }
+
+    fn said_to(client: BorrowedFd<'_>, shell: &str, patience: Duration) -> Result<Answer, Silence> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", shell]);
-        ask(command, &Policy::default(), &script("x = 1\n"), Instant::now() + patience).unwrap()
+        let (script, until) = (script("x = 1\n"), Instant::now() + patience);
+        ask(command, &Policy::default(), &script, &mut Remote(client), until).unwrap()
+    }
+
+    #[test]
+    fn who_does_not_want_the_answer_any_more_is_not_waited_for() {
+        let (ours, client) = socket::pair().unwrap();
+        socket::send(ours.as_fd(), &Request::Cancel.encode(), &[]).unwrap();
+        let said = said_to(client.as_fd(), "exec sleep 600", PATIENCE);
+        assert_eq!(said, Err(Silence::Unwanted));
+        drop(ours);
+        assert_eq!(said_to(client.as_fd(), "exec sleep 600", PATIENCE), Err(Silence::Unwanted));
     }
 
     #[test]
@@ -318,7 +358,10 @@ mod tests {
         assert_eq!(said_by(good, PATIENCE), Ok(Answer::default()));
         assert_eq!(said_by("exec sleep 600", Duration::from_millis(1)), Err(Silence::Late));
         let nobody = Command::new("/nowhere");
-        assert!(ask(nobody, &Policy::default(), &script("x"), Instant::now()).is_err());
+        let (_wants_it, client) = socket::pair().unwrap();
+        let mut client = Remote(client.as_fd());
+        let now = Instant::now();
+        assert!(ask(nobody, &Policy::default(), &script("x"), &mut client, now).is_err());
     }
 
     #[test]

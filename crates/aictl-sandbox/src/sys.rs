@@ -732,22 +732,28 @@ pub fn send_fds(socket: RawFd, fds: [RawFd; 3]) -> SysResult<()> {
     check(ret as libc::c_long).map(drop)
 }
 
-/// Reads what a pipe holds without waiting, whatever its other users set on it (`RWF_NOWAIT`,
-/// preadv2(2)). Kernels before 6.4 do not offer that for pipes, and get a plain read, which is
-/// why the descriptor must have been polled.
+/// `SO_PASSRIGHTS` (linux/asm-generic/socket.h).
+const PASS_RIGHTS: c_int = 83;
+
+/// Has nobody send descriptors to this socket of ours any more (`SO_PASSRIGHTS`, Linux 6.16): to
+/// close one can take as long as whoever made it wants.
 ///
 /// # Errors
-/// EAGAIN if the pipe is empty and has a writer.
-pub fn read_nowait(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> SysResult<usize> {
-    let part =
-        libc::iovec { iov_base: buffer.as_mut_ptr().cast::<c_void>(), iov_len: buffer.len() };
-    // SAFETY: the one part is a live buffer of the length given; offset -1 means no seeking.
-    let ret = unsafe { libc::preadv2(fd.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT) };
-    match check(ret as libc::c_long) {
-        Err(Errno::EOPNOTSUPP) => nix::unistd::read(fd, buffer),
-        Err(errno) => Err(errno),
-        Ok(count) => Ok(usize::try_from(count).unwrap_or(0)),
-    }
+/// ENOPROTOOPT from kernels that know of no such thing.
+pub fn take_no_descriptors(socket: BorrowedFd<'_>) -> SysResult<()> {
+    let off: c_int = 0;
+    let size = size_of::<c_int>() as libc::socklen_t;
+    // SAFETY: the value is a live integer of the size given.
+    let ret = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            PASS_RIGHTS,
+            (&raw const off).cast::<c_void>(),
+            size,
+        )
+    };
+    check(ret.into()).map(drop)
 }
 
 /// Whether a file has the extended attribute `name` with the value `1` (getxattr(2)).

@@ -4,9 +4,11 @@
 
 use std::{
     fs,
+    io::{self, ErrorKind, Write},
+    net::{TcpListener, TcpStream},
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
-        unix::fs::PermissionsExt,
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        unix::{fs::PermissionsExt, net::UnixStream},
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -16,12 +18,12 @@ use std::{
 };
 
 use aictl_api::{
-    limits::Limits,
+    limits::{Limits, TIMEOUT},
     run::{Outcome, Start},
     strict::{DEPTH, Imports, NODES, Policy, Rule, SOURCE},
 };
 use aictl_sandbox::{
-    client::Connection,
+    client::{ClientError, Connection},
     interpreter::Runtime,
     protocol::{
         Job, Profile, RejectKind, Reply, Request, RequestId, RunRecord, ScriptArgs, ScriptName,
@@ -29,9 +31,12 @@ use aictl_sandbox::{
     sealed_memfd,
 };
 use nix::{
-    sys::socket::{
-        AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, bind,
-        connect, listen, send, sendmsg, socket,
+    sys::{
+        signal::{Signal, kill},
+        socket::{
+            AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, bind,
+            connect, listen, send, sendmsg, setsockopt, socket, sockopt,
+        },
     },
     unistd,
 };
@@ -95,6 +100,21 @@ impl Service {
                 }
             }
         }
+    }
+
+    /// Hands over a job whose standard input nobody but sandboxd has by the time that it is read.
+    fn submit_alone(
+        &self,
+        connection: &Connection,
+        job: &Job,
+        script: BorrowedFd<'_>,
+        stdin: OwnedFd,
+    ) {
+        let pid = unistd::Pid::from_raw(self.child.id().try_into().unwrap());
+        kill(pid, Signal::SIGSTOP).unwrap();
+        connection.submit(job, script, Some(stdin.as_fd())).unwrap();
+        drop(stdin);
+        kill(pid, Signal::SIGCONT).unwrap();
     }
 
     /// What a script prints whose interpreter was started so.
@@ -297,6 +317,92 @@ fn more_runs_than_allowed_are_refused_at_once() {
     assert!(service.run("print(1)").is_ok());
 }
 
+/// A stream for standard input: the end to write to, and the end that sandboxd gets.
+fn stream() -> (UnixStream, OwnedFd) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    (ours, theirs.into())
+}
+
+#[test]
+fn standard_input_comes_from_a_stream() {
+    let service = Service::start(LENIENT);
+    let reads = Job { stdin: true, ..job() };
+    let script = sealed_memfd(b"import sys\nprint(len(sys.stdin.read()))").unwrap();
+    let (mut ours, theirs) = stream();
+    let connection = Connection::from_socket(service.connect());
+    connection.submit(&reads, script.as_fd(), Some(theirs.as_fd())).unwrap();
+    drop(theirs);
+    ours.write_all(&vec![b'x'; 1 << 20]).unwrap();
+    drop(ours);
+    let Reply::Output(_, printed) = connection.receive().unwrap() else { panic!("no output") };
+    assert_eq!(printed, b"1048576\n");
+    assert_eq!(outcome(&connection), Outcome::Exited);
+    // Nothing is left of it.
+    assert!(matches!(connection.receive(), Err(ClientError::Ended)));
+    // Who writes to a script that has ended is told so.
+    let (mut ours, theirs) = stream();
+    let connection = Connection::from_socket(service.connect());
+    let script = sealed_memfd(b"print(1)").unwrap();
+    connection.submit(&reads, script.as_fd(), Some(theirs.as_fd())).unwrap();
+    drop(theirs);
+    assert_eq!(outcome(&connection), Outcome::Exited);
+    assert!(matches!(connection.receive(), Err(ClientError::Ended)));
+    assert_eq!(ours.write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
+}
+
+/// A socket that closing waits for, for an hour or until the other end goes (SO_LINGER, socket(7)).
+fn lingering() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut lingers = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let other = listener.accept().unwrap().0;
+    lingers.set_nonblocking(true).unwrap();
+    while lingers.write(&[0; 4096]).is_ok() {}
+    let hour = libc::linger { l_onoff: 1, l_linger: 3600 };
+    setsockopt(&lingers, sockopt::Linger, &hour).unwrap();
+    (lingers, other)
+}
+
+/// A stream for standard input that has whoever reads it wait, until the last of what is returned is
+/// dropped.
+fn stalling() -> (OwnedFd, UnixStream, TcpStream) {
+    let (ours, theirs) = stream();
+    let (lingers, other) = lingering();
+    let rights = [lingers.as_raw_fd()];
+    let rights = [ControlMessage::ScmRights(&rights)];
+    let parts = [io::IoSlice::new(b"x")];
+    sendmsg::<()>(ours.as_raw_fd(), &parts, &rights, MsgFlags::empty(), None).unwrap();
+    (theirs, ours, other)
+}
+
+/// What is sent along with standard input is closed in the name of who reads it.
+#[test]
+fn who_has_the_reader_of_standard_input_wait_has_no_run_go_on() {
+    let service = Service::start(&[LENIENT[0], "--warm", "0", "--max-runs", "2"]);
+    let (theirs, _ours, other) = stalling();
+    let mut reads = Job { stdin: true, ..job() };
+    reads.limits.set(&TIMEOUT, 300).unwrap();
+    let connection = Connection::from_socket(service.connect());
+    let script = sealed_memfd(b"import signal; signal.pause()").unwrap();
+    service.submit_alone(&connection, &reads, script.as_fd(), theirs);
+    assert_eq!(outcome(&connection), Outcome::TimedOut);
+    // Its place is taken, which the connection tells; others run beside it.
+    let waits = |result: io::Result<_>| result.is_err_and(|e| e.kind() == ErrorKind::WouldBlock);
+    assert!(waits(connection.try_receive()));
+    assert_eq!(service.run("print(1)").unwrap().outcome, Outcome::Exited);
+    assert!(waits(connection.try_receive()));
+    drop(other);
+    assert!(matches!(connection.receive(), Err(ClientError::Ended)));
+    // Where nothing is run, that is told before.
+    let (theirs, _ours, other) = stalling();
+    let node = Job { runtime: Runtime::Node, ..reads };
+    let connection = Connection::from_socket(service.connect());
+    service.submit_alone(&connection, &node, script.as_fd(), theirs);
+    let Reply::Rejected(rejection) = connection.receive().unwrap() else { panic!("it ran") };
+    assert_eq!(rejection.kind, RejectKind::NoInterpreter);
+    assert!(waits(connection.try_receive()));
+    drop(other);
+}
+
 /// What no two runs may have in common.
 const OWN: &str = "\
 import hashlib, os, random, tempfile, uuid
@@ -367,6 +473,7 @@ fn who_wants_no_interpreter_that_waited_gets_none() {
 fn hostile_clients_get_an_answer_or_nothing_and_harm_nobody() {
     let service = Service::start(LENIENT);
     let good = Request::Run(Box::new(job())).encode();
+    let reads = Request::Run(Box::new(Job { stdin: true, ..job() })).encode();
     let script = || sealed_memfd(b"print(1)").unwrap();
     let open = |path: &str| OwnedFd::from(fs::File::open(path).unwrap());
     let (pipe, _writer) = unistd::pipe().unwrap();
@@ -377,6 +484,10 @@ fn hostile_clients_get_an_answer_or_nothing_and_harm_nobody() {
         ("no script", &good, vec![]),
         ("too many descriptors", &good, vec![script(), script(), script(), script()]),
         ("a stdin that was not announced", &good, vec![script(), script()]),
+        ("a stdin that did not come", &reads, vec![script()]),
+        ("a pipe as stdin", &reads, vec![script(), pipe.try_clone().unwrap()]),
+        ("packets as stdin", &reads, vec![script(), seqpacket()]),
+        ("a script as stdin", &reads, vec![script(), script()]),
         ("a pipe as script", &good, vec![pipe]),
         ("a device as script", &good, vec![open("/dev/zero")]),
         ("a directory as script", &good, vec![open("/")]),
@@ -389,7 +500,7 @@ fn hostile_clients_get_an_answer_or_nothing_and_harm_nobody() {
         let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
         let rights = [ControlMessage::ScmRights(&raw)];
         let control = if raw.is_empty() { &[][..] } else { &rights[..] };
-        let parts = [std::io::IoSlice::new(bytes)];
+        let parts = [io::IoSlice::new(bytes)];
         sendmsg::<()>(client.as_raw_fd(), &parts, control, MsgFlags::empty(), None).unwrap();
         match Connection::from_socket(client).receive() {
             Ok(Reply::Rejected(rejection)) => {

@@ -48,6 +48,9 @@ use helped::{Done, NotDone};
 pub use timings::Clock;
 use timings::Moments;
 
+/// What failed, where that is all there is to say of it.
+const STDIN: &str = "standard input";
+
 /// Why a run did not come to an outcome.
 #[derive(Debug)]
 pub enum RunError {
@@ -256,9 +259,9 @@ fn run(
     };
     // From here on a signal is an event, so that nothing is left behind.
     let signals = Signals::new()?;
-    let stdin = match args.no_stdin || path == "-" {
-        true => None,
-        false => stdin::as_pipe().map_err(|error| RunError::System("standard input", error))?,
+    let stdin = match reads(args)? {
+        true => Some(stdin::own().map_err(|error| RunError::System(STDIN, error))?),
+        false => None,
     };
     let job = Job {
         request_id: request_id()?,
@@ -285,6 +288,12 @@ fn run(
     finish(global, job.request_id.as_str(), job.profile.name(), record, printed, timings)
 }
 
+/// Whether the script is to read what comes on standard input.
+fn reads(args: &args::Run) -> Result<bool, RunError> {
+    let is_taken = args.no_stdin || args.script.first().is_some_and(|path| path == "-");
+    Ok(!is_taken && stdin::can_come().map_err(|error| RunError::System(STDIN, error))?)
+}
+
 /// Has the helper run it; `None` if there is no helper after all.
 fn with_helper(
     global: &Global,
@@ -295,8 +304,6 @@ fn with_helper(
     rest: &ScriptArgs,
 ) -> Result<Option<u8>, RunError> {
     let memfd = sealed_memfd(&script.text).map_err(|error| RunError::System("memfd", error))?;
-    let reads = !args.no_stdin && args.script.first().is_none_or(|path| path != "-");
-    let stdin = || if reads { stdin::as_pipe() } else { Ok(None) };
     // What is not given is for the helper's own configuration to say.
     let limits =
         [args.timeout, args.cpu, args.memory, args.max_processes, args.max_output, args.work_size];
@@ -310,11 +317,11 @@ fn with_helper(
             args::Profile::Strict => "strict",
         },
         limits: limits.map(Option::unwrap_or_default),
-        stdin: None,
+        stdin: reads(args)?,
         want_result: global.json,
     };
     let prepared = Instant::now();
-    let done = helped::run(wanted, stdin, global.json).map_err(RunError::Helper)?;
+    let done = helped::run(wanted, global.json).map_err(RunError::Helper)?;
     let Some(Done { record, stdout, stderr, signal, failed, connected, ended }) = done else {
         return Ok(None);
     };

@@ -1,51 +1,60 @@
-//! Standard input for a script: always a pipe, so that sandboxd never waits on what it is.
+//! Standard input for a script: read here, whatever it is.
 
 use std::{
     fs::File,
     io::{self, Read, Write},
     os::{
         fd::{AsFd, OwnedFd},
-        unix::fs::{FileTypeExt, MetadataExt},
+        unix::{
+            fs::{FileTypeExt, MetadataExt},
+            net::UnixStream,
+        },
     },
+    thread,
 };
 
-use nix::{fcntl::OFlag, sys::signal::Signal, unistd::pipe2};
+use nix::sys::signal::Signal;
 
 /// Device numbers of /dev/null (devices.txt in the kernel's documentation).
 const NULL_DEVICE: u64 = 0x103;
-/// How much is copied at one time: what a pipe holds.
+/// How much is copied at one time.
 const CHUNK: usize = 64 * 1024;
 
-/// A pipe that brings what comes on standard input; `None` where nothing can come.
+/// Whether anything can come on standard input.
 ///
-/// A pipe is passed on as it is. Anything else is copied by a thread, which ends with the process.
+/// # Errors
+/// If that cannot be looked at.
+pub fn can_come() -> io::Result<bool> {
+    let own = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let meta = own.metadata()?;
+    Ok(!meta.file_type().is_char_device() || meta.rdev() != NULL_DEVICE)
+}
+
+/// Standard input, for a thread to read from.
 ///
 /// # Errors
 /// If there are no descriptors left.
-pub fn as_pipe() -> io::Result<Option<OwnedFd>> {
-    let own = io::stdin().as_fd().try_clone_to_owned()?;
-    let file = File::from(own);
-    let meta = file.metadata()?;
-    if meta.file_type().is_fifo() {
-        return Ok(Some(file.into()));
-    }
-    if meta.file_type().is_char_device() && meta.rdev() == NULL_DEVICE {
-        return Ok(None);
-    }
+pub fn own() -> io::Result<OwnedFd> {
     // In the background, reading a terminal is an end of file, and no reason to be stopped.
     aictl_sandbox::ignore_signal(Signal::SIGTTIN);
-    let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
-    std::thread::Builder::new().spawn(move || {
-        // Whoever stops first ends it: the terminal, or a script that reads no more.
-        let _end = copy(file, File::from(writer));
-    })?;
-    Ok(Some(reader))
+    io::stdin().as_fd().try_clone_to_owned()
 }
 
-/// Copies by reading and writing. `io::copy` would have the kernel do it (splice(2)), which waits
-/// for a socket with the pipe's lock in hand: whoever reads from the pipe would wait as long, even
-/// if he asked not to.
-fn copy(mut from: File, mut to: File) -> io::Result<()> {
+/// Copies standard input to a stream, in a thread that ends with the process.
+///
+/// # Errors
+/// If there is no thread or no descriptor to be had.
+pub fn copy_to(stream: OwnedFd) -> io::Result<()> {
+    let from = File::from(own()?);
+    thread::Builder::new().spawn(move || {
+        // Whoever stops first ends it: the terminal, or a script that reads no more.
+        let _end = copy(from, UnixStream::from(stream));
+    })?;
+    Ok(())
+}
+
+/// Copies by reading and writing; nothing is written with a signal (MSG_NOSIGNAL).
+fn copy(mut from: File, mut to: UnixStream) -> io::Result<()> {
     let mut bytes = vec![0; CHUNK];
     loop {
         let length = match from.read(&mut bytes) {

@@ -84,8 +84,9 @@ pub fn reply(call: &Message, outcome: Result<Answer, Refusal>) -> zbus::Result<M
         Ok(Answer::Records(records)) => done().build(&records),
         Ok(Answer::Noted(records, notes)) => done().build(&(records, notes)),
         Ok(Answer::Stream(end)) => done().build(&Fd::from(end)),
-        Ok(Answer::Run(Accepted { run, stdout, stderr, .. })) => {
-            done().build(&(run, Fd::from(stdout), Fd::from(stderr)))
+        Ok(Answer::Run(Accepted { run, stdout, stderr, stdin, .. })) => {
+            let stdin: Vec<Fd<'_>> = stdin.into_iter().map(Fd::from).collect();
+            done().build(&(run, Fd::from(stdout), Fd::from(stderr), stdin))
         }
         Err(refusal) => {
             let error = Message::error(&header, refusal.dbus_name());

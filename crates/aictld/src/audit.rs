@@ -443,6 +443,7 @@ mod tests {
             (false, error(E::Unavailable(words())), "denied", "refused"),
             (false, error(E::NotAuthorized(words())), "denied", "refused"),
             (false, error(E::InteractiveAuthorizationRequired(words())), "denied", "refused"),
+            (false, error(E::AuthorizationUnavailable(words())), "denied", "refused"),
             (false, error(E::no_such_service()), "denied", "refused"),
             (false, error(E::ActionNotAllowed(words())), "denied", "refused"),
             (false, error(E::Refused(words())), "denied", "refused"),

@@ -13,7 +13,7 @@ use std::{
 use aictl_api::{
     authorisation::{
         ALL_USERS, FOLLOW, Interface, Kind, MAX_LOG_LINES, Member, NO_BLOCK, OBJECT_PATH, RESULT,
-        TABLE, Verb,
+        STDIN, TABLE, Verb,
     },
     error::CallError,
 };
@@ -102,7 +102,7 @@ impl ProfileName {
     }
 }
 
-/// A script that is to be run. Its descriptors are of any kind yet.
+/// A script that is to be run. Its descriptor is of any kind yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     /// The script.
@@ -117,8 +117,8 @@ pub struct Run {
     pub profile: ProfileName,
     /// Its limits in the order of the call; 0 for what is configured.
     pub limits: [u64; 6],
-    /// Where standard input comes from.
-    pub stdin: Vec<Descriptor>,
+    /// Whether it has a standard input.
+    pub stdin: bool,
     /// Whether its `result` is wanted.
     pub want_result: bool,
 }
@@ -298,42 +298,40 @@ fn name(text: &str) -> Result<String, CallError> {
     Ok(text.to_owned())
 }
 
-/// The flags that are set, of those that there are.
+/// Whether the one flag that there is, is set.
 fn flag(flags: u64, known: u64) -> Result<bool, CallError> {
-    match flags & !known {
-        0 => Ok(flags & known != 0),
-        _ => Err(CallError::InvalidArgument(format!("unknown flags: {:#x}", flags & !known))),
+    flags_of(flags, [known]).map(|[is_set]| is_set)
+}
+
+/// Which flags are set, of those that there are.
+fn flags_of<const N: usize>(flags: u64, known: [u64; N]) -> Result<[bool; N], CallError> {
+    let all = known.iter().fold(0, |all, flag| all | flag);
+    match flags & !all {
+        0 => Ok(known.map(|flag| flags & flag != 0)),
+        unknown => Err(CallError::InvalidArgument(format!("unknown flags: {unknown:#x}"))),
     }
 }
 
 /// What `Run` is called with.
-type RunArguments<'b> = (
-    zbus::OwnedFd,
-    &'b str,
-    &'b str,
-    Vec<String>,
-    &'b str,
-    (u64, u64, u64, u64, u64, u64),
-    Vec<zbus::OwnedFd>,
-    u64,
-);
+type RunArguments<'b> =
+    (zbus::OwnedFd, &'b str, &'b str, Vec<String>, &'b str, (u64, u64, u64, u64, u64, u64), u64);
 
 fn run(
-    (script, name, runtime, args, profile, limits, stdin, flags): RunArguments<'_>,
+    (script, name, runtime, args, profile, limits, flags): RunArguments<'_>,
 ) -> Result<Run, CallError> {
     let invalid = |what: &str| CallError::InvalidArgument(what.to_owned());
-    let descriptor = |fd: zbus::OwnedFd| Descriptor(Arc::new(fd.into()));
+    let [want_result, stdin] = flags_of(flags, [RESULT, STDIN])?;
     let (wall, cpu, memory, processes, output, work) = limits;
     Ok(Run {
-        script: descriptor(script),
+        script: Descriptor(Arc::new(script.into())),
         name: ScriptName::try_from(name.to_owned()).map_err(invalid)?,
         runtime: runtime.parse().map_err(|_| invalid("the runtime is python, bash or node"))?,
         args: ScriptArgs::try_from(args).map_err(invalid)?,
         profile: ProfileName::from_name(profile)
             .ok_or_else(|| invalid("the profile is standard or strict"))?,
         limits: [wall, cpu, memory, processes, output, work],
-        stdin: stdin.into_iter().map(descriptor).collect(),
-        want_result: flag(flags, RESULT)?,
+        stdin,
+        want_result,
     })
 }
 

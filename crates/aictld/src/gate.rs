@@ -141,9 +141,11 @@ async fn conclude(
 /// Lets a run begin whose call has its record now.
 fn let_go(answer: Answer) -> Answer {
     match answer {
-        Answer::Run(runs::Accepted { ticket: Some(ticket), run, stdout, stderr }) => {
-            ticket.let_go();
-            Answer::Run(runs::Accepted { ticket: None, run, stdout, stderr })
+        Answer::Run(mut accepted) => {
+            if let Some(ticket) = accepted.ticket.take() {
+                ticket.let_go();
+            }
+            Answer::Run(accepted)
         }
         answer => answer,
     }
@@ -351,7 +353,7 @@ async fn authorise(
     let Going { helper, caller, message, .. } = going;
     let bus = helper.bus.as_ref().ok_or_else(|| unavailable("the system bus is not there"))?;
     let subject = caller.subject.as_ref().ok_or_else(|| {
-        CallError::NotAuthorized(
+        CallError::AuthorizationUnavailable(
             "not authorised: this kernel cannot tell who is at the other end of the socket; call \
              on the system bus"
                 .to_owned(),

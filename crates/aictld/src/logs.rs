@@ -19,7 +19,13 @@ use aictl_api::{
 use aictl_core::journal::read::{JournalReader, LogLine, LogQuery, LogStream, ReadError};
 use tokio::{net::UnixStream, time};
 
-use crate::{call::Logs, caller::Seat, helper::Helper, limits::WAIT_FOR_ANOTHER, stream};
+use crate::{
+    call::Logs,
+    caller::Seat,
+    helper::Helper,
+    limits::WAIT_FOR_ANOTHER,
+    stream::{self, Watched},
+};
 
 /// The most logs that one user reads at one time.
 pub const MAX_OF_ONE_UID: usize = 4;
@@ -140,13 +146,13 @@ pub async fn open(
             Err(error) => return Err(unreadable(&error)),
         },
     };
-    let (theirs, ours) = stream::pair().map_err(|error| no_room(&error))?;
+    let (theirs, ours) = stream::watched().map_err(|error| no_room(&error))?;
     let (helper, seat) = (Arc::clone(helper), Arc::clone(seat));
     let in_use = helper.activity.begin();
     tokio::spawn(async move {
         tokio::select! {
             _ended = pump(first, lines, &ours, place.followers.stall) => {}
-            _closed = stream::closed(&ours) => {}
+            _closed = ours.closed() => {}
             () = seat.gone() => {}
             () = helper.draining() => {}
         }
@@ -157,7 +163,7 @@ pub async fn open(
 
 /// The end of a stream that nothing comes out of.
 fn ended() -> io::Result<OwnedFd> {
-    stream::pair().map(|(theirs, _)| theirs)
+    stream::watched().map(|(theirs, _)| theirs)
 }
 
 fn no_room(_error: &io::Error) -> CallError {
@@ -176,9 +182,10 @@ fn unreadable(error: &ReadError) -> CallError {
 async fn pump(
     first: Option<LogLine>,
     mut lines: LogStream,
-    to: &UnixStream,
+    to: &Watched,
     stall: Duration,
 ) -> io::Result<()> {
+    let to = to.end()?;
     let mut next = first;
     loop {
         let line = match next.take() {

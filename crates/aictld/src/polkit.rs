@@ -155,7 +155,7 @@ impl Polkit {
     /// # Errors
     /// [`CallError::InteractiveAuthorizationRequired`] if polkit would have to ask the user and
     /// must not, [`CallError::LimitExceeded`] if too many are being asked, and
-    /// [`CallError::NotAuthorized`] for every other answer but yes.
+    /// Every other answer but yes, and that there is none.
     pub async fn check(
         &self,
         bus: &Connection,
@@ -249,7 +249,9 @@ async fn ask(bus: &Connection, question: Question<'_>) -> Result<Message, CallEr
 }
 
 fn no_answer() -> CallError {
-    CallError::NotAuthorized("not authorised: polkit cannot be asked; is it running?".to_owned())
+    CallError::AuthorizationUnavailable(
+        "not authorised: polkit cannot be asked; is it running?".to_owned(),
+    )
 }
 
 /// Whether a yes is just that.
@@ -360,23 +362,24 @@ mod tests {
             assert_eq!(verdict(&yes, true), Ok(Plain::No), "{more}");
         }
         let not = "org.aictl1.Error.NotAuthorized";
+        let unknown = "org.aictl1.Error.AuthorizationUnavailable";
         let interaction = "org.aictl1.Error.InteractiveAuthorizationRequired";
         let table = [
             (verdict(&answer(&((false, false, &none),)), false), not),
             (verdict(&answer(&((false, false, &none),)), true), not),
             (verdict(&answer(&((false, true, &none),)), false), interaction),
             (verdict(&answer(&((false, true, &none),)), true), not),
-            (verdict(&answer(&((true, true, &none),)), true), not),
+            (verdict(&answer(&((true, true, &none),)), true), unknown),
             (verdict(&answer(&((false, false, details(DISMISSED)),)), true), not),
             // What cannot be understood.
-            (verdict(&answer(&()), false), not),
-            (verdict(&answer(&(true,)), false), not),
-            (verdict(&answer(&(true, false)), false), not),
-            (verdict(&answer(&("yes",)), false), not),
-            (verdict(&answer(&((1u32, 0u32, &none),)), false), not),
-            (verdict(&answer(&((true, false, vec!["x"]),)), false), not),
-            (verdict(&answer(&((true, false, HashMap::from([("x", 1u32)])),)), false), not),
-            (verdict(&answer(&(Variant::from(true),)), false), not),
+            (verdict(&answer(&()), false), unknown),
+            (verdict(&answer(&(true,)), false), unknown),
+            (verdict(&answer(&(true, false)), false), unknown),
+            (verdict(&answer(&("yes",)), false), unknown),
+            (verdict(&answer(&((1u32, 0u32, &none),)), false), unknown),
+            (verdict(&answer(&((true, false, vec!["x"]),)), false), unknown),
+            (verdict(&answer(&((true, false, HashMap::from([("x", 1u32)])),)), false), unknown),
+            (verdict(&answer(&(Variant::from(true),)), false), unknown),
         ];
         for (index, (verdict, name)) in table.into_iter().enumerate() {
             assert_eq!(verdict.unwrap_err().dbus_name(), name, "row {index}");

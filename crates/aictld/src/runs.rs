@@ -12,6 +12,7 @@ mod trial;
 
 use std::{
     collections::HashMap,
+    io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::{
@@ -53,6 +54,8 @@ use crate::{
 pub const SOCKET: &str = "/run/aictl/sandboxd";
 /// How long a record is kept that nobody fetches.
 const KEEP: Duration = Duration::from_secs(60);
+/// How long the keeper may take to let go of a run, before its end is told without that.
+const REST_TIME: Duration = Duration::from_millis(200);
 /// How long the bus may take over a signal.
 const SIGNAL_TIME: Duration = Duration::from_secs(1);
 
@@ -115,6 +118,8 @@ pub struct Accepted {
     pub stdout: OwnedFd,
     /// The end of a stream that its standard error comes out of.
     pub stderr: OwnedFd,
+    /// The end of a stream that it reads as its standard input, if it has one.
+    pub stdin: Option<OwnedFd>,
     /// What it waits for, until it is let go.
     pub ticket: Option<Ticket>,
 }
@@ -262,6 +267,11 @@ pub fn accept(
         .map_err(|_| CallError::Unavailable("the run has no name".to_owned()))?;
     let (stdout, to_stdout) = new_stream()?;
     let (stderr, to_stderr) = new_stream()?;
+    let (stdin, from_stdin) = match order.stdin {
+        true => stream::inward().map(|(theirs, ours)| (Some(theirs), Some(ours))),
+        false => Ok((None, None)),
+    }
+    .map_err(no_room)?;
     let run = Arc::new(Run {
         id: id.to_owned(),
         caller: Arc::clone(caller),
@@ -292,7 +302,7 @@ pub fn accept(
         state.turns.insert(id.to_owned(), turn);
         helper.runs.begin(&mut state, bounds(config));
     }
-    let Order { script, stdin, name, runtime, args, profile, limits, want_result, .. } = order;
+    let Order { script, name, runtime, args, profile, limits, want_result, .. } = order;
     let warm = config.warm();
     let job = Job {
         request_id,
@@ -302,10 +312,11 @@ pub fn accept(
         limits,
         profile,
         want_result,
-        stdin: stdin.is_some(),
+        stdin: from_stdin.is_some(),
         warm,
     };
-    let errand = drive::Errand { job, script, stdin, stdout: to_stdout, stderr: to_stderr };
+    let errand =
+        drive::Errand { job, script, stdin: from_stdin, stdout: to_stdout, stderr: to_stderr };
     let stay = seat.stay();
     let in_use = helper.activity.begin();
     let helper = Arc::clone(helper);
@@ -313,14 +324,16 @@ pub fn accept(
         live(&helper, &run, errand, may_go, my_turn).await;
         drop((stay, in_use));
     });
-    Ok(Accepted { run: id.to_owned(), stdout, stderr, ticket: Some(Ticket(go)) })
+    Ok(Accepted { run: id.to_owned(), stdout, stderr, stdin, ticket: Some(Ticket(go)) })
 }
 
 /// A stream to the caller: his end, and ours.
 fn new_stream() -> Result<(OwnedFd, UnixStream), CallError> {
-    stream::pair().map_err(|_| {
-        CallError::Unavailable("the helper has no room for another run; try again later".to_owned())
-    })
+    stream::outward().map_err(no_room)
+}
+
+fn no_room(_error: io::Error) -> CallError {
+    CallError::Unavailable("the helper has no room for another run; try again later".to_owned())
 }
 
 /// A run from its acceptance until it is forgotten.
@@ -344,7 +357,7 @@ async fn live(
         why = &mut stopped => Err(why),
         _ = my_turn => Ok(()),
     };
-    let ended = match begins {
+    let (ended, rest) = match begins {
         Ok(()) => {
             run.begun.store(true, SeqCst);
             let queued = waits.elapsed();
@@ -356,14 +369,15 @@ async fn live(
             // Nobody's run waits until all have heard of it.
             let ((done, engine), ()) = tokio::join!(drive, tell(helper, "Started", run));
             let times = record::times(run.authorised, queued, engine);
-            done.and_then(|(record, why)| record::finished(run, record, why, times))
+            let (came_to, rest) = done;
+            let finished = |(record, why)| record::finished(run, record, why, times);
+            (came_to.and_then(finished), rest)
         }
         Err(why) => {
             drop(errand);
-            Ok(record::never_begun(run, why))
+            (Ok(record::never_begun(run, why)), None)
         }
     };
-    leave(helper, run);
     let record = audit::ran(&audit::Ran {
         request_id: &run.id,
         uid: run.caller.uid,
@@ -373,8 +387,8 @@ async fn live(
         ended: &ended,
         duration: run.came.elapsed(),
     });
-    // It is over in any case.
-    let _lost = helper.journal.write(&record).await;
+    // It is over, whether or not that can be recorded.
+    let ((), _lost) = tokio::join!(give_back(helper, run, rest), helper.journal.write(&record));
     run.end.send_replace(Some(ended));
     tell(helper, "Ended", run).await;
     tokio::select! {
@@ -384,6 +398,27 @@ async fn live(
         () = helper.draining() => {}
     }
     helper.runs.lock().runs.remove(&run.id);
+}
+
+/// Gives a run's place to the next, once the keeper holds nothing of the run any more. Who has it
+/// hold something does without that place for as long.
+async fn give_back(helper: &Arc<Helper>, run: &Arc<Run>, rest: Option<drive::Rest>) {
+    if let Some(rest) = rest
+        && time::timeout(REST_TIME, rest.is_gone()).await.is_err()
+    {
+        let in_use = helper.activity.begin();
+        let (helper, run) = (Arc::clone(helper), Arc::clone(run));
+        tokio::spawn(async move {
+            tokio::select! {
+                () = rest.is_gone() => {}
+                () = helper.draining() => {}
+            }
+            leave(&helper, &run);
+            drop(in_use);
+        });
+        return;
+    }
+    leave(helper, run);
 }
 
 /// Gives a run's place to the next.

@@ -7,8 +7,8 @@ use aictl_api::authorisation::Interface;
 
 use crate::call::{MAX_BODY, MAX_RUN_BODY};
 
-/// The most descriptors that come with a call to run a script: the script, and standard input.
-pub const MAX_RUN_DESCRIPTORS: usize = 2;
+/// The most descriptors that come with a call to run a script: the script.
+pub const MAX_RUN_DESCRIPTORS: usize = 1;
 
 /// The fields that are looked at.
 const INTERFACE: u8 = 2;
@@ -113,14 +113,14 @@ mod tests {
     #[test]
     fn only_a_call_to_run_a_script_may_have_descriptors_and_only_as_many_as_it_says() {
         for endian in [Endian::Little, Endian::Big] {
-            let (run, order) = header("org.aictl1.Sandbox", "Run", endian, 2);
+            let (run, order) = header("org.aictl1.Sandbox", "Run", endian, 1);
             assert!(is_run(&run, order));
             assert_eq!(most_bytes(&run, order), MAX_RUN_BODY);
-            for (came, may) in [(0, false), (1, false), (2, true), (3, false)] {
+            for (came, may) in [(0, false), (1, true), (2, false), (3, false)] {
                 assert_eq!(may_have(&run, order, came), may, "{came}");
             }
-            let (many, order) = header("org.aictl1.Sandbox", "Run", endian, 3);
-            assert!(!may_have(&many, order, 3));
+            let (many, order) = header("org.aictl1.Sandbox", "Run", endian, 2);
+            assert!(!may_have(&many, order, 2));
             let (none, order) = header("org.aictl1.Sandbox", "Run", endian, 0);
             assert!(may_have(&none, order, 0) && !may_have(&none, order, 1));
             for (interface, member) in [
@@ -138,9 +138,9 @@ mod tests {
     #[test]
     fn descriptors_are_forgotten_in_either_byte_order() {
         for endian in [Endian::Little, Endian::Big] {
-            let (mut run, order) = header("org.aictl1.Sandbox", "Run", endian, 2);
+            let (mut run, order) = header("org.aictl1.Sandbox", "Run", endian, 1);
             forget_descriptors(&mut run, order);
-            assert!(!may_have(&run, order, 2) && may_have(&run, order, 0));
+            assert!(!may_have(&run, order, 1) && may_have(&run, order, 0));
         }
     }
 

@@ -11,7 +11,7 @@ use roxmltree::{Document, Node, ParsingOptions};
 use super::{
     ALL_USERS, Action, Arg, AuditField, BUS_NAME, FOLLOW, HELPER_USER, HOW_TO_GENERATE, Interface,
     Kind, MAX_LOG_LINES, Member, NO_BLOCK, OBJECT_PATH, OF_ACTION, OF_LOGS, OF_RUN, RESULT,
-    RateClass, TABLE, Verb, dbus_policy, introspection, man_page, method,
+    RateClass, STDIN, TABLE, Verb, dbus_policy, introspection, man_page, method,
     polkit::{self, Defaults, Implicit},
     xml::escape,
 };
@@ -109,7 +109,7 @@ fn the_members_are_those_of_the_design() {
             "org.aictl1.Services.Logs (stut) -> (h) org.aictl1.logs.read - read",
             "org.aictl1.Services.Changed (s) -> () signal - -",
             "org.aictl1.Gpu.List () -> (aa{sv}as) org.aictl1.gpu.read - read",
-            "org.aictl1.Sandbox.Run (hssass(tttttt)aht) -> (shh) org.aictl1.sandbox.run - run",
+            "org.aictl1.Sandbox.Run (hssass(tttttt)t) -> (shhah) org.aictl1.sandbox.run - run",
             "org.aictl1.Sandbox.Wait (s) -> (a{sv}) org.aictl1.sandbox.run - read",
             "org.aictl1.Sandbox.Cancel (s) -> () org.aictl1.sandbox.run - read",
             "org.aictl1.Sandbox.List (t) -> (aa{sv}) org.aictl1.sandbox.run - read",
@@ -128,7 +128,7 @@ fn the_arguments_are_those_of_the_design() {
             "List" if row.interface == Interface::Sandbox => "flags",
             "List" | "Health" => "",
             "Get" | "Changed" => "service",
-            "Run" => "script name runtime arguments profile limits stdin flags",
+            "Run" => "script name runtime arguments profile limits flags",
             "Wait" | "Cancel" | "Started" | "Ended" => "run",
             "Logs" => "service flags lines since_usec",
             _ => "service flags timeout_ms",
@@ -140,7 +140,9 @@ fn the_arguments_are_those_of_the_design() {
         assert!(args[1].about.starts_with(&format!("{flag}: ")), "{args:?}");
     }
     assert!(OF_LOGS[2].about.contains(&format!("{MAX_LOG_LINES} at most")));
-    assert!(OF_RUN[7].about.starts_with(&format!("{RESULT}: ")), "{OF_RUN:?}");
+    let flags = OF_RUN[6].about;
+    assert!(flags.starts_with(&format!("{RESULT}: ")), "{flags}");
+    assert!(flags.contains(&format!(" {STDIN}: ")), "{flags}");
     let list = TABLE.iter().find(|row| (row.interface, row.name) == (Interface::Sandbox, "List"));
     assert!(list.is_some_and(|row| row.inputs[0].about.starts_with(&format!("{ALL_USERS}: "))));
 }
@@ -343,7 +345,7 @@ fn arguments_are_complete_types_and_nothing_that_goes_in_is_free_form() {
         }
         // Out come records, which may gain keys, sentences, descriptors, or what a run is called.
         for arg in row.outputs {
-            assert!(["a{sv}", "aa{sv}", "as", "h", "s"].contains(&arg.signature), "{row:?}");
+            assert!(["a{sv}", "aa{sv}", "ah", "as", "h", "s"].contains(&arg.signature), "{row:?}");
         }
         assert!(row.kind != Kind::Signal || row.outputs.is_empty(), "{row:?}");
         assert!(row.about.ends_with('.'), "{row:?}");

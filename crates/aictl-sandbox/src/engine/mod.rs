@@ -3,6 +3,7 @@
 mod cgroup;
 mod child;
 mod client;
+mod input;
 mod landlock;
 mod load;
 mod outcome;
@@ -23,6 +24,7 @@ use aictl_api::layer::Layer;
 use nix::{libc, sys::prctl, unistd};
 
 pub use client::{Client, Remote, Wish, send_by, timeout as poll_timeout};
+pub use input::Source;
 pub use sandbox::{Armed, Task};
 pub use script::{Script, ScriptError};
 pub use seccomp::{Memory, calls};
@@ -31,6 +33,7 @@ pub use supervise::run;
 use crate::{
     identity::{self, Identity},
     interpreter::Interpreter,
+    protocol::{RejectKind, Rejection},
     stage::Staged,
     sys, weaken,
 };
@@ -118,6 +121,17 @@ impl Engine {
             }
         }
         (isolation, missing)
+    }
+
+    /// That none is missing, if none may be.
+    fn check_layers(&self) -> Result<(), Rejection> {
+        match (self.strict, self.layers().1.first()) {
+            (true, Some(first)) => Err(Rejection::new(
+                RejectKind::Unavailable,
+                format!("the layer {} is missing on this machine", first.name()),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Who counts a sandbox's memory.

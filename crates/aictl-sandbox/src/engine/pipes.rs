@@ -8,10 +8,10 @@ use std::{
 use nix::{
     errno::Errno,
     fcntl::{FcntlArg, OFlag, fcntl},
-    unistd::{pipe2, read, write},
+    unistd::{pipe2, read},
 };
 
-use crate::{protocol::MAX_CHUNK, sys};
+use crate::protocol::MAX_CHUNK;
 
 /// A pipe whose one end is ours, without waiting, and whose other end is the program's.
 pub struct Pipe {
@@ -105,68 +105,10 @@ impl Output {
     }
 }
 
-/// The program's standard input, pumped from a pipe of the caller's: the program never holds a
-/// descriptor that the caller made.
-pub struct Input {
-    from: Option<OwnedFd>,
-    to: Option<OwnedFd>,
-    waiting: Vec<u8>,
-}
-
-impl Input {
-    /// Pumps from `from` to `to`.
-    #[must_use]
-    pub fn new(from: OwnedFd, to: OwnedFd) -> Self {
-        Self { from: Some(from), to: Some(to), waiting: Vec::new() }
-    }
-
-    /// The descriptor to read from, if bytes are wanted.
-    #[must_use]
-    pub fn source(&self) -> Option<BorrowedFd<'_>> {
-        self.from.as_ref().filter(|_| self.waiting.is_empty()).map(AsFd::as_fd)
-    }
-
-    /// The descriptor to write to: for bytes that wait, or to see that nobody reads any more.
-    #[must_use]
-    pub fn sink(&self) -> Option<(BorrowedFd<'_>, bool)> {
-        self.to.as_ref().map(|to| (to.as_fd(), !self.waiting.is_empty()))
-    }
-
-    /// Nobody reads any more.
-    pub fn close(&mut self) {
-        self.from = None;
-        self.to = None;
-        self.waiting.clear();
-    }
-
-    /// Takes bytes from the caller, if there are any, and hands on what the program takes.
-    pub fn pump(&mut self) {
-        if let (Some(from), true) = (&self.from, self.waiting.is_empty()) {
-            let mut chunk = vec![0; MAX_CHUNK];
-            match sys::read_nowait(from.as_fd(), &mut chunk) {
-                Err(Errno::EAGAIN | Errno::EINTR) => {}
-                Ok(0) | Err(_) => self.from = None,
-                Ok(count) => {
-                    chunk.truncate(count);
-                    self.waiting = chunk;
-                }
-            }
-        }
-        if let (Some(to), false) = (&self.to, self.waiting.is_empty()) {
-            match write(to, &self.waiting) {
-                Ok(count) => drop(self.waiting.drain(..count)),
-                Err(Errno::EAGAIN | Errno::EINTR) => {}
-                Err(_) => return self.close(),
-            }
-        }
-        if self.from.is_none() && self.waiting.is_empty() {
-            self.to = None;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use nix::unistd::write;
+
     use super::*;
 
     #[test]
@@ -185,32 +127,5 @@ mod tests {
             drop(pipe.theirs);
             assert_eq!(output.read(), Read::End);
         }
-    }
-
-    #[test]
-    fn input_is_pumped_to_its_end() {
-        let (from, source) = pipe2(OFlag::O_CLOEXEC).unwrap();
-        let pipe = inward().unwrap();
-        let mut input = Input::new(from, pipe.ours);
-        write(&source, b"hello").unwrap();
-        input.pump();
-        let mut buffer = [0; 16];
-        assert_eq!(read(&pipe.theirs, &mut buffer).unwrap(), 5);
-        assert!(input.source().is_some());
-        drop(source);
-        input.pump();
-        assert!(input.source().is_none() && input.sink().is_none());
-        assert_eq!(read(&pipe.theirs, &mut buffer).unwrap(), 0);
-    }
-
-    #[test]
-    fn input_that_nobody_reads_is_let_go() {
-        let (from, source) = pipe2(OFlag::O_CLOEXEC).unwrap();
-        let pipe = inward().unwrap();
-        let mut input = Input::new(from, pipe.ours);
-        drop(pipe.theirs);
-        write(&source, b"hello").unwrap();
-        input.pump();
-        assert!(input.source().is_none() && input.sink().is_none());
     }
 }

@@ -12,9 +12,11 @@ use aictl_api::{limits::Limits, run::Start};
 use nix::{errno::Errno, sys::socket::MsgFlags};
 
 use super::{
-    Engine, MAX_RESULT, cgroup, child, landlock,
+    Engine, MAX_RESULT, cgroup, child,
+    input::{Input, Source},
+    landlock,
     load::{Load, Order},
-    pipes::{self, Input, Output, Pipe},
+    pipes::{self, Output, Pipe},
     plan::{self, Plan, Roots, Tree},
     script::Script,
     seccomp::Filters,
@@ -72,8 +74,8 @@ pub struct Task<'a> {
     pub script: &'a Script,
     /// What runs it.
     pub interpreter: &'a Interpreter,
-    /// Its standard input, which must be a pipe.
-    pub stdin: Option<OwnedFd>,
+    /// Where its standard input comes from.
+    pub stdin: Option<Source>,
 }
 
 /// A sandbox that waits for its job. It ends with this value, and with the thread that made it.
@@ -97,8 +99,10 @@ impl Armed {
     /// Has the kernel begin to make a sandbox. What fails shows when a job is to run.
     ///
     /// # Errors
-    /// If something that it is made of is not to be had; then nothing was started.
+    /// If something that it is made of is not to be had, such as a layer that must not be missing;
+    /// then nothing was started.
     pub fn new(engine: &Engine) -> Result<Self, Rejection> {
+        engine.check_layers()?;
         let pipes = Pipes::new().map_err(unavailable("a pipe"))?;
         let group = engine.cgroup.as_ref().map(cgroup::Delegated::group).transpose();
         let group = group.map_err(unavailable("a control group"))?;
@@ -212,6 +216,7 @@ impl Armed {
         self.write(engine, &task)?;
         let limit = if weaken::off("output") { u64::MAX } else { job.limits.output() };
         let Self { first, plan, pipes, group, door, ready } = self;
+        let input = task.stdin.map(|from| Input::pump(from, pipes.stdin.ours)).transpose();
         // The program's ends of the pipes close here, as they go out of scope.
         Ok(Sandbox {
             pidfd: first,
@@ -222,7 +227,7 @@ impl Armed {
             stdout: Output::new(pipes.stdout.ours, limit),
             stderr: Output::new(pipes.stderr.ours, limit),
             result: job.want_result.then(|| Output::new(pipes.result.ours, MAX_RESULT)),
-            input: task.stdin.map(|from| Input::new(from, pipes.stdin.ours)),
+            _input: input.map_err(unavailable("a thread for standard input"))?,
         })
     }
 
@@ -286,7 +291,8 @@ pub struct Sandbox {
     pub stdout: Output,
     pub stderr: Output,
     pub result: Option<Output>,
-    pub input: Option<Input>,
+    /// What brings standard input into it, while it is there.
+    _input: Option<Input>,
 }
 
 impl Sandbox {

@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
     sync::atomic::Ordering::SeqCst,
     time::{Duration, Instant},
 };
@@ -12,10 +12,7 @@ use aictl_api::limits::Limits;
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, poll},
-    sys::{
-        socket::MsgFlags,
-        stat::{SFlag, fstat},
-    },
+    sys::socket::MsgFlags,
 };
 
 use super::{
@@ -54,30 +51,13 @@ pub fn run(
 ) -> Result<RunRecord, Rejection> {
     let started = Instant::now();
     let Task { job, script, .. } = task;
-    let task = Task { stdin: task.stdin.map(check_stdin).transpose()?, ..task };
     let (isolation, missing) = engine.layers();
-    if let (true, [first, ..]) = (engine.strict, missing.as_slice()) {
-        return Err(Rejection::new(
-            RejectKind::Unavailable,
-            format!("the layer {} is missing on this machine", first.name()),
-        ));
-    }
     let start = Some(armed.kind());
     let sandbox = armed.start(engine, task)?;
     // Beside the start of the program, which has its own copy.
     let sha256 = script.sha256();
     let record = sandbox.supervise(client, job, started, sha256, patience)?;
     Ok(RunRecord { start, isolation, missing, ..record })
-}
-
-/// Standard input must be a pipe: only that can be read without ever waiting.
-fn check_stdin(fd: OwnedFd) -> Result<OwnedFd, Rejection> {
-    match fstat(&fd) {
-        Ok(stat) if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO => {
-            Ok(fd)
-        }
-        _ => Err(Rejection::new(RejectKind::Invalid, "standard input is not a pipe")),
-    }
 }
 
 impl Sandbox {
@@ -140,12 +120,6 @@ impl Sandbox {
             if let Some(result) = &mut self.result {
                 state.collect_result(result);
             }
-            if let Some(input) = &mut self.input {
-                match ready.input_closed {
-                    true => input.close(),
-                    false => input.pump(),
-                }
-            }
             let now = Instant::now();
             if now >= state.next_look {
                 self.look(state, now);
@@ -194,17 +168,6 @@ impl Sandbox {
                 fds.push(PollFd::new(fd, readable));
             }
         }
-        let mut sink = None;
-        if let Some(input) = &self.input {
-            if let Some(fd) = input.source() {
-                fds.push(PollFd::new(fd, readable));
-            }
-            if let Some((fd, waiting)) = input.sink() {
-                let events = if waiting { PollFlags::POLLOUT } else { PollFlags::empty() };
-                fds.push(PollFd::new(fd, events));
-                sink = Some(fds.len() - 1);
-            }
-        }
         if poll(&mut fds, timeout).is_err() {
             return Ready::default();
         }
@@ -215,14 +178,7 @@ impl Sandbox {
                 events.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR)
             })
         };
-        Ready {
-            ended: any(0),
-            client: in_or_gone(1),
-            watch: watch.is_some_and(any),
-            input_closed: sink.is_some_and(|index| {
-                happened(index).is_some_and(|events| events.contains(PollFlags::POLLERR))
-            }),
-        }
+        Ready { ended: any(0), client: in_or_gone(1), watch: watch.is_some_and(any) }
     }
 
     /// Whether there is anything to look at from time to time.
@@ -402,7 +358,6 @@ struct Ready {
     ended: bool,
     client: bool,
     watch: bool,
-    input_closed: bool,
 }
 
 /// What is known of a run while it lasts.

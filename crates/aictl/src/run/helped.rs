@@ -3,10 +3,7 @@
 use std::{
     fs,
     io::{self, Read},
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::net::UnixStream as StdStream,
-    },
+    os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
     path::Path,
     thread,
     time::Instant,
@@ -23,7 +20,7 @@ use tokio::{
 
 use crate::{
     agent::{self, Agent},
-    message, output, services,
+    message, output, services, stdin,
 };
 
 /// Where the helper listens (aictld.socket).
@@ -75,16 +72,12 @@ impl From<CallError> for NotDone {
     }
 }
 
-/// Has the helper run a script, with `stdin` as its standard input; `None` if there is no helper,
-/// and then nothing was read. Output is kept if `keep`, else written as it comes.
+/// Has the helper run a script; `None` if there is no helper, and then nothing of standard input was
+/// read. Output is kept if `keep`, else written as it comes.
 ///
 /// # Errors
 /// Why there is no record.
-pub fn run(
-    wanted: WantedRun<'_>,
-    stdin: impl FnOnce() -> io::Result<Option<OwnedFd>>,
-    keep: bool,
-) -> Result<Option<Done>, NotDone> {
+pub fn run(wanted: WantedRun<'_>, keep: bool) -> Result<Option<Done>, NotDone> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
@@ -94,7 +87,7 @@ pub fn run(
         let begun = tokio::select! {
             biased;
             signal = signals.next() => return Err(NotDone::Signal(signal)),
-            begun = begin(wanted, stdin) => begun?,
+            begun = begin(wanted) => begun?,
         };
         let Some((helper, started, connected)) = begun else { return Ok(None) };
         finish(&helper, started, connected, signals, keep).await.map(Some)
@@ -107,13 +100,7 @@ pub fn run(
 /// Finds the helper, and has it take the run: at its own socket, or over the bus if the helper could
 /// not tell there that this may be done. Only where it would have to ask the user is there somebody
 /// brought who asks.
-async fn begin(
-    wanted: WantedRun<'_>,
-    stdin: impl FnOnce() -> io::Result<Option<OwnedFd>>,
-) -> Result<Option<(Helper, StartedRun, Instant)>, NotDone> {
-    let system = |error| NotDone::System("standard input", error);
-    let mut stdin = Some(stdin);
-    let mut input = None;
+async fn begin(wanted: WantedRun<'_>) -> Result<Option<(Helper, StartedRun, Instant)>, NotDone> {
     // Another bus knows another helper.
     let direct = match std::env::var_os(OTHER_BUS) {
         None => Helper::at_its_socket(Path::new(SOCKET)).await,
@@ -121,26 +108,18 @@ async fn begin(
     };
     if let Some(helper) = direct {
         let connected = Instant::now();
-        if let Some(stdin) = stdin.take() {
-            input = stdin().map_err(system)?;
-        }
-        let wanted = WantedRun { stdin: input.as_ref().map(AsFd::as_fd), ..wanted };
         match helper.run(&wanted).await {
             // An agent for this terminal is asked by the name that the bus has for us.
             Err(CallError::InteractiveAuthorizationRequired(_)) if agent::wanted() => {}
-            // So does a polkit that is too old to be told of a process by its descriptor (before
-            // 124) know us: the helper's words are that it cannot be asked.
-            Err(CallError::NotAuthorized(words)) if words.contains("cannot be asked") => {}
+            // So does a polkit know us that is too old to be told of a process by its descriptor
+            // (before 124).
+            Err(CallError::AuthorizationUnavailable(_)) => {}
             other => return Ok(Some((helper, other?, connected))),
         }
     }
     let connection = services::system_bus().await?;
     let Some(helper) = Helper::find(&connection).await? else { return Ok(None) };
     let connected = Instant::now();
-    if let Some(stdin) = stdin.take() {
-        input = stdin().map_err(system)?;
-    }
-    let wanted = WantedRun { stdin: input.as_ref().map(AsFd::as_fd), ..wanted };
     match helper.run(&wanted).await {
         Err(CallError::InteractiveAuthorizationRequired(_)) if agent::wanted() => {
             let agent = Agent::start();
@@ -160,7 +139,10 @@ async fn finish(
     mut signals: Signals,
     keep: bool,
 ) -> Result<Done, NotDone> {
-    let StartedRun { run, stdout, stderr } = started;
+    let StartedRun { run, stdout, stderr, stdin } = started;
+    if let Some(to) = stdin {
+        stdin::copy_to(to).map_err(|error| NotDone::System(super::STDIN, error))?;
+    }
     let stuck = Notify::new();
     let pump = |from, to| pump(from, to, keep, &stuck);
     let pumps = async { tokio::join!(pump(stdout, Stream::Stdout), pump(stderr, Stream::Stderr)) };
@@ -367,7 +349,7 @@ const fn next_step(error: &CallError) -> Option<&'static str> {
             "run it on a terminal, where polkit can ask for a password, or without the helper: \
              --embedded",
         ),
-        CallError::Unavailable(_) => {
+        CallError::Unavailable(_) | CallError::AuthorizationUnavailable(_) => {
             Some("without the helper, and with your own rights, it runs with --embedded")
         }
         _ => None,
@@ -388,6 +370,7 @@ mod tests {
             (CallError::TimedOut(words()), exit::INTERNAL),
             (CallError::Unavailable(words()), exit::INTERNAL),
             (CallError::NotAuthorized(words()), exit::REFUSED),
+            (CallError::AuthorizationUnavailable(words()), exit::REFUSED),
             (CallError::limit_exceeded("why", Duration::from_secs(1)), exit::REFUSED),
             (CallError::InvalidArgument(words()), exit::USAGE),
         ] {

@@ -77,7 +77,9 @@ pub fn on_error(error: &CallError, about: Circumstances<'_>) -> Option<String> {
         CallError::Unavailable(_) if scope == Scope::User => {
             "it runs where you are logged in, or after `loginctl enable-linger`".to_owned()
         }
-        CallError::Unavailable(_) => "`aictl doctor` says what is missing".to_owned(),
+        CallError::Unavailable(_) | CallError::AuthorizationUnavailable(_) => {
+            "`aictl doctor` says what is missing".to_owned()
+        }
         CallError::Failed(_) if name != "logs" => on_failure(service, scope),
         _ => return None,
     })

@@ -4,9 +4,15 @@ use std::{
     ffi::OsString,
     fs::File,
     io::{Write, pipe},
-    os::unix::{ffi::OsStringExt, net::UnixStream},
-    process::Stdio,
+    os::{
+        fd::OwnedFd,
+        unix::{ffi::OsStringExt, net::UnixStream},
+    },
+    path::Path,
+    process::{Command, Stdio},
 };
+
+use nix::pty::openpty;
 
 use crate::{
     common::{stderr, stdout, with_input},
@@ -31,17 +37,81 @@ fn standard_input_comes_whole_and_may_be_left_unread() {
     assert_eq!(stdout(&output), "0 0\n", "{}", stderr(&output));
 }
 
+/// Prints what it has read, or how many bytes where that is more than a line.
+const ECHO: &str =
+    "import sys\nall = sys.stdin.read()\nprint(repr(all) if len(all) < 99 else len(all))";
+
+#[test]
+fn standard_input_of_every_kind_is_the_same_with_and_without_the_helper() {
+    let installed = Installed::new();
+    let file = installed.dir.file("input", "of a file\n");
+    let large = installed.dir.file("large", "0123456789abcde\n".repeat(10 << 16));
+    let open = |path: &Path| Stdio::from(File::open(path).unwrap());
+    let full_to_write = || File::options().write(true).open("/dev/full").unwrap();
+    let pipe_with = |text: &str| {
+        let (reader, mut writer) = pipe().unwrap();
+        writer.write_all(text.as_bytes()).unwrap();
+        Stdio::from(reader)
+    };
+    let socket_with = |text: &str| {
+        let (reader, mut writer) = UnixStream::pair().unwrap();
+        writer.write_all(text.as_bytes()).unwrap();
+        Stdio::from(OwnedFd::from(reader))
+    };
+    // What is typed is there when it is read, and at last the key of the end: Ctrl-D.
+    let terminal_with = |text: &str| {
+        let pty = openpty(None, None).unwrap();
+        let mut typed = File::from(pty.master);
+        typed.write_all(format!("{text}\u{4}").as_bytes()).unwrap();
+        (Stdio::from(pty.slave), typed)
+    };
+    for options in [&[][..], &["--embedded"]] {
+        let (terminal, _typed) = terminal_with("typed\n");
+        let (empty_terminal, _nothing_typed) = terminal_with("");
+        for (what, input, expected) in [
+            ("/dev/null", Stdio::null(), "''\n"),
+            ("a file", open(&file), "'of a file\\n'\n"),
+            ("a large file", open(&large), "10485760\n"),
+            ("a pipe", pipe_with("of a pipe\n"), "'of a pipe\\n'\n"),
+            ("a pipe that nobody wrote to", pipe_with(""), "''\n"),
+            ("a socket", socket_with("of a socket"), "'of a socket'\n"),
+            ("a directory", open(installed.dir.path()), "''\n"),
+            ("a device to write to", full_to_write().into(), "''\n"),
+            ("the other end of a pipe", pipe().unwrap().1.into(), "''\n"),
+            ("a terminal", terminal, "'typed\\n'\n"),
+            ("the end on a terminal", empty_terminal, "''\n"),
+        ] {
+            let output = installed.run(options, ECHO).stdin(input).output().unwrap();
+            let what = format!("{what} {options:?}: {}", stderr(&output));
+            assert_eq!(
+                (stdout(&output).as_str(), output.status.code()),
+                (expected, Some(0)),
+                "{what}"
+            );
+        }
+        let closed = installed.run(options, ECHO);
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "exec \"$0\" \"$@\" <&-"]).arg(closed.get_program());
+        shell.args(closed.get_args());
+        for (name, value) in closed.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        let output = shell.output().unwrap();
+        assert_eq!(stdout(&output), "''\n", "{options:?}: {}", stderr(&output));
+    }
+}
+
 #[test]
 fn standard_input_that_never_ends_holds_up_nothing() {
     let installed = Installed::new();
     // Whoever could write to it does not, for as long as the run lasts.
     let (reader, _writer) = pipe().unwrap();
     let (socket, _other) = UnixStream::pair().unwrap();
-    let inputs: [Stdio; 3] = [
-        reader.into(),
-        std::os::fd::OwnedFd::from(socket).into(),
-        File::open("/dev/zero").unwrap().into(),
-    ];
+    let inputs: [Stdio; 3] =
+        [reader.into(), OwnedFd::from(socket).into(), File::open("/dev/zero").unwrap().into()];
     for input in inputs {
         let output = installed.run(&[], "print('done')").stdin(input).output().unwrap();
         assert_eq!((stdout(&output).as_str(), output.status.code()), ("done\n", Some(0)));

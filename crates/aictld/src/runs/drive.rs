@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use super::record::plain;
-use crate::limits::WAIT_FOR_ANOTHER;
+use crate::{limits::WAIT_FOR_ANOTHER, stream::Inward};
 
 /// How long it may take until there is room for one more connection.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -59,29 +59,57 @@ pub enum Why {
 pub struct Errand {
     pub job: Job,
     pub script: Arc<OwnedFd>,
-    pub stdin: Option<Arc<OwnedFd>>,
+    pub stdin: Option<Inward>,
     pub stdout: UnixStream,
     pub stderr: UnixStream,
 }
 
-/// Has a run made, until it ends or `stopped` says why it must.
+/// What a run came to: its record, and why it was ended from here.
 ///
 /// # Errors
 /// If nothing was run, or nobody knows what came of it.
+pub type CameTo = Result<(RunRecord, Option<Why>), CallError>;
+
+/// What the keeper may still hold of a run that has ended.
+pub struct Rest(Waiting);
+
+impl Rest {
+    /// Waits until it holds nothing any more; that takes no time, unless the caller has sent to
+    /// standard input what the keeper must wait for.
+    pub async fn is_gone(&self) {
+        while self.0.receive().await.is_ok() {}
+    }
+}
+
+/// Has a run made, until it ends or `stopped` says why it must.
 pub async fn drive(
     sandboxd: &Path,
     errand: Errand,
+    stopped: Pin<&mut impl Future<Output = Why>>,
+) -> (CameTo, Option<Rest>) {
+    match connect(sandboxd).await {
+        Ok(connection) => {
+            let came_to = drive_by(&connection, errand, stopped).await;
+            (came_to, Some(Rest(connection)))
+        }
+        Err(error) => (Err(error), None),
+    }
+}
+
+async fn drive_by(
+    connection: &Waiting,
+    errand: Errand,
     mut stopped: Pin<&mut impl Future<Output = Why>>,
-) -> Result<(RunRecord, Option<Why>), CallError> {
+) -> CameTo {
     let Errand { job, script, stdin, stdout, stderr } = errand;
-    let connection = connect(sandboxd).await?;
-    connection
-        .submit(&job, script.as_fd(), stdin.as_ref().map(|stdin| stdin.as_fd()))
-        .map_err(|error| broken(&error))?;
+    let reads = stdin.as_ref().and_then(Inward::end);
+    let submitted = connection.connection.submit(&job, script.as_fd(), reads);
+    submitted.map_err(|error| broken(&error))?;
     // The other side has its own.
-    drop((script, stdin));
-    let connection =
-        Waiting::new(connection).map_err(|error| broken(&ClientError::Connection(error)))?;
+    drop(script);
+    if let Some(stdin) = stdin {
+        stdin.leave();
+    }
     let wall = job.limits.wall();
     let mut output = Output {
         streams: [Sink::new(stdout), Sink::new(stderr)],
@@ -211,11 +239,14 @@ impl Output {
 }
 
 /// Connects to the keeper of the sandboxes, which systemd starts then.
-async fn connect(sandboxd: &Path) -> Result<Connection, CallError> {
+async fn connect(sandboxd: &Path) -> Result<Waiting, CallError> {
     let until = Instant::now() + CONNECT_TIME;
     loop {
         match Connection::open(sandboxd) {
-            Ok(connection) => return Ok(connection),
+            Ok(connection) => {
+                let failed = |error| broken(&ClientError::Connection(error));
+                return Waiting::new(connection).map_err(failed);
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {
                 time::sleep(CONNECT_PAUSE).await;
             }

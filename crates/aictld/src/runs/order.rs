@@ -1,5 +1,5 @@
-//! What a caller wants to have run, checked: descriptors are what they must be, the script is what
-//! it is for good and is hashed, and the limits are those that the configuration allows.
+//! What a caller wants to have run, checked: the script is what it is for good and is hashed, and
+//! the limits are those that the configuration allows.
 
 use std::{
     os::fd::{AsFd, OwnedFd},
@@ -17,10 +17,7 @@ use aictl_sandbox::{
     interpreter::Runtime,
     protocol::{Profile, ScriptArgs, ScriptName},
 };
-use nix::{
-    fcntl::{FcntlArg, OFlag, fcntl},
-    sys::stat::{SFlag, fstat},
-};
+use nix::sys::stat::fstat;
 use tokio::task::spawn_blocking;
 
 use crate::call::{ProfileName, Run};
@@ -37,8 +34,8 @@ const LIMITS: [LimitSpec; 6] =
 pub struct Order {
     /// The script: sealed memory.
     pub script: Arc<OwnedFd>,
-    /// The end of a pipe to read standard input from.
-    pub stdin: Option<Arc<OwnedFd>>,
+    /// Whether it has a standard input.
+    pub stdin: bool,
     /// The script's file name.
     pub name: ScriptName,
     /// What runs it.
@@ -88,21 +85,13 @@ fn invalid(words: impl Into<String>) -> CallError {
 /// [`CallError::InvalidArgument`], whatever is wrong.
 pub async fn check(run: &Run, config: &Sandbox) -> Result<Order, CallError> {
     let limits = limits_of(run.limits, config)?;
-    let stdin = match run.stdin.as_slice() {
-        [] => None,
-        [stdin] => {
-            check_pipe(&stdin.0)?;
-            Some(Arc::clone(&stdin.0))
-        }
-        _ => return Err(invalid("standard input is one descriptor at most")),
-    };
     let (sha256, bytes) = hash(&run.script.0, limits.source()).await?;
     let profile = profile_of(run, config)?;
     let code =
         Code { sha256, bytes, profile: profile.name(), arguments: run.args.as_slice().len() };
     Ok(Order {
         script: Arc::clone(&run.script.0),
-        stdin,
+        stdin: run.stdin,
         name: run.name.clone(),
         runtime: run.runtime,
         args: run.args.clone(),
@@ -142,21 +131,6 @@ fn limits_of(asked: [u64; LIMITS.len()], config: &Sandbox) -> Result<Limits, Cal
     Ok(limits)
 }
 
-/// Standard input must be the end of a pipe that can be read: only that is read without waiting.
-fn check_pipe(fd: &OwnedFd) -> Result<(), CallError> {
-    let is_pipe = fstat(fd).is_ok_and(|stat| {
-        SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO
-    });
-    let flags = fcntl(fd, FcntlArg::F_GETFL).map(OFlag::from_bits_truncate).ok();
-    let can_be_read = flags.is_some_and(|flags| {
-        !flags.contains(OFlag::O_PATH) && flags & OFlag::O_ACCMODE != OFlag::O_WRONLY
-    });
-    match is_pipe && can_be_read {
-        true => Ok(()),
-        false => Err(invalid("standard input is not the end of a pipe to read from")),
-    }
-}
-
 /// SHA-256 and size of a script.
 async fn hash(script: &Arc<OwnedFd>, limit: u64) -> Result<(String, u64), CallError> {
     let size = fstat(script.as_fd()).map_or(0, |stat| stat.st_size);
@@ -192,12 +166,12 @@ mod tests {
     use aictl_api::config::{Config, Settings};
     use aictl_sandbox::sealed_memfd;
     use nix::{
-        fcntl::open,
+        fcntl::{FcntlArg, OFlag, fcntl, open},
         sys::{
             memfd::{MFdFlags, memfd_create},
             stat::Mode,
         },
-        unistd::{mkfifo, pipe, unlink},
+        unistd::pipe,
     };
 
     use super::*;
@@ -211,7 +185,7 @@ mod tests {
             args: ScriptArgs::try_from(vec!["one".to_owned()]).unwrap(),
             profile: ProfileName::Standard,
             limits: [0; 6],
-            stdin: Vec::new(),
+            stdin: false,
             want_result: false,
         }
     }
@@ -289,35 +263,6 @@ mod tests {
         assert_eq!(words(run(sealed_memfd(b"").unwrap())).await, "the script is empty");
         let huge = sealed_memfd(&vec![b'#'; (1 << 20) + 1]).unwrap();
         assert!(words(run(huge)).await.contains("more than the limit of 1048576"));
-    }
-
-    #[tokio::test]
-    async fn standard_input_is_one_end_of_a_pipe_to_read_from() {
-        let with = |stdin: Vec<OwnedFd>| {
-            let stdin = stdin.into_iter().map(|fd| Descriptor(Arc::new(fd))).collect();
-            Run { stdin, ..run(good()) }
-        };
-        let (reader, writer) = pipe().unwrap();
-        let kept = reader.try_clone().unwrap();
-        let order = check(&with(vec![reader]), &Sandbox::default()).await.unwrap();
-        assert!(order.stdin.is_some());
-        let fifo = std::env::temp_dir().join(format!("aictld-fifo-{}", std::process::id()));
-        mkfifo(&fifo, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
-        let path = open(&fifo, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).unwrap();
-        unlink(&fifo).unwrap();
-        for odd in [
-            writer,
-            path,
-            File::open("/dev/zero").unwrap().into(),
-            File::open("/").unwrap().into(),
-            UnixStream::pair().unwrap().0.into(),
-            good(),
-        ] {
-            let what = format!("{odd:?}");
-            assert!(words(with(vec![odd])).await.contains("end of a pipe"), "{what}");
-        }
-        let two = with(vec![kept.try_clone().unwrap(), kept]);
-        assert!(words(two).await.contains("one descriptor"));
     }
 
     #[tokio::test]

@@ -56,13 +56,22 @@ async fn each_method_asks_for_its_own_action() {
 async fn polkit_erring_or_odd_is_a_no() {
     let world = World::new().await;
     let client = world.client().await;
-    for say in [Say::No, Say::Error, Say::Odd, Say::Text, Say::Short, Say::Empty, Say::Dismissed] {
+    let (no, none) = ("NotAuthorized", "AuthorizationUnavailable");
+    for (say, expected) in [
+        (Say::No, no),
+        (Say::Error, none),
+        (Say::Odd, none),
+        (Say::Text, none),
+        (Say::Short, none),
+        (Say::Empty, none),
+        (Say::Dismissed, no),
+    ] {
         world.polkit.say(CONTROL, say).await;
-        assert_eq!(error(client.act("Start", "vllm").await), "NotAuthorized", "{say:?}");
+        assert_eq!(error(client.act("Start", "vllm").await), expected, "{say:?}");
         let call = world.journal.call();
         assert_eq!(call["AICTL_DECISION"], "denied");
         assert_eq!(call["AICTL_RESULT"], "refused");
-        assert_eq!(call["AICTL_ERROR"], "org.aictl1.Error.NotAuthorized");
+        assert_eq!(call["AICTL_ERROR"], format!("org.aictl1.Error.{expected}"));
     }
     assert_eq!(world.done(), [""; 0]);
     world.polkit.say(CONTROL, Say::Yes).await;
@@ -74,8 +83,8 @@ async fn polkit_absent_is_a_no() {
     let world = World::new().await;
     let client = world.client().await;
     world.polkit.go().await;
-    assert_eq!(error(client.act("Start", "vllm").await), "NotAuthorized");
-    assert_eq!(error(client.get("vllm").await), "NotAuthorized");
+    assert_eq!(error(client.act("Start", "vllm").await), "AuthorizationUnavailable");
+    assert_eq!(error(client.get("vllm").await), "AuthorizationUnavailable");
     assert_eq!(world.done(), [""; 0]);
 }
 
@@ -295,7 +304,7 @@ async fn no_yes_outlives_polkits_word_or_polkit() {
     world.polkit.say(READ, Say::Yes).await;
     client.get("ollama").await.unwrap();
     world.polkit.go().await;
-    assert_eq!(error(client.get("ollama").await), "NotAuthorized");
+    assert_eq!(error(client.get("ollama").await), "AuthorizationUnavailable");
 }
 
 /// polkit changes its mind while its answer is on its way.

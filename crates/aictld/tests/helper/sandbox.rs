@@ -2,19 +2,23 @@
 
 use std::{
     fs,
-    io::{Read, Write},
-    os::fd::OwnedFd,
+    io::{ErrorKind, Read, Write},
+    os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
 };
 
 use aictl_api::{
     audit,
+    authorisation::STDIN,
     limits::TIMEOUT,
     record::{RunRecord, SANDBOX_OK},
     run::Outcome as RunOutcome,
 };
 use aictl_core::dbus_records;
-use aictl_sandbox::{protocol::Request, sealed_memfd};
+use aictl_sandbox::{
+    protocol::{self, Reply, Request},
+    sealed_memfd,
+};
 use aictld::lifetime::Order;
 use nix::{
     fcntl::OFlag,
@@ -41,7 +45,6 @@ struct Script<'a> {
     arguments: Vec<String>,
     profile: &'a str,
     limits: (u64, u64, u64, u64, u64, u64),
-    stdin: Vec<OwnedFd>,
     flags: u64,
 }
 
@@ -54,13 +57,21 @@ impl Script<'_> {
             arguments: Vec::new(),
             profile: "standard",
             limits: (0, 0, 0, 0, 0, 0),
-            stdin: Vec::new(),
             flags: 0,
         }
     }
 
+    /// One that has a standard input.
+    fn reading(text: &str) -> Self {
+        Self { flags: STDIN, ..Self::python(text) }
+    }
+
+    fn sha256(script: &OwnedFd) -> String {
+        let script = aictl_sandbox::Script::from_memfd(script.try_clone().unwrap(), 1 << 20);
+        script.unwrap().sha256()
+    }
+
     async fn send(&self, client: &Client) -> Pending {
-        let stdin: Vec<Fd<'_>> = self.stdin.iter().map(Fd::from).collect();
         let body = (
             Fd::from(&self.script),
             self.name,
@@ -68,7 +79,6 @@ impl Script<'_> {
             &self.arguments,
             self.profile,
             self.limits,
-            stdin,
             self.flags,
         );
         client.send(SANDBOX, "Run", &body, Flags::empty()).await
@@ -83,20 +93,25 @@ impl Script<'_> {
     }
 }
 
+/// What the call is answered with.
+type Answer = (String, zbus::OwnedFd, zbus::OwnedFd, Vec<zbus::OwnedFd>);
+
 /// A run that was accepted.
 struct Run {
     name: String,
     stdout: fs::File,
     stderr: fs::File,
+    stdin: Option<UnixStream>,
 }
 
 impl Run {
     fn of(answer: &Message) -> Self {
         let body = answer.body();
-        let (name, stdout, stderr): (String, zbus::OwnedFd, zbus::OwnedFd) =
-            body.deserialize().unwrap();
+        let (name, stdout, stderr, stdin): Answer = body.deserialize().unwrap();
         let file = |fd: zbus::OwnedFd| fs::File::from(OwnedFd::from(fd));
-        Self { name, stdout: file(stdout), stderr: file(stderr) }
+        assert!(stdin.len() <= 1);
+        let stdin = stdin.into_iter().next().map(|fd| OwnedFd::from(fd).into());
+        Self { name, stdout: file(stdout), stderr: file(stderr), stdin }
     }
 
     async fn wait(&self, client: &Client) -> RunRecord {
@@ -270,24 +285,24 @@ async fn every_limit_is_held_and_standard_input_is_read() {
     let keeper = Keeper::start();
     let world = world_with(&keeper, "").await;
     let client = world.client().await;
-    let (reader, mut writer) = std::io::pipe().unwrap();
-    writer.write_all(b"from the pipe").unwrap();
-    drop(writer);
-    let mut script = Script::python("import sys\nprint(sys.stdin.read())");
-    script.stdin = vec![reader.into()];
-    let run = script.begin(&client).await;
+    let mut run = Script::reading("import sys\nprint(sys.stdin.read())").begin(&client).await;
+    run.stdin.take().unwrap().write_all(b"from its caller").unwrap();
     run.wait(&client).await;
-    assert_eq!(run.output().await.0, "from the pipe\n");
-    // One that never ends is nobody's business but the script's.
-    let (reader, _writer) = std::io::pipe().unwrap();
-    let mut script = Script::python("print('does not read')");
-    script.stdin = vec![reader.into()];
-    let run = script.begin(&client).await;
+    assert_eq!(run.output().await.0, "from its caller\n");
+    // One that has none reads an end at once.
+    let run = Script::python("import sys\nprint(sys.stdin.read())").begin(&client).await;
+    assert!(run.stdin.is_none());
+    run.wait(&client).await;
+    assert_eq!(run.output().await.0, "\n");
+    // One that never ends is nobody's business but the script's; and who writes to what has ended
+    // is told so.
+    let mut run = Script::reading("print('does not read')").begin(&client).await;
+    let mut stdin = run.stdin.take().unwrap();
     assert_eq!(run.wait(&client).await.outcome, RunOutcome::Exited);
+    assert_eq!(stdin.write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
     // And reading from it lasts as long as the run may.
-    let (reader, _writer) = std::io::pipe().unwrap();
-    let mut script = Script::python("import sys\nsys.stdin.read()");
-    (script.stdin, script.limits.0) = (vec![reader.into()], 200);
+    let mut script = Script::reading("import sys\nsys.stdin.read()");
+    script.limits.0 = 200;
     let run = script.begin(&client).await;
     assert_eq!(run.wait(&client).await.outcome, RunOutcome::TimedOut);
     let mut script = Script::python("print('x' * 100)");
@@ -313,25 +328,21 @@ async fn whatever_is_wrong_is_told_and_nothing_is_run() {
         script
     };
     let of = |script: OwnedFd| Script { script, ..Script::python("x") };
-    let reading = |stdin: OwnedFd| Script { stdin: vec![stdin], ..Script::python("x") };
     let cases: Vec<(&str, Script<'_>, &str)> = vec![
         ("unsealed memory", of(unsealed), "F_SEAL_WRITE"),
         ("a file", of(open("/etc/passwd")), "F_SEAL_WRITE"),
         ("a device", of(open("/dev/zero")), "F_SEAL_WRITE"),
         ("a directory", of(open("/")), "F_SEAL_WRITE"),
         ("a pipe", of(pipe().0), "F_SEAL_WRITE"),
-        ("a socket", of(std::os::unix::net::UnixStream::pair().unwrap().0.into()), "F_SEAL"),
+        ("a socket", of(UnixStream::pair().unwrap().0.into()), "F_SEAL"),
         ("nothing", of(sealed_memfd(b"").unwrap()), "is empty"),
         ("too much", of(sealed_memfd(&vec![b'#'; (1 << 20) + 1]).unwrap()), "limit of 1048576"),
-        ("the other end", reading(pipe().1), "pipe to read from"),
-        ("a device to read", reading(open("/dev/zero")), "pipe to read from"),
-        ("a file to read", reading(open("/etc/passwd")), "pipe to read from"),
         ("a path as name", with(&|s| s.name = "../a.py"), "no slash"),
         ("no name", with(&|s| s.name = ""), "1 to 255"),
         ("another runtime", with(&|s| s.runtime = "perl"), "python, bash or node"),
         ("a path as runtime", with(&|s| s.runtime = "/bin/sh"), "python, bash or node"),
         ("another profile", with(&|s| s.profile = "none"), "the profile is"),
-        ("unknown flags", with(&|s| s.flags = 2), "unknown flags"),
+        ("unknown flags", with(&|s| s.flags = 4), "unknown flags"),
         ("a limit out of range", with(&|s| s.limits.3 = 5000), "max-processes"),
         ("a limit over the most", with(&|s| s.limits.2 = (1 << 30) + 1), "at most 1G"),
         (
@@ -356,9 +367,12 @@ async fn whatever_is_wrong_is_told_and_nothing_is_run() {
         assert!(failed.words.contains(words), "{what}: {}", failed.words);
     }
     // More descriptors than the call has are not even looked at.
-    let mut script = Script::python("print(1)");
-    script.stdin = vec![pipe().0, pipe().0];
-    assert_eq!(error(script.call(&client).await), "InvalidArgument");
+    let (script, more) = (sealed_memfd(b"print(1)").unwrap(), [pipe().0, pipe().0]);
+    let more: Vec<Fd<'_>> = more.iter().map(Fd::from).collect();
+    let limits = (0u64, 0u64, 0u64, 0u64, 0u64, 0u64);
+    let none: Vec<String> = Vec::new();
+    let body = (Fd::from(&script), "a.py", "python", none, "standard", limits, more, 0u64);
+    assert_eq!(error(client.call(SANDBOX, "Run", &body).await), "InvalidArgument");
     // Those of other calls neither.
     let fd = open("/dev/null");
     assert_eq!(error(client.call(SANDBOX, "Wait", &(Fd::from(&fd),)).await), "InvalidArgument");
@@ -456,6 +470,35 @@ async fn users_runs_wait_for_their_turn_and_too_many_are_refused() {
 
 const LIMIT: &str = "org.aictl1.Error.LimitExceeded";
 
+/// It holds something of that run, which its caller has seen to.
+#[tokio::test]
+async fn a_run_that_the_keeper_has_not_let_go_of_keeps_its_users_place() {
+    let keeper = Keeper::idle();
+    let world = world_with(&keeper, "[sandbox]\nruns-per-user = 1").await;
+    let client = world.client().await;
+    let script = Script::python("print(1)");
+    let cancelled = |script: &Script<'_>| {
+        let sha256 = Script::sha256(&script.script);
+        Reply::Done(Box::new(protocol::RunRecord::cancelled(sha256))).encode()
+    };
+    let reply = cancelled(&script);
+    let first = script.begin(&client).await;
+    let (keeper, held) = tokio::task::spawn_blocking(move || {
+        let held = keeper.answer(&reply);
+        (keeper, held)
+    })
+    .await
+    .unwrap();
+    assert_eq!(first.wait(&client).await.outcome, RunOutcome::Cancelled);
+    // Its end is told, and its place is not given to the next.
+    let reply = cancelled(&script);
+    let second = script.begin(&client).await;
+    assert_eq!(world.helper.runs.counts(), (1, 1));
+    drop(held);
+    let _held = tokio::task::spawn_blocking(move || keeper.answer(&reply)).await.unwrap();
+    assert_eq!(second.wait(&client).await.outcome, RunOutcome::Cancelled);
+}
+
 #[tokio::test]
 async fn a_flood_of_runs_is_refused_and_leaves_nothing() {
     let keeper = Keeper::start();
@@ -536,7 +579,7 @@ async fn a_caller_who_waits_with_his_end_in_hand_holds_up_nobody() {
     script.limits.0 = 1000;
     let stalled = script.begin(&client).await;
     // Nobody reads from its other end, and it is full.
-    let (mut full, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+    let (mut full, _other) = UnixStream::pair().unwrap();
     full.set_nonblocking(true).unwrap();
     while full.write(&[0; 4096]).is_ok() {}
     full.set_nonblocking(false).unwrap();
@@ -558,7 +601,7 @@ async fn a_caller_who_closes_his_end_ends_the_run() {
     let world = world_with(&keeper, "").await;
     let client = world.client().await;
     let run = Script::python("while True: print('x' * 1000)").begin(&client).await;
-    let Run { name, stdout, stderr } = run;
+    let Run { name, stdout, stderr, .. } = run;
     let mut half = tokio::task::spawn_blocking(move || {
         let mut stdout = stdout;
         stdout.read_exact(&mut [0; 100]).unwrap();

@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::{
-        fd::{AsRawFd, OwnedFd},
+        fd::{AsRawFd, OwnedFd, RawFd},
         unix::fs::PermissionsExt,
     },
     path::PathBuf,
@@ -15,7 +15,7 @@ use aictl_sandbox::protocol::MAX_MESSAGE;
 use nix::{
     sys::socket::{
         AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, accept, bind, listen, recv,
-        socket,
+        send, socket,
     },
     unistd::close,
 };
@@ -66,9 +66,18 @@ impl Keeper {
         let connection = accept(self.listener.as_raw_fd()).unwrap();
         let mut packet = vec![0; MAX_MESSAGE];
         let length = recv(connection, &mut packet, MsgFlags::empty()).unwrap();
-        close(connection).unwrap();
         packet.truncate(length);
+        close(connection).unwrap();
         packet
+    }
+
+    /// Waits for a connection, and answers whatever is said on it with this; it stays connected
+    /// until what is returned is dropped.
+    pub fn answer(&self, reply: &[u8]) -> impl Sized + use<> {
+        let connection = Connected(accept(self.listener.as_raw_fd()).unwrap());
+        recv(connection.0, &mut vec![0; MAX_MESSAGE], MsgFlags::empty()).unwrap();
+        send(connection.0, reply, MsgFlags::empty()).unwrap();
+        connection
     }
 
     /// Starts the program, as systemd does for the next connection.
@@ -103,6 +112,15 @@ impl Keeper {
     /// Where it listens.
     pub fn socket(&self) -> PathBuf {
         self.directory.join("socket")
+    }
+}
+
+/// A connection that was accepted.
+struct Connected(RawFd);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        close(self.0).unwrap();
     }
 }
 

@@ -4,6 +4,7 @@ Printed as JSON: what was tried, with the answer; an error of the helper by its 
 """
 
 import ctypes
+import errno
 import fcntl
 import json
 import mmap
@@ -12,6 +13,7 @@ import pty
 import select
 import signal
 import socket
+import struct
 import sys
 import tempfile
 import threading
@@ -81,8 +83,8 @@ def opened(path, mode=os.O_RDONLY):
 
 
 keep = []
-# What is neither a script nor standard input, and must be refused as both.
-NEITHER = {
+# What is no script.
+SCRIPTS = {
     "a directory": lambda: opened("/"),
     "a directory by its path alone": lambda: opened("/", os.O_PATH),
     "a file": lambda: opened("/etc/passwd"),
@@ -114,23 +116,17 @@ NEITHER = {
     "memory by its path alone": lambda: opened(f"/proc/self/fd/{memory()}", os.O_PATH),
     "a pipe to write to": lambda: keep.append(os.pipe()) or keep[-1][1],
     "a pipe by its path alone": lambda: opened(f"/proc/self/fd/{(keep.append(os.pipe()) or keep[-1])[0]}", os.O_PATH),
-}
-SCRIPTS = NEITHER | {
     "memory without an end": lambda: memory(size=1 << 40),
     "memory with nothing in it": lambda: memory(text=b""),
     "a pipe": lambda: keep.append(os.pipe()) or keep[-1][0],
     "a pipe without a writer": lambda: fifo(os.O_RDONLY | os.O_NONBLOCK),
 }
-STDINS = NEITHER | {"sealed memory": memory}
-# What may be handed over: a script that prints 1, and what it reads from.
+# What may be handed over: a script that prints 1.
 GOOD_SCRIPTS = {
     "sealed memory": memory,
     "memory that may be executed": lambda: memory(flags=os.MFD_ALLOW_SEALING | 0x10),
     "memory that may not": lambda: memory(flags=0x8),
     "memory that is opened for reading": lambda: opened(f"/proc/self/fd/{memory()}"),
-}
-GOOD_STDINS = {
-    "a pipe": lambda: keep.append(os.pipe()) or keep[-1][0],
 }
 
 
@@ -138,7 +134,7 @@ def outcome(answer):
     """What a run came to that was accepted, with what it printed; else the error."""
     if isinstance(answer, str):
         return answer
-    name, stdout, stderr = answer
+    name, stdout, stderr, *_ = answer
     record = runs.call(bus, "Wait", "s", name)
     with open(stdout) as out, open(stderr) as err:
         text = out.read() + err.read()
@@ -163,14 +159,14 @@ def each(kinds, use):
 
 
 def descriptors():
-    good = memory()
-    quick = (2000, 0, 0, 0, 0, 0)
+    # As a caller would try who knows the call as it once was: with a pipe to read from.
+    pipe = dbus.Array([dbus.types.UnixFd(os.pipe()[0])], "h")
+    limits = (0, 0, 0, 0, 0, 0)
+    values = (dbus.types.UnixFd(memory()), "a.py", "python", dbus.Array((), "s"), "standard", limits, pipe, dbus.UInt64(0))
     return {
         "scripts": each(SCRIPTS, lambda fd: runs.run(bus, fd)),
-        "stdins": each(STDINS, lambda fd: runs.run(bus, good, stdin=[fd])),
         "good scripts": each(GOOD_SCRIPTS, lambda fd: runs.run(bus, fd)),
-        "good stdins": each(GOOD_STDINS, lambda fd: runs.run(bus, good, stdin=[fd], limits=quick)),
-        "two stdins": runs.run(bus, good, stdin=[os.pipe()[0], os.pipe()[0]]),
+        "a pipe to read from": runs.call(bus, "Run", "hssass(tttttt)aht", *values),
     }
 
 
@@ -215,8 +211,8 @@ def guesses(real):
 
 def waits():
     """One run, and a crowd that waits for it: on the same connection, and on others."""
-    end, ready = os.pipe()
-    name, stdout, _ = runs.run(bus, memory(text=b"import sys; print('on', flush=True); sys.stdin.read()"), stdin=[end])
+    script = memory(text=b"import sys; print('on', flush=True); sys.stdin.read()")
+    name, stdout, _, stdin = runs.run(bus, script, stdin=True)
     os.read(stdout, 3)
     answers, lock = {}, threading.Lock()
 
@@ -235,7 +231,7 @@ def waits():
         other.start()
     for other in others:
         other.join()
-    os.close(ready)
+    os.close(stdin)
     told(runs.call(bus, "Wait", "s", name))
     return answers
 
@@ -249,5 +245,93 @@ def unread():
     return {"beside": beside, "outcome": record[0]["outcome"], "cut": bool(record[0]["stdout_truncated"])}
 
 
-known = {f.__name__: f for f in (descriptors, names, arguments, guesses, waits, unread)}
+def lingering():
+    """A socket that whoever closes it last waits for, an hour long (SO_LINGER); with its other end."""
+    server = socket.create_server(("127.0.0.1", 0))
+    end, other = socket.create_connection(server.getsockname()), server.accept()[0]
+    end.setblocking(False)
+    try:
+        while True:
+            end.send(bytes(65536))
+    except BlockingIOError:
+        pass
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3600))
+    return end, other
+
+
+def full_pipe():
+    """The end to write to of a pipe that nobody reads from, with no room left."""
+    keep.append(os.pipe())
+    os.set_blocking(keep[-1][1], False)
+    try:
+        while True:
+            os.write(keep[-1][1], bytes(4096))
+    except BlockingIOError:
+        os.set_blocking(keep[-1][1], True)
+    return keep[-1][1]
+
+
+def forever(what):
+    """Does something in a thread that is not expected to come back."""
+
+    def attempt():
+        try:
+            what()
+        except OSError as error:
+            print(f"{what}: {error}", file=sys.stderr)
+
+    threading.Thread(target=attempt, daemon=True).start()
+
+
+def in_hand(stream):
+    """Waits with a stream's end in hand in every way that there is, and says what cannot be done."""
+    seen = {}
+
+    def said(what, error):
+        seen[what] = errno.errorcode[error.errno]
+
+    try:
+        os.open(f"/proc/self/fd/{stream}", os.O_RDWR)
+    except OSError as error:
+        said("opened once more", error)
+    end = socket.socket(fileno=os.dup(stream))
+    keep.append(end)
+    lingers, other = lingering()
+    keep.append(other)
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, lingers.fileno().to_bytes(4, sys.byteorder))]
+    try:
+        end.sendmsg([b"x"], rights)
+        # From here on whoever gets it has it alone.
+        lingers.close()
+    except OSError as error:
+        said("sent along", error)
+        keep.append(lingers)
+    full, pipe = full_pipe(), keep.append(os.pipe()) or keep[-1]
+    forever(lambda: end.recv(1))
+    forever(lambda: os.splice(stream, full, 1 << 16))
+    forever(lambda: os.splice(pipe[0], stream, 1 << 16))
+    forever(lambda: [os.write(stream, bytes(1 << 16)) for _ in range(1000)])
+    return seen
+
+
+def stalls():
+    """Runs whose caller waits with what it was given in hand; who else is there shall not notice."""
+    seen, script = {}, memory(text=b"import signal\nwhile True: signal.pause()")
+    printing = memory(text=b"while True: print('x' * 1000)")
+    for which, text in (("stdin", script), ("stdout", printing)):
+        name, stdout, stderr, stdin = runs.run(bus, text, stdin=True, limits=(2000, 0, 0, 0, 0, 0))
+        cannot = in_hand({"stdin": stdin, "stdout": stdout}[which])
+        print(f"{which}: stalled", file=sys.stderr, flush=True)
+        record = runs.call(bus, "Wait", "s", name)
+        outcome = record if isinstance(record, str) else str(record[0]["outcome"])
+        seen[which] = {"outcome": outcome, "cannot": cannot}
+        # One that is not let begin at all is let go of without a wait, too.
+        name, *_, stdin = runs.run(bus, text, stdin=True)
+        in_hand(stdin)
+        seen[which]["cancelled"] = str(runs.call(bus, "Cancel", "s", name))
+        runs.call(bus, "Wait", "s", name)
+    return seen
+
+
+known = {f.__name__: f for f in (descriptors, names, arguments, guesses, waits, unread, stalls)}
 print(json.dumps(known[sys.argv[1]](*sys.argv[2:]), indent=1))

@@ -61,16 +61,17 @@ def call(bus, member, signature, *values):
         return error.get_dbus_name().removeprefix(ERROR)
 
 
-def run(bus, script, name="a.py", arguments=(), stdin=(), limits=(0, 0, 0, 0, 0, 0)):
-    """Has a script run; `script` is a descriptor. The run's name with its two pipes, or an error."""
-    values = (script, name, "python", dbus.Array(arguments, "s"), "standard", limits)
-    stdin = dbus.Array([dbus.types.UnixFd(fd) for fd in stdin], "h")
-    values = (dbus.types.UnixFd(script), *values[1:], stdin, dbus.UInt64(0))
-    answer = call(bus, "Run", "hssass(tttttt)aht", *values)
+def run(bus, script, name="a.py", arguments=(), stdin=False, limits=(0, 0, 0, 0, 0, 0)):
+    """Has a script run; `script` is a descriptor.
+
+    The run's name with its streams: output, errors, and standard input where it has one; or an error.
+    """
+    values = (dbus.types.UnixFd(script), name, "python", dbus.Array(arguments, "s"), "standard", limits)
+    answer = call(bus, "Run", "hssass(tttttt)t", *values, dbus.UInt64(2 if stdin else 0))
     if isinstance(answer, str):
         return answer
-    run, stdout, stderr = answer
-    return str(run), stdout.take(), stderr.take()
+    run, stdout, stderr, inputs = answer
+    return str(run), stdout.take(), stderr.take(), *(fd.take() for fd in inputs)
 
 
 def flooder(queued, script, ready, over):
@@ -170,9 +171,7 @@ def many_in_turn(queued, ready, go, over, begins):
     """The first of all users: queues all behind one that waits, and tells when each has begun."""
     become(PEOPLE[0])
     bus, memory = dbus.SystemBus(private=True), sealed(TOLD)
-    waits, end = os.pipe()
-    first = run(bus, sealed("import sys; sys.stdin.read()"), stdin=[waits], limits=LONG)
-    os.close(waits)
+    *first, end = run(bus, sealed("import sys; sys.stdin.read()"), stdin=True, limits=LONG)
     accepted = [first] + [run(bus, memory) for _ in range(queued)]
     refused = [answer for answer in accepted if isinstance(answer, str)]
     ready.put({"queued": len(accepted) - 1 - len(refused), "refused": refused})
