@@ -338,6 +338,7 @@ fn kill_at(
     // An interpreter that was started for the run has its id, as aictl does; one that waited has not.
     let start = if world.told(id).len() > 1 { Some(Start::Cold) } else { once.way.start };
     let done = meanwhile();
+    let was_there = child.try_wait()?.is_none();
     child.kill()?;
     let exit = child.wait()?;
     done?;
@@ -348,8 +349,11 @@ fn kill_at(
         survivors = world.processes(id, script);
     }
     // One of them is aictl itself.
-    let flaw = (before.len() < 2 || !heard.lines().any(|said| said == line))
-        .then(|| format!("the script did not get as far as {line:?}: {heard:?}"));
+    let flaw = if before.len() < 2 || !heard.lines().any(|said| said == line) {
+        Some(format!("the script did not get as far as {line:?}: {heard:?}"))
+    } else {
+        (!was_there).then(|| "it ended before aictl was to be killed".to_owned())
+    };
     Ok(Seen {
         report: Value::String(heard),
         stderr: String::new(),

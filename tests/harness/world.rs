@@ -106,6 +106,14 @@ fn random_hex() -> io::Result<String> {
     }))
 }
 
+/// Copies the programs, by a process of its own: one that another test starts meanwhile would inherit
+/// a copy that is open for writing here, and such a file cannot be executed (ETXTBSY in execve(2)).
+fn copy_programs(from: &Path, to: &Path) -> io::Result<()> {
+    let programs = ["aictl", "aictl-sandboxd"].map(|name| from.join(name));
+    let copied = Command::new("install").arg("--mode=755").args(programs).arg(to).status()?;
+    copied.success().then_some(()).ok_or_else(|| io::Error::other("the programs are not copied"))
+}
+
 fn readable_file(path: &Path, text: &str) -> io::Result<()> {
     File::create(path)?.write_all(text.as_bytes())?;
     fs::set_permissions(path, Permissions::from_mode(0o644))
@@ -149,16 +157,11 @@ impl World {
         let marker = random_hex()?;
         let secret = format!("{SECRET_PREFIX}{}", random_hex()?);
         let directory = PathBuf::from(format!("/tmp/aictl-attacks-{marker}"));
-        let open = Permissions::from_mode(0o755);
         for (name, mode) in [("", 0o755), ("bin", 0o755), ("attacks", 0o755), ("drop", 0o777)] {
             fs::create_dir(directory.join(name))?;
             fs::set_permissions(directory.join(name), Permissions::from_mode(mode))?;
         }
-        for program in ["aictl", "aictl-sandboxd"] {
-            let copy = directory.join("bin").join(program);
-            fs::copy(bin.join(program), &copy)?;
-            fs::set_permissions(&copy, open.clone())?;
-        }
+        copy_programs(bin, &directory.join("bin"))?;
         readable_file(&directory.join("secret"), &secret)?;
         let secret_shm = PathBuf::from(format!("/dev/shm/aictl-attacks-{marker}"));
         readable_file(&secret_shm, &secret)?;
