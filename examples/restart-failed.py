@@ -12,7 +12,8 @@ import sys
 from gi.repository import Gio, GLib
 
 NAME, PATH, INTERFACE = "org.aictl1", "/org/aictl1", "org.aictl1.Services"
-# The helper tells of changes while it runs, and ends when nobody has called it for 60 s.
+# The helper tells of changes while it runs, and ends when nobody has called it for 60 s: these looks
+# keep it there, and see what it could not tell.
 SECONDS_BETWEEN_LOOKS = 30
 
 bus = Gio.bus_get_sync(Gio.BusType.SYSTEM)
@@ -62,6 +63,10 @@ if not services:
     sys.exit(__doc__.strip())
 bus.signal_subscribe(
     NAME, INTERFACE, "Changed", PATH, None, Gio.DBusSignalFlags.NONE, changed
+)
+# A helper that has just come does not tell of what happened before.
+Gio.bus_watch_name_on_connection(
+    bus, NAME, Gio.BusNameWatcherFlags.NONE, lambda *_: look_at_all(), None
 )
 look_at_all()
 print("watching", *services, flush=True)
