@@ -329,7 +329,7 @@ mod tests {
     }
 
     fn all_tiers() -> Vec<&'static str> {
-        vec!["hermetic", "machine"]
+        vec!["hermetic", "machine", "package"]
     }
 
     #[test]

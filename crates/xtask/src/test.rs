@@ -55,7 +55,7 @@ pub const TIERS: &[Tier] = &[
     Tier {
         name: "package",
         about: "root: the Debian package, from install to purge",
-        on_demand: true,
+        on_demand: false,
         needs: machine::package::NEEDS,
         run: machine::run_package,
     },
