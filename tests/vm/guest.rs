@@ -13,14 +13,13 @@ use std::{
 use aictl_api::{
     layer::Layer,
     limits::{self, LimitSpec, Limits, Unit},
+    record::RunRecord,
     run::{Outcome, RunReport},
 };
 use aictl_sandbox::{
     client::{ClientError, Connection},
     interpreter::Runtime,
-    protocol::{
-        Job, Profile, Rejection, Reply, RequestId, RunRecord, ScriptArgs, ScriptName, Stream,
-    },
+    protocol::{Job, Profile, Rejection, Reply, RequestId, ScriptArgs, ScriptName, Stream},
     sealed_memfd,
 };
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
@@ -188,8 +187,8 @@ impl Run {
             exit_code: record.exit_code,
             signal: record.signal,
             stdout: String::from_utf8_lossy(&self.stdout).into_owned(),
-            peak_memory: record.peak_memory,
-            cpu: Duration::from_micros(record.cpu_us),
+            peak_memory: record.peak_memory_bytes,
+            cpu: Duration::from_micros(record.cpu_usec),
             isolation: record.isolation,
             missing: record.missing,
         })

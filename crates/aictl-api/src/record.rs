@@ -2,7 +2,7 @@
 //! never fewer. Here are the keys and the types; how they get onto the bus and off it is
 //! `aictl-core`'s.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     layer::Layer,
@@ -274,7 +274,8 @@ pub struct ActionRecord {
 }
 
 /// What a run came to; the meaning of each field is that of its key in [`run_key`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "each field has the name of its key, which says what it is")]
 pub struct RunRecord {
     pub outcome: Outcome,
@@ -298,9 +299,44 @@ pub struct RunRecord {
     pub request_id: String,
 }
 
+impl RunRecord {
+    /// The record of a run that nothing was started for: no memory was used, and there are no
+    /// layers.
+    #[must_use]
+    pub fn never_begun(
+        outcome: Outcome,
+        request_id: &str,
+        profile: &str,
+        code_sha256: String,
+    ) -> Self {
+        Self {
+            outcome,
+            exit_code: None,
+            signal: None,
+            message: None,
+            stdout_truncated: false,
+            stderr_truncated: false,
+            result: None,
+            result_error: None,
+            wall_usec: 0,
+            times: RunTimes::default(),
+            cpu_usec: 0,
+            peak_memory_bytes: None,
+            code_sha256,
+            profile: profile.to_owned(),
+            start: None,
+            isolation: Vec::new(),
+            missing: Vec::new(),
+            refusals: Vec::new(),
+            request_id: request_id.to_owned(),
+        }
+    }
+}
+
 /// Where the time of a run went, as far as it is known; the meaning of each field is that of its key
 /// in [`run_key`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "each field has the name of its key, which says what it is")]
 pub struct RunTimes {
     pub authorised_usec: Option<u64>,

@@ -5,12 +5,14 @@
 
 use std::{os::fd::OwnedFd, time::Duration};
 
+use aictl_api::record::RunRecord;
+
 pub use crate::engine::{Client, Wish};
 use crate::{
     engine::{self, Armed, Engine, Script, Source, Task},
     identity,
     interpreter::Interpreter,
-    protocol::{Job, RejectKind, Rejection, RunRecord},
+    protocol::{Job, RejectKind, Rejection},
     weaken,
 };
 

@@ -13,10 +13,9 @@
 use std::{fmt, fs::File, io};
 
 use aictl_api::{
-    layer::Layer,
     limits::{LimitError, Limits, TIMEOUT},
-    run::{Outcome, Start},
-    strict::{Finding, Policy},
+    record::RunRecord,
+    strict::Policy,
 };
 use serde::{Deserialize, Serialize};
 
@@ -287,89 +286,6 @@ pub enum Stream {
     Stderr,
 }
 
-/// What a run ended in, as sandboxd saw it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RunRecord {
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The program's exit code, if it ended by itself.
-    pub exit_code: Option<i32>,
-    /// The signal that killed it.
-    pub signal: Option<i32>,
-    /// Why, in one sentence, where the outcome does not tell all.
-    pub message: Option<String>,
-    /// Whether standard output was cut.
-    pub stdout_truncated: bool,
-    /// Whether standard error was cut.
-    pub stderr_truncated: bool,
-    /// The script's `result`.
-    pub result: Option<serde_json::Value>,
-    /// Why there is no `result` although the script set one.
-    pub result_error: Option<String>,
-    /// Wall-clock time, microseconds.
-    pub wall_us: u64,
-    /// How much of it had gone by when the program was let start, microseconds.
-    #[serde(default)]
-    pub start_us: Option<u64>,
-    /// CPU time of all processes, microseconds.
-    pub cpu_us: u64,
-    /// The most memory seen in use by the whole sandbox, bytes.
-    pub peak_memory: Option<u64>,
-    /// SHA-256 of the script, hexadecimal.
-    pub code_sha256: String,
-    /// How its interpreter was started; `None` if nothing was.
-    pub start: Option<Start>,
-    /// The layers around the run.
-    pub isolation: Vec<Layer>,
-    /// The layers that this machine could not provide.
-    pub missing: Vec<Layer>,
-    /// Why it was refused before anything was started.
-    #[serde(default)]
-    pub refusals: Vec<Finding>,
-}
-
-impl RunRecord {
-    /// The record of a script that is refused: nothing was started, no memory was used, and there
-    /// are no layers.
-    #[must_use]
-    pub fn refused(message: String, code_sha256: String, refusals: Vec<Finding>) -> Self {
-        Self {
-            message: Some(message),
-            refusals,
-            ..Self::never_begun(Outcome::Refused, code_sha256)
-        }
-    }
-
-    /// The record of a script that its client has ended before anything was started.
-    #[must_use]
-    pub fn cancelled(code_sha256: String) -> Self {
-        Self::never_begun(Outcome::Cancelled, code_sha256)
-    }
-
-    fn never_begun(outcome: Outcome, code_sha256: String) -> Self {
-        Self {
-            outcome,
-            exit_code: None,
-            signal: None,
-            message: None,
-            stdout_truncated: false,
-            stderr_truncated: false,
-            result: None,
-            result_error: None,
-            wall_us: 0,
-            start_us: None,
-            cpu_us: 0,
-            peak_memory: None,
-            code_sha256,
-            start: None,
-            isolation: Vec::new(),
-            missing: Vec::new(),
-            refusals: Vec::new(),
-        }
-    }
-}
-
 /// Why sandboxd did not run a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -417,7 +333,8 @@ pub enum Request {
 pub enum Reply {
     /// Output of the script, as it comes.
     Output(Stream, Vec<u8>),
-    /// The run is over, and nothing of it is left.
+    /// The run is over, and nothing of it is left. Of the times, sandboxd knows when the program was
+    /// let start.
     Done(Box<RunRecord>),
     /// Nothing was run.
     Rejected(Rejection),

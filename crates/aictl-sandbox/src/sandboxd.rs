@@ -18,6 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aictl_api::record::RunRecord;
 use nix::{
     errno::Errno,
     sys::{
@@ -34,7 +35,7 @@ use crate::{
     engine::{self, Armed, Engine, EngineError, Memory, Remote, Script, ScriptError, Source, Task},
     identity,
     interpreter::{self, Interpreter, Runtime},
-    protocol::{Job, RejectKind, Rejection, Reply, Request, RunRecord},
+    protocol::{Job, RejectKind, Rejection, Reply, Request},
     socket, static_check, sys,
     warm::Warm,
 };

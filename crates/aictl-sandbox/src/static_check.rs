@@ -15,7 +15,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aictl_api::strict::{Finding, Policy, SOURCE};
+use aictl_api::{
+    record::RunRecord,
+    run::Outcome,
+    strict::{Finding, Policy, SOURCE},
+};
 use nix::{
     libc,
     poll::{PollFd, PollFlags, poll},
@@ -33,7 +37,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     engine::{Client, Script, Wish, poll_timeout},
     interpreter::Runtime,
-    protocol::{Job, Profile, RejectKind, Rejection, RunRecord},
+    protocol::{Job, Profile, RejectKind, Rejection},
     sys,
 };
 
@@ -104,12 +108,12 @@ pub fn refused(
     let answer = match answer {
         Ok(answer) if answer.findings.is_empty() => return Ok(None),
         Ok(answer) => answer,
-        Err(Silence::Unwanted) => return Ok(Some(RunRecord::cancelled(script.sha256()))),
+        Err(Silence::Unwanted) => return Ok(Some(never_begun(Outcome::Cancelled, job, script))),
         Err(silence) => {
             Answer { findings: vec![Finding::unchecked(&silence.to_string())], left_out: 0 }
         }
     };
-    Ok(Some(record(answer, script, started.elapsed())))
+    Ok(Some(record(answer, job, script, started.elapsed())))
 }
 
 /// Why there is no answer.
@@ -202,15 +206,23 @@ impl Process {
     }
 }
 
+fn never_begun(outcome: Outcome, job: &Job, script: &Script) -> RunRecord {
+    RunRecord::never_begun(outcome, job.request_id.as_str(), job.profile.name(), script.sha256())
+}
+
 /// The record of a run that is refused.
-fn record(answer: Answer, script: &Script, took: Duration) -> RunRecord {
+fn record(answer: Answer, job: &Job, script: &Script, took: Duration) -> RunRecord {
     let Answer { findings, left_out } = answer;
     let message = match left_out {
         0 => "the profile strict refuses the script".to_owned(),
         more => format!("the profile strict refuses the script: {more} reasons are left out"),
     };
-    let wall_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    RunRecord { wall_us, ..RunRecord::refused(message, script.sha256(), findings) }
+    RunRecord {
+        message: Some(message),
+        refusals: findings,
+        wall_usec: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        ..never_begun(Outcome::Refused, job, script)
+    }
 }
 
 /// The process: checks what stands in its standard input, and says what it has found.
@@ -306,7 +318,11 @@ mod tests {
     use aictl_api::strict::Rule;
 
     use super::*;
-    use crate::{engine::Remote, protocol::Request, socket};
+    use crate::{
+        engine::Remote,
+        protocol::{Request, RequestId},
+        socket,
+    };
 
     fn script(text: &str) -> Script {
         Script::new(text.as_bytes().to_vec(), SOURCE.max).unwrap()
@@ -374,7 +390,8 @@ mod tests {
         assert!(answer.findings.len() > 5 && answer.left_out > 900);
         assert_eq!(answer.findings.len() + answer.left_out, 1000);
         assert!(serde_json::to_vec(&answer).unwrap().len() <= MAX_ANSWER);
-        let record = record(answer, &script("x = 1\n"), Duration::ZERO);
+        let job = Job::trial(RequestId::from_bytes([7; 16])).unwrap();
+        let record = record(answer, &job, &script("x = 1\n"), Duration::ZERO);
         assert!(record.message.as_ref().unwrap().ends_with("reasons are left out"));
         let reply = crate::protocol::Reply::Done(Box::new(record));
         assert!(reply.encode().len() <= crate::protocol::MAX_MESSAGE);

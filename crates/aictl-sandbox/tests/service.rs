@@ -19,15 +19,14 @@ use std::{
 
 use aictl_api::{
     limits::{Limits, TIMEOUT},
+    record::RunRecord,
     run::{Outcome, Start},
     strict::{DEPTH, Imports, NODES, Policy, Rule, SOURCE},
 };
 use aictl_sandbox::{
     client::{ClientError, Connection},
     interpreter::Runtime,
-    protocol::{
-        Job, Profile, RejectKind, Reply, Request, RequestId, RunRecord, ScriptArgs, ScriptName,
-    },
+    protocol::{Job, Profile, RejectKind, Reply, Request, RequestId, ScriptArgs, ScriptName},
     sealed_memfd,
 };
 use nix::{
@@ -198,7 +197,7 @@ fn strict_is_checked_before_anything_is_started() {
     let strict = Job { profile: Profile::Strict(policy), want_result: true, ..job() };
     let refused = service.run_job(&strict, "x = 1\nimport os\neval('1')\n").unwrap().0;
     assert_eq!((refused.outcome, refused.exit_code), (Outcome::Refused, None));
-    assert!(refused.isolation.is_empty() && refused.peak_memory.is_none(), "{refused:?}");
+    assert!(refused.isolation.is_empty() && refused.peak_memory_bytes.is_none(), "{refused:?}");
     let told: Vec<_> = refused
         .refusals
         .iter()

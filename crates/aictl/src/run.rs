@@ -15,7 +15,7 @@ use aictl_api::{
     config::{OverMax, Place, Sandbox},
     exit,
     limits::{self, LimitError, Limits},
-    record::RunTimes,
+    record::RunRecord,
     run::{Outcome, RunReport, RunTimings},
     strict::Finding,
 };
@@ -26,7 +26,7 @@ use aictl_core::{
 use aictl_sandbox::{
     embedded::{self, Begun, Client, Wish},
     interpreter::{self, Interpreter, InterpreterError, Runtime, RuntimeError},
-    protocol::{Job, Profile, RejectKind, Rejection, RequestId, RunRecord, ScriptArgs, Stream},
+    protocol::{Job, Profile, RejectKind, Rejection, RequestId, ScriptArgs, Stream},
     sealed_memfd,
 };
 use nix::sys::{
@@ -280,12 +280,11 @@ fn run(
     let ended = Instant::now();
     let timings = args.timings.then(|| {
         let moments = Moments { prepared, connected: None, ended, written: ended };
-        let times = RunTimes { start_usec: record.start_us, ..RunTimes::default() };
-        timings::parts(&clock, &moments, record.wall_us, times)
+        timings::parts(&clock, &moments, record.wall_usec, record.times)
     });
     let Here { stdout, stderr, signal, failed, .. } = here;
     let printed = Printed { stdout, stderr, signal, failed };
-    finish(global, job.request_id.as_str(), job.profile.name(), record, printed, timings)
+    finish(global, record, printed, timings)
 }
 
 /// Whether the script is to read what comes on standard input.
@@ -330,31 +329,11 @@ fn with_helper(
         let moments = Moments { prepared, connected: Some(connected), ended, written };
         timings::parts(&clock, &moments, record.wall_usec, record.times)
     });
-    let (request_id, profile) = (record.request_id, record.profile);
-    let record = RunRecord {
-        outcome: record.outcome,
-        exit_code: record.exit_code,
-        signal: record.signal,
-        message: record.message,
-        stdout_truncated: record.stdout_truncated,
-        stderr_truncated: record.stderr_truncated,
-        result: record.result,
-        result_error: record.result_error,
-        wall_us: record.wall_usec,
-        start_us: record.times.start_usec,
-        cpu_us: record.cpu_usec,
-        peak_memory: record.peak_memory_bytes,
-        code_sha256: record.code_sha256,
-        start: record.start,
-        isolation: record.isolation,
-        missing: record.missing,
-        refusals: record.refusals,
-    };
     if let (Outcome::Refused, Some(path)) = (record.outcome, args.script.first()) {
         tell_refused(path, record.message.as_deref(), &record.refusals);
     }
     let printed = Printed { stdout, stderr, signal, failed };
-    finish(global, &request_id, &profile, record, printed, timings).map(Some)
+    finish(global, record, printed, timings).map(Some)
 }
 
 /// What became of a run's output, and of the command meanwhile.
@@ -377,9 +356,13 @@ fn refuse(
 ) -> Result<u8, RunError> {
     let message = "the profile strict refuses the script".to_owned();
     tell_refused(path, Some(&message), &refusals);
-    let record = RunRecord::refused(message, sha256(script.text), refusals);
-    let printed = Printed::default();
-    finish(global, request_id()?.as_str(), "strict", record, printed, None)
+    let (id, sha256) = (request_id()?, sha256(script.text));
+    let record = RunRecord {
+        message: Some(message),
+        refusals,
+        ..RunRecord::never_begun(Outcome::Refused, id.as_str(), "strict", sha256)
+    };
+    finish(global, record, Printed::default(), None)
 }
 
 /// Says why a script is not run.
@@ -496,8 +479,6 @@ impl Client for Here {
 /// Says how the run ended, and returns the exit code.
 fn finish(
     global: &Global,
-    request_id: &str,
-    profile: &str,
     record: RunRecord,
     printed: Printed,
     timings: Option<RunTimings>,
@@ -517,7 +498,7 @@ fn finish(
         if let Some(error) = &record.result_error {
             message::note(global, format_args!("the script's result is left out: {error}"));
         }
-        let report = RunReport { timings, ..report(request_id, profile, record, printed) };
+        let report = RunReport { timings, ..report(record, printed) };
         message::print_json(&report).map_err(RunError::Output)?;
         return Ok(code);
     }
@@ -542,10 +523,10 @@ fn finish(
         global,
         format_args!(
             "{:.1} ms, {:.1} ms of CPU, {} of memory; isolation: {}{}",
-            millis(record.wall_us),
-            millis(record.cpu_us),
+            millis(record.wall_usec),
+            millis(record.cpu_usec),
             record
-                .peak_memory
+                .peak_memory_bytes
                 .map_or("an unknown amount".to_owned(), |bytes| format!("{} MiB", bytes >> 20)),
             layers(&record.isolation),
             match record.missing.as_slice() {
@@ -565,10 +546,10 @@ fn millis(micros: u64) -> f64 {
     (Duration::from_micros(micros).as_secs_f64() * 1e6).round() / 1e3
 }
 
-fn report(request_id: &str, profile: &str, record: RunRecord, printed: Printed) -> RunReport {
+fn report(record: RunRecord, printed: Printed) -> RunReport {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     RunReport {
-        request_id: request_id.to_owned(),
+        request_id: record.request_id,
         outcome: record.outcome,
         exit_code: record.exit_code,
         signal: record.signal,
@@ -579,11 +560,11 @@ fn report(request_id: &str, profile: &str, record: RunRecord, printed: Printed) 
         stderr_truncated: record.stderr_truncated,
         result: record.result,
         refusals: check::refusals(record.refusals),
-        wall_ms: millis(record.wall_us),
-        cpu_ms: millis(record.cpu_us),
-        peak_memory_bytes: record.peak_memory,
+        wall_ms: millis(record.wall_usec),
+        cpu_ms: millis(record.cpu_usec),
+        peak_memory_bytes: record.peak_memory_bytes,
         code_sha256: record.code_sha256,
-        profile: profile.to_owned(),
+        profile: record.profile,
         start: record.start,
         isolation: record.isolation,
         missing: record.missing,

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aictl_api::limits::Limits;
+use aictl_api::{
+    limits::Limits,
+    record::{RunRecord, RunTimes},
+};
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, poll},
@@ -25,7 +28,7 @@ use super::{
     usage::{ProcMeter, Usage},
 };
 use crate::{
-    protocol::{Job, RejectKind, Rejection, RunRecord, Stream},
+    protocol::{Job, RejectKind, Rejection, Stream},
     socket,
     sys::{self, Rusage},
     weaken,
@@ -324,6 +327,13 @@ impl Sandbox {
             Err(error) => (None, Some(error)),
         };
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let start_usec = match board.program_started.load(SeqCst) {
+            0 => None,
+            nanos => {
+                let at = self.plan.begun.checked_add(Duration::from_nanos(nanos));
+                at.map(|at| micros(at.saturating_duration_since(started)))
+            }
+        };
         RunRecord {
             outcome: verdict.outcome,
             exit_code: verdict.exit_code,
@@ -333,21 +343,17 @@ impl Sandbox {
             stderr_truncated: self.stderr.truncated,
             result,
             result_error,
-            wall_us: micros(started.elapsed()),
-            start_us: match board.program_started.load(SeqCst) {
-                0 => None,
-                nanos => {
-                    let at = self.plan.begun.checked_add(Duration::from_nanos(nanos));
-                    at.map(|at| micros(at.saturating_duration_since(started)))
-                }
-            },
-            cpu_us: micros(cpu),
-            peak_memory: (peak > 0).then_some(peak),
+            wall_usec: micros(started.elapsed()),
+            times: RunTimes { start_usec, ..RunTimes::default() },
+            cpu_usec: micros(cpu),
+            peak_memory_bytes: (peak > 0).then_some(peak),
             code_sha256: sha256,
+            profile: job.profile.name().to_owned(),
             start: None,
             isolation: Vec::new(),
             missing: Vec::new(),
             refusals: Vec::new(),
+            request_id: job.request_id.as_str().to_owned(),
         }
     }
 }

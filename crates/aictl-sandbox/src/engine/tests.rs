@@ -15,6 +15,7 @@ use std::{
 
 use aictl_api::{
     limits::Limits,
+    record::{RunRecord, RunTimes},
     run::{Outcome, Start},
     strict::{FORBIDDEN_BUILTINS, Imports, Policy},
 };
@@ -23,7 +24,7 @@ use nix::sys::{signal::Signal, socket::MsgFlags};
 use super::{Armed, Engine, Remote, Script, Task, run};
 use crate::{
     interpreter::{self, Interpreter, Runtime},
-    protocol::{Job, Profile, Reply, RequestId, RunRecord, ScriptArgs, ScriptName},
+    protocol::{Job, Profile, Reply, RequestId, ScriptArgs, ScriptName},
     socket,
     sys::alloc_guard,
 };
@@ -245,10 +246,10 @@ fn an_interpreter_that_waited_is_as_a_fresh_one() {
             assert_eq!(text(&printed), text(&printed_cold), "{script}");
             let comparable = |record: RunRecord| RunRecord {
                 start: Some(Start::Cold),
-                wall_us: 0,
-                start_us: None,
-                cpu_us: 0,
-                peak_memory: None,
+                wall_usec: 0,
+                times: RunTimes::default(),
+                cpu_usec: 0,
+                peak_memory_bytes: None,
                 ..record
             };
             assert_eq!(warm.start, Some(Start::Warm));

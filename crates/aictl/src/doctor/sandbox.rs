@@ -11,12 +11,13 @@ use std::{
 use aictl_api::{
     document::doctor::{Check, CheckStatus as Status},
     layer::Layer,
+    record::RunRecord,
 };
 use aictl_core::host::{self, Facts, Finding};
 use aictl_sandbox::{
     embedded::{self, Client, Wish},
     interpreter::Interpreter,
-    protocol::{Job, RunRecord, Stream},
+    protocol::{Job, Stream},
 };
 
 use crate::run;
@@ -43,7 +44,7 @@ pub fn checks(python: Option<Interpreter>, facts: &Facts) -> Tried {
         Ok((record, version)) => {
             let mut checks = vec![Check::ok(
                 "sandbox",
-                format!("a script ran in it, in {:.0} ms", record.wall_us as f64 / 1000.0),
+                format!("a script ran in it, in {:.0} ms", record.wall_usec as f64 / 1000.0),
             )];
             checks.extend(layer_checks(&record.isolation, &record.missing, &findings));
             Tried { python_version: Some(version), checks }

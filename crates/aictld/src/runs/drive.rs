@@ -13,11 +13,11 @@ use std::{
     time::Duration,
 };
 
-use aictl_api::error::CallError;
+use aictl_api::{error::CallError, record::RunRecord};
 use aictl_core::host::{self, Host};
 use aictl_sandbox::{
     client::{ClientError, Connection},
-    protocol::{Job, RejectKind, Rejection, Reply, RunRecord, Stream},
+    protocol::{Job, RejectKind, Rejection, Reply, Stream},
 };
 use tokio::{
     io::Interest,

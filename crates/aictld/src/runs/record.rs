@@ -9,7 +9,6 @@ use aictl_api::{
     strict::Finding,
 };
 use aictl_core::plain_text::plain_text;
-use aictl_sandbox::protocol;
 
 use super::{Run, Why};
 
@@ -50,13 +49,13 @@ pub fn times(authorised: Duration, queued: Duration, engine: Duration) -> RunTim
     }
 }
 
-/// The record of a run that was made.
+/// The record of a run that was made: what the keeper says of it, as far as it may be passed on.
 ///
 /// # Errors
 /// If another script was run than the one that was accepted.
 pub fn finished(
     run: &Run,
-    record: protocol::RunRecord,
+    record: RunRecord,
     why: Option<Why>,
     times: RunTimes,
 ) -> Result<RunRecord, CallError> {
@@ -67,50 +66,21 @@ pub fn finished(
     }
     let because = (record.outcome == Outcome::Cancelled).then_some(why).flatten().and_then(words);
     Ok(RunRecord {
-        outcome: record.outcome,
-        exit_code: record.exit_code,
-        signal: record.signal,
         message: because.or_else(|| record.message.as_deref().map(plain)),
-        stdout_truncated: record.stdout_truncated,
-        stderr_truncated: record.stderr_truncated,
-        result: record.result,
         result_error: record.result_error.as_deref().map(plain),
-        wall_usec: record.wall_us,
-        times: RunTimes { start_usec: record.start_us, ..times },
-        cpu_usec: record.cpu_us,
-        peak_memory_bytes: record.peak_memory,
-        code_sha256: record.code_sha256,
-        profile: run.code.profile.to_owned(),
-        // Of a script that was refused, nothing was.
-        start: record.start,
-        isolation: record.isolation,
-        missing: record.missing,
+        times: RunTimes { start_usec: record.times.start_usec, ..times },
         refusals: record.refusals.into_iter().map(plain_finding).collect(),
+        profile: run.code.profile.to_owned(),
         request_id: run.id.clone(),
+        ..record
     })
 }
 
 /// The record of a run that was ended before it began.
 pub fn never_begun(run: &Run, why: Why) -> RunRecord {
+    let sha256 = run.code.sha256.clone();
     RunRecord {
-        outcome: Outcome::Cancelled,
-        exit_code: None,
-        signal: None,
         message: words(why),
-        stdout_truncated: false,
-        stderr_truncated: false,
-        result: None,
-        result_error: None,
-        wall_usec: 0,
-        times: RunTimes::default(),
-        cpu_usec: 0,
-        peak_memory_bytes: None,
-        code_sha256: run.code.sha256.clone(),
-        profile: run.code.profile.to_owned(),
-        start: None,
-        isolation: Vec::new(),
-        missing: Vec::new(),
-        refusals: Vec::new(),
-        request_id: run.id.clone(),
+        ..RunRecord::never_begun(Outcome::Cancelled, &run.id, run.code.profile, sha256)
     }
 }

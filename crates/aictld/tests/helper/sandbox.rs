@@ -16,7 +16,7 @@ use aictl_api::{
 };
 use aictl_core::dbus_records;
 use aictl_sandbox::{
-    protocol::{self, Reply, Request},
+    protocol::{Reply, Request},
     sealed_memfd,
 };
 use aictld::lifetime::Order;
@@ -479,7 +479,8 @@ async fn a_run_that_the_keeper_has_not_let_go_of_keeps_its_users_place() {
     let script = Script::python("print(1)");
     let cancelled = |script: &Script<'_>| {
         let sha256 = Script::sha256(&script.script);
-        Reply::Done(Box::new(protocol::RunRecord::cancelled(sha256))).encode()
+        let record = RunRecord::never_begun(RunOutcome::Cancelled, "", "standard", sha256);
+        Reply::Done(Box::new(record)).encode()
     };
     let reply = cancelled(&script);
     let first = script.begin(&client).await;
