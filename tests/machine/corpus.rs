@@ -76,17 +76,18 @@ fn records(machine: &Machine, cursor: &str) -> usize {
 }
 
 /// Each way in which interpreters are started, and the configuration that has them started so.
-const STARTS: [(Start, &str); 2] = [(Start::Cold, "warm = false"), (Start::Warm, "warm = true")];
+const STARTS: &[(Start, &str)] = &[(Start::Cold, "warm = false"), (Start::Warm, "warm = true")];
 
 #[test]
 fn all_attacks_are_contained_through_the_helper() {
-    assert_eq!(STARTS.map(|(start, _)| start), Start::ALL);
+    let starts: Vec<Start> = STARTS.iter().map(|(start, _)| *start).collect();
+    assert_eq!(starts, Start::ALL, "the corpus runs with each of them");
     let machine = machine();
     // Both services have the directories that systemd makes for them before what is left is sought.
     machine.let_all_run("");
     machine.write("/tmp/script.py", "print('begun')");
     machine.root(&["aictl", "run", "/tmp/script.py"]);
-    for (start, sandbox) in STARTS {
+    for &(start, sandbox) in STARTS {
         machine.let_all_run(sandbox);
         machine.root(&["systemctl", "try-reload-or-restart", "aictld.service"]);
         let cursor = machine.now();
