@@ -423,9 +423,9 @@ fn watching_draws_in_place_and_leaves_the_terminal_as_it_was() {
     assert_eq!(machine.systemd.listed().len(), 1);
     // The stop key gives the shell a terminal with a cursor; then it is drawn anew.
     kill(pid, Signal::SIGTSTP).unwrap();
-    assert_eq!(until("\x1b[?25h\r\r\n"), "\x1b[?7h\x1b[?25h\r\r\n");
     let flags = WaitPidFlag::WUNTRACED;
     assert_eq!(waitpid(pid, Some(flags)).unwrap(), WaitStatus::Stopped(pid, Signal::SIGSTOP));
+    assert_eq!(until("\x1b[?25h\r\r\n"), "\x1b[?7h\x1b[?25h\r\r\n");
     kill(pid, Signal::SIGCONT).unwrap();
     assert_eq!(until("\x1b[J"), first);
     kill(pid, Signal::SIGINT).unwrap();
