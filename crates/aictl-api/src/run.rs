@@ -88,11 +88,13 @@ pub enum Start {
     Cold,
     /// It had been executed before, and waited in its sandbox for the one run that it got.
     Warm,
+    /// It was copied, into a sandbox of its own, from an interpreter that runs nothing itself.
+    Forked,
 }
 
 impl Start {
     /// Every way.
-    pub const ALL: [Self; 2] = [Self::Cold, Self::Warm];
+    pub const ALL: [Self; 3] = [Self::Cold, Self::Warm, Self::Forked];
 
     /// The way as a word.
     #[must_use]
@@ -100,6 +102,7 @@ impl Start {
         match self {
             Self::Cold => "cold",
             Self::Warm => "warm",
+            Self::Forked => "forked",
         }
     }
 

@@ -21,5 +21,5 @@ mod sys;
 mod warm;
 mod weaken;
 
-pub use engine::{Script, ScriptError};
+pub use engine::{Copy as TemplateCopy, Original as TemplateOriginal, Script, ScriptError};
 pub use sys::{cloexec_from, ignore_signal, sealed_memfd, stdout_was_closed, take_no_descriptors};

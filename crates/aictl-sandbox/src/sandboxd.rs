@@ -5,11 +5,12 @@
 
 use std::{
     collections::HashMap,
-    fmt,
+    env, fmt,
+    fs::File,
     io::{self, Write},
     ops::RangeInclusive,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{
         Arc,
@@ -48,6 +49,8 @@ const EXIT_FAILED: u8 = 1;
 const MAX_RUNS: usize = 64;
 /// How many interpreters wait for a run, unless told otherwise.
 const WARM: usize = 2;
+/// The extension module of templates, in the directory of this program.
+const LIBRARY: &str = "libaictl_template.so";
 /// How long a client may take over its request, and over the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -62,6 +65,8 @@ Usage: aictl-sandboxd [OPTIONS]
   --allow-missing            list a layer that this machine lacks, instead of refusing
   --max-runs N               serve so many runs at a time (64)
   --warm N                   have so many Python interpreters wait for a run, 0 to 64 (2)
+  --template FILE            what has an interpreter make copies of itself when runs come in a burst
+                             (libaictl_template.so in the directory of this program)
   --print-syscalls           print the list of system calls and what happens to each
   --help, --version
 ";
@@ -83,6 +88,7 @@ struct Options {
     allow_missing: bool,
     max_runs: usize,
     warm: usize,
+    template: Option<PathBuf>,
 }
 
 /// Why sandboxd does not start.
@@ -126,6 +132,7 @@ fn parse(
         allow_missing: false,
         max_runs: MAX_RUNS,
         warm: WARM,
+        template: None,
     };
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
@@ -152,6 +159,7 @@ fn parse(
             "--warm" => {
                 options.warm = number(&value()?, 0..=64)?;
             }
+            "--template" => options.template = Some(PathBuf::from(value()?)),
             // How sandboxd starts what checks a script: nobody else has a use for it.
             static_check::ARG => return Ok(Command::Check),
             "--print-syscalls" => return Ok(Command::PrintSyscalls),
@@ -234,9 +242,30 @@ fn serve(options: Options) -> Result<(), StartError> {
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _unchanged = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     }
+    let library = match options.warm {
+        0 => None,
+        _ => open_library(options.template.as_deref()),
+    };
     let engine = Engine::new(&interpreters, !options.allow_missing).map_err(StartError::Engine)?;
     let interpreters = interpreters.into_iter().map(|i| (i.runtime(), i)).collect();
-    listen(engine, interpreters, options, listener)
+    listen(engine, interpreters, options, library, listener)
+}
+
+/// The extension module of templates. Runs do without it if it is not there.
+fn open_library(path: Option<&Path>) -> Option<File> {
+    let beside = || Some(env::current_exe().ok()?.with_file_name(LIBRARY));
+    let path = path.map(Path::to_path_buf).or_else(beside)?;
+    match File::open(&path) {
+        Ok(file) => Some(file),
+        Err(error) => {
+            let path = path.display();
+            let _closed = writeln!(
+                io::stderr(),
+                "aictl-sandboxd: no interpreter is copied when runs come in a burst: {path}: {error}"
+            );
+            None
+        }
+    }
 }
 
 /// The one socket that systemd has passed.
@@ -266,11 +295,13 @@ fn listen(
     engine: Engine,
     interpreters: HashMap<Runtime, Interpreter>,
     options: Options,
+    library: Option<File>,
     listener: OwnedFd,
 ) -> Result<(), StartError> {
     let engine = Arc::new(engine);
     let python = interpreters.get(&Runtime::Python).filter(|_| options.warm > 0);
-    let warm = python.map(|python| Warm::keep(Arc::clone(&engine), python.clone(), options.warm));
+    let warm =
+        python.map(|python| Warm::keep(Arc::clone(&engine), python.clone(), options.warm, library));
     let warm = warm.transpose().map_err(system("a thread"))?;
     let mut uids = options.allowed_uids;
     uids.extend([0, engine.identity().uid]);

@@ -88,6 +88,14 @@ fn send_with(
 /// EAGAIN with `MSG_DONTWAIT`; `InvalidData` if the packet or its descriptors were cut, in which
 /// case what came of them is closed.
 pub fn receive(socket: BorrowedFd<'_>, flags: MsgFlags) -> io::Result<Packet> {
+    receive_with(socket, flags, MAX_FDS)
+}
+
+/// As above, with `most` descriptors at the most.
+///
+/// # Errors
+/// As there.
+pub fn receive_with(socket: BorrowedFd<'_>, flags: MsgFlags, most: usize) -> io::Result<Packet> {
     let mut bytes = vec![0; MAX_MESSAGE];
     let mut control = cmsg_space!([RawFd; SCM_MAX_FD]);
     let (length, fds, cut) = {
@@ -112,11 +120,18 @@ pub fn receive(socket: BorrowedFd<'_>, flags: MsgFlags) -> io::Result<Packet> {
         }
         (message.bytes, fds, cut)
     };
-    if cut || fds.len() > MAX_FDS {
+    if cut || fds.len() > most {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the packet was cut"));
     }
     bytes.truncate(length);
     Ok(Packet { bytes, fds })
+}
+
+/// Waits for the end of the process behind a descriptor (pidfd_open(2)), for ever.
+pub fn wait_for_end(pidfd: BorrowedFd<'_>) {
+    while poll(&mut [PollFd::new(pidfd, PollFlags::POLLIN)], PollTimeout::NONE) == Err(Errno::EINTR)
+    {
+    }
 }
 
 /// Waits until there is something to receive, or the connection has ended; `false` if neither

@@ -35,6 +35,9 @@ fn new_fd(ret: libc::c_long) -> SysResult<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Flag of clone3(2): a control group namespace of its own.
+pub const NEW_CGROUP: u64 = libc::CLONE_NEWCGROUP as u64;
+
 /// Flag of clone3(2): start in the control group that the arguments name.
 const CLONE_INTO_CGROUP: u64 = 1 << 33;
 
@@ -77,6 +80,11 @@ pub fn clone_process<P>(
     child: fn(&mut P) -> !,
     plan: &mut P,
 ) -> SysResult<Process> {
+    clone_here(flags, cgroup)?.map_or_else(|| child(plan), Ok)
+}
+
+/// Makes a copy of this process by clone3(2): `None` in the copy, which goes on from here.
+fn clone_here(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> SysResult<Option<Process>> {
     let mut pidfd: RawFd = -1;
     let mut args = CloneArgs {
         flags: flags | libc::CLONE_PIDFD as u64,
@@ -92,12 +100,33 @@ pub fn clone_process<P>(
     // CLONE_VM the child has its own copy of the stack it goes on with.
     let ret = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) };
     match check(ret)? {
-        0 => child(plan),
+        0 => Ok(None),
         pid => {
             // SAFETY: CLONE_PIDFD has stored a new descriptor there, which nobody else owns.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            Ok(Process { pid: i32::try_from(pid).unwrap_or(-1), pidfd })
+            Ok(Some(Process { pid: i32::try_from(pid).unwrap_or(-1), pidfd }))
         }
+    }
+}
+
+/// Proof that this process has one thread, so that a copy of it lacks nothing.
+pub struct Alone(());
+
+impl Alone {
+    /// That proof; `None` if there are more threads. What makes one later must drop this before.
+    #[must_use]
+    pub fn check() -> Option<Self> {
+        let threads = std::fs::read_dir("/proc/self/task").ok()?.count();
+        (threads == 1).then_some(Self(()))
+    }
+
+    /// Makes a copy of this process as [`clone_process`] does, but one that goes on from here and
+    /// may do whatever this one may: `None` in the copy.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn copy(&self, flags: u64, cgroup: Option<BorrowedFd<'_>>) -> SysResult<Option<Process>> {
+        clone_here(flags, cgroup)
     }
 }
 
@@ -212,6 +241,16 @@ pub fn cpu_time_of(pid: i32) -> SysResult<Duration> {
     ))
 }
 
+/// Now, in nanoseconds of a clock that all processes share and nobody sets (`CLOCK_MONOTONIC`).
+#[must_use]
+pub fn now() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is live, and every kernel has this clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
+}
+
 /// Lowers a limit of another process of the same user, soft and hard (prlimit(2)).
 ///
 /// # Errors
@@ -272,35 +311,37 @@ pub struct StatusBoard {
     pub left_over: std::sync::atomic::AtomicU32,
     /// CPU time that was used before the job came, in microseconds.
     pub cpu_before: std::sync::atomic::AtomicU64,
-    /// When the program was let start: nanoseconds after the making of the sandbox began; 0 before.
+    /// CPU time that was used until the program ended, in microseconds.
+    pub cpu: std::sync::atomic::AtomicU64,
+    /// The largest resident set of any one process until then, in bytes.
+    pub max_rss: std::sync::atomic::AtomicU64,
+    /// [When](now) the program was let start; 0 before.
     pub program_started: std::sync::atomic::AtomicU64,
 }
 
-// SAFETY: repr(C), atomic integers only, 40 bytes.
+// SAFETY: repr(C), atomic integers only, 56 bytes.
 unsafe impl Atomics for StatusBoard {}
 
 impl<T: Atomics> SharedPage<T> {
+    /// Its size in bytes.
+    pub const SIZE: usize = 4096;
+
     /// Maps a new page, filled with zeros.
     ///
     /// # Errors
     /// ENOMEM.
     pub fn new() -> SysResult<Self> {
-        const { assert!(size_of::<T>() <= 4096) };
-        // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing else.
-        let at = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                4096,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
-        };
-        if at == libc::MAP_FAILED {
-            return Err(Errno::last());
-        }
-        Ok(Self { at: at.cast() })
+        const { assert!(size_of::<T>() <= Self::SIZE) };
+        Ok(Self { at: map(Self::SIZE, None)?.cast() })
+    }
+
+    /// Maps the page that is in a [file of memory](memory_file) of 4096 bytes at least.
+    ///
+    /// # Errors
+    /// ENOMEM, EINVAL.
+    pub fn of(file: BorrowedFd<'_>) -> SysResult<Self> {
+        const { assert!(size_of::<T>() <= Self::SIZE) };
+        Ok(Self { at: map(Self::SIZE, Some(file))?.cast() })
     }
 
     /// The value in the page.
@@ -314,7 +355,7 @@ impl<T: Atomics> SharedPage<T> {
 impl<T: Atomics> Drop for SharedPage<T> {
     fn drop(&mut self) {
         // SAFETY: this page was mapped by `new`, and no reference to it outlives `self`.
-        unsafe { libc::munmap(self.at.cast(), 4096) };
+        unsafe { libc::munmap(self.at.cast(), Self::SIZE) };
     }
 }
 
@@ -322,6 +363,39 @@ impl<T: Atomics> Drop for SharedPage<T> {
 unsafe impl<T: Atomics> Send for SharedPage<T> {}
 // SAFETY: only shared access to a `Sync` value is given out.
 unsafe impl<T: Atomics> Sync for SharedPage<T> {}
+
+/// Maps `size` bytes to be shared: those of a file, or new ones.
+fn map(size: usize, file: Option<BorrowedFd<'_>>) -> SysResult<*mut c_void> {
+    let (kind, fd) = match file {
+        Some(file) => (0, file.as_raw_fd()),
+        None => (libc::MAP_ANONYMOUS, -1),
+    };
+    // SAFETY: a mapping at an address of the kernel's choice touches nothing else.
+    let at = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            size,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED | libc::MAP_NORESERVE | kind,
+            fd,
+            0,
+        )
+    };
+    if at == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(at) }
+}
+
+/// A file of `size` bytes that is nowhere but in memory (memfd_create(2)): for memory that is
+/// shared with a process that is no child.
+///
+/// # Errors
+/// ENOMEM, EMFILE.
+pub fn memory_file(size: usize) -> SysResult<OwnedFd> {
+    // SAFETY: the name is NUL-terminated.
+    let file = unsafe { libc::memfd_create(c"job".as_ptr(), libc::MFD_CLOEXEC) };
+    let file = new_fd(file.into())?;
+    nix::unistd::ftruncate(&file, i64::try_from(size).map_err(|_| Errno::ENOMEM)?)?;
+    Ok(file)
+}
 
 /// Memory that a process shares with the children it clones: it writes there what they are to
 /// read later, and tells them by other means when it has.
@@ -349,6 +423,12 @@ impl<T> Clone for Stored<T> {
 impl<T> Copy for Stored<T> {}
 
 impl<T> Stored<T> {
+    /// What was put there first, if it was `count` items.
+    #[must_use]
+    pub const fn first(count: u32) -> Self {
+        Self { offset: 0, count, kind: std::marker::PhantomData }
+    }
+
     /// Where it is, as two numbers.
     #[must_use]
     pub const fn numbers(self) -> [u32; 2] {
@@ -376,21 +456,15 @@ impl SharedBytes {
     /// # Errors
     /// ENOMEM.
     pub fn new(size: usize) -> SysResult<Self> {
-        // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing else.
-        let at = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                size,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-                -1,
-                0,
-            )
-        };
-        if at == libc::MAP_FAILED {
-            return Err(Errno::last());
-        }
-        Ok(Self { at: at.cast(), size, filled: 0 })
+        Ok(Self { at: map(size, None)?.cast(), size, filled: 0 })
+    }
+
+    /// Maps the `size` bytes of a [file of memory](memory_file).
+    ///
+    /// # Errors
+    /// ENOMEM, EINVAL.
+    pub fn of(file: BorrowedFd<'_>, size: usize) -> SysResult<Self> {
+        Ok(Self { at: map(size, Some(file))?.cast(), size, filled: 0 })
     }
 
     /// Copies `items` there.
@@ -496,6 +570,8 @@ impl Drop for SharedBytes {
 
 // SAFETY: it may be used and unmapped from any thread; only `&mut self` writes.
 unsafe impl Send for SharedBytes {}
+// SAFETY: as above; shared access only reads.
+unsafe impl Sync for SharedBytes {}
 
 /// Closes every descriptor from `first` on (close_range(2)).
 ///
@@ -814,10 +890,26 @@ pub fn count_processes(proc_dir: RawFd) -> SysResult<u32> {
 /// Sets every signal to its default action and blocks none, so that a program does not inherit
 /// what its ancestors ignored (signal(7)).
 pub fn reset_signals() {
+    default_signals();
+    unblock_signals();
+}
+
+/// Sets every signal to its default action.
+pub fn default_signals() {
     for signal in 1..=64 {
         // SAFETY: SIG_DFL is a valid disposition; numbers that cannot be set are refused.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
+}
+
+/// Sets one signal to its default action.
+pub fn default_signal(signal: Signal) {
+    // SAFETY: SIG_DFL is a valid disposition.
+    unsafe { libc::signal(signal as c_int, libc::SIG_DFL) };
+}
+
+/// Blocks no signal any more.
+pub fn unblock_signals() {
     // SAFETY: all-zero is a valid, empty signal set.
     let none: libc::sigset_t = unsafe { mem::zeroed() };
     // SAFETY: the set is live; the old mask is not asked for.

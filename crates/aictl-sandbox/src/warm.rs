@@ -4,14 +4,17 @@
 //! Each is started for itself, with a layout of its address space and a hash seed of its own, and
 //! ends with its run: no run leaves anything for another. None is started before the first run asks
 //! for one; after [`IDLE`](policy::IDLE) without a run, or when memory is short, those that wait end.
-//! A run that finds none is started cold.
+//!
+//! When runs come faster than interpreters start, those that find none waiting get a copy of a
+//! [template](Template), which is started then. A run that does not get one either is started cold.
 
 mod policy;
 mod pressure;
 
 use std::{
     collections::VecDeque,
-    fs, io,
+    fs::{self, File},
+    io,
     os::unix::fs::MetadataExt,
     path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -20,14 +23,17 @@ use std::{
 };
 
 use crate::{
-    engine::{Armed, Engine},
+    engine::{Armed, Engine, Template},
     interpreter::Interpreter,
-    protocol::Rejection,
+    protocol::{RejectKind, Rejection},
 };
 use policy::{Next, Situation};
 
 /// How long an interpreter may take to start.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a copy of one may take.
+const COPY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a file is, as far as it can be seen from outside: another one has taken its place, or its
 /// content has changed, if this differs (inode(7)).
@@ -56,19 +62,51 @@ struct State {
     waiting: VecDeque<(Armed, Stamp)>,
     asked: Option<Instant>,
     pressure: Option<Instant>,
-    failed: Option<(u32, Instant)>,
+    failed: Option<Failed>,
+    missed: Option<Instant>,
+    template: Option<Made>,
+    template_failed: Option<Failed>,
+}
+
+/// The template that is there.
+struct Made {
+    template: Arc<Template>,
+    stamp: Stamp,
+    copies: u32,
+}
+
+/// How often in a row something could not be started, and when it was tried last.
+#[derive(Clone, Copy)]
+struct Failed {
+    times: u32,
+    last: Instant,
+}
+
+impl Failed {
+    /// Once more, for this reason.
+    fn again(before: Option<Self>, what: &str, why: &Rejection) -> Option<Self> {
+        let times = before.map_or(0, |failed| failed.times);
+        if times == 0 {
+            eprintln!("{what}: {}", why.message);
+        }
+        Some(Self { times: times.saturating_add(1), last: Instant::now() })
+    }
 }
 
 /// The warm interpreters of one runtime.
 pub struct Warm {
+    engine: Arc<Engine>,
     interpreter: Interpreter,
     wanted: usize,
+    /// The extension module of templates.
+    library: Option<File>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Warm {
-    /// Has `wanted` interpreters wait, as soon as somebody asks for one.
+    /// Has `wanted` interpreters wait, as soon as somebody asks for one; with the extension module
+    /// `library`, a template makes copies when they are not enough.
     ///
     /// # Errors
     /// If the thread that starts them cannot be started.
@@ -76,17 +114,28 @@ impl Warm {
         engine: Arc<Engine>,
         interpreter: Interpreter,
         wanted: usize,
+        library: Option<File>,
     ) -> io::Result<Arc<Self>> {
-        let state = State { waiting: VecDeque::new(), asked: None, pressure: None, failed: None };
+        let state = State {
+            waiting: VecDeque::new(),
+            asked: None,
+            pressure: None,
+            failed: None,
+            missed: None,
+            template: None,
+            template_failed: None,
+        };
         let warm = Arc::new(Self {
+            engine,
             interpreter,
             wanted,
+            library,
             state: Mutex::new(state),
             changed: Condvar::new(),
         });
         let keeper = Arc::clone(&warm);
         // Sandboxes end with the thread that made them: this one stays.
-        thread::Builder::new().name("warm".to_owned()).spawn(move || keeper.work(&engine))?;
+        thread::Builder::new().name("warm".to_owned()).spawn(move || keeper.work())?;
         let told = Arc::clone(&warm);
         pressure::watch(move || {
             told.state().pressure = Some(Instant::now());
@@ -95,7 +144,8 @@ impl Warm {
         Ok(warm)
     }
 
-    /// One that waits, if there is one; the next is on its way.
+    /// One that waits, if there is one, or else a copy of the template, if there is one; the next
+    /// is on its way.
     #[must_use]
     pub fn take(&self) -> Option<Armed> {
         let now = Stamp::of(self.interpreter.exe());
@@ -110,11 +160,38 @@ impl Warm {
                 None => break None,
             }
         };
+        let template = match &mut state.template {
+            Some(made) if taken.is_none() && Some(made.stamp) == now => {
+                made.copies = made.copies.saturating_add(1);
+                Some(Arc::clone(&made.template))
+            }
+            _ => None,
+        };
+        if taken.is_none() && self.library.is_some() {
+            state.missed = Some(Instant::now());
+        }
         drop(state);
         self.changed.notify_all();
         // Their end takes a moment, for which nobody else has to wait.
         drop(gone);
-        taken
+        taken.or_else(|| template.and_then(|template| self.copy_of(template)))
+    }
+
+    /// A copy of this template, which is none any more if it does not make one.
+    fn copy_of(&self, template: Arc<Template>) -> Option<Armed> {
+        match Armed::of_template(&self.engine, &template, COPY_PATIENCE) {
+            Ok(armed) => Some(armed),
+            Err(rejection) => {
+                let mut state = self.state();
+                let what = "no copy of an interpreter can wait for its run";
+                state.template_failed = Failed::again(state.template_failed, what, &rejection);
+                let same = |made: &mut Made| Arc::ptr_eq(&made.template, &template);
+                let gone = state.template.take_if(same);
+                drop(state);
+                drop(gone);
+                None
+            }
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -122,16 +199,20 @@ impl Warm {
     }
 
     /// Starts and ends them, for ever.
-    fn work(&self, engine: &Engine) {
+    fn work(&self) {
         let mut state = self.state();
         loop {
             let ago = |moment: Instant| moment.elapsed();
+            let failed = |failed: Failed| (failed.times, ago(failed.last));
             let situation = Situation {
                 wanted: self.wanted,
                 waiting: state.waiting.len(),
                 asked: state.asked.map(ago),
                 pressure: state.pressure.map(ago),
-                failed: state.failed.map(|(times, last)| (times, ago(last))),
+                failed: state.failed.map(failed),
+                missed: state.missed.map(ago),
+                copies: state.template.as_ref().map(|made| made.copies),
+                template_failed: state.template_failed.map(failed),
             };
             state = match policy::next(&situation) {
                 Next::WaitForChange => {
@@ -142,14 +223,20 @@ impl Warm {
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
                 Next::Drain => {
-                    let gone = std::mem::take(&mut state.waiting);
+                    let gone = (std::mem::take(&mut state.waiting), state.template.take());
+                    drop(state);
+                    drop(gone);
+                    self.state()
+                }
+                Next::EndTemplate => {
+                    let gone = state.template.take();
                     drop(state);
                     drop(gone);
                     self.state()
                 }
                 Next::Start => {
                     drop(state);
-                    let started = self.start(engine);
+                    let started = self.start();
                     let mut state = self.state();
                     match started {
                         Ok(one) => {
@@ -157,25 +244,54 @@ impl Warm {
                             state.failed = None;
                         }
                         Err(rejection) => {
-                            let times = state.failed.map_or(0, |(times, _)| times);
-                            if times == 0 {
-                                let why = rejection.message;
-                                eprintln!("no interpreter can wait for its run: {why}");
-                            }
-                            state.failed = Some((times.saturating_add(1), Instant::now()));
+                            let what = "no interpreter can wait for its run";
+                            state.failed = Failed::again(state.failed, what, &rejection);
                         }
                     }
                     state
+                }
+                Next::StartTemplate => {
+                    drop(state);
+                    let started = self.start_template();
+                    let mut state = self.state();
+                    let gone = match started {
+                        Ok(made) => {
+                            state.template_failed = None;
+                            state.template.replace(made)
+                        }
+                        Err(rejection) => {
+                            let what = "no interpreter can be a template";
+                            state.template_failed =
+                                Failed::again(state.template_failed, what, &rejection);
+                            None
+                        }
+                    };
+                    drop(state);
+                    drop(gone);
+                    self.state()
                 }
             };
         }
     }
 
-    fn start(&self, engine: &Engine) -> Result<(Armed, Stamp), Rejection> {
-        let stamp = Stamp::of(self.interpreter.exe());
-        let mut armed = Armed::new(engine)?;
-        armed.warm_up(engine, &self.interpreter, PATIENCE)?;
-        let gone = || Rejection::new(crate::protocol::RejectKind::NoInterpreter, "it is gone");
-        Ok((armed, stamp.ok_or_else(gone)?))
+    fn start(&self) -> Result<(Armed, Stamp), Rejection> {
+        let stamp = self.stamp()?;
+        let mut armed = Armed::new(&self.engine)?;
+        armed.warm_up(&self.engine, &self.interpreter, PATIENCE)?;
+        Ok((armed, stamp))
+    }
+
+    fn start_template(&self) -> Result<Made, Rejection> {
+        let stamp = self.stamp()?;
+        let none = || Rejection::new(RejectKind::Unavailable, "there is no extension module");
+        let library = self.library.as_ref().ok_or_else(none)?;
+        let template = Template::start(&self.engine, &self.interpreter, library, PATIENCE)?;
+        Ok(Made { template: Arc::new(template), stamp, copies: 0 })
+    }
+
+    /// What the interpreter's file is now.
+    fn stamp(&self) -> Result<Stamp, Rejection> {
+        let gone = || Rejection::new(RejectKind::NoInterpreter, "it is gone");
+        Stamp::of(self.interpreter.exe()).ok_or_else(gone)
     }
 }

@@ -19,10 +19,11 @@ use nix::{
     sched::{CloneFlags, setns, unshare},
     sys::{
         prctl,
-        resource::setrlimit,
+        resource::{UsageWho, getrusage, setrlimit},
         signal::{SigSet, Signal, kill},
         socket::{MsgFlags, send},
         stat::{Mode, SFlag, mkdirat, mknodat, umask},
+        time::{TimeVal, TimeValLike},
     },
     unistd::{Pid, chdir, close, pivot_root, read, setsid, symlinkat, write},
 };
@@ -34,7 +35,7 @@ use super::{
 };
 use seccompiler::sock_filter;
 
-use crate::sys::{self, MountAttr, SysResult};
+use crate::sys::{self, MountAttr, StatusBoard, SysResult};
 
 /// The first process's end of the pair of sockets on which the two wait for each other.
 const FIRST: usize = 0;
@@ -55,7 +56,8 @@ impl<T> At<T> for SysResult<T> {
     }
 }
 
-/// The supervisor's end of the sockets between it and the sandbox.
+/// The supervisor's end of the sockets between it and the sandbox; -1 where this process never had
+/// it.
 const OUTSIDE: usize = 0;
 /// The sandbox's.
 const INSIDE: usize = 1;
@@ -67,7 +69,22 @@ const INSIDE: usize = 1;
 /// A network namespace takes the kernel longer than all the others, and about as long as the new
 /// root takes us: the program's process makes the one while the first process makes the other.
 pub fn first_process(plan: &mut Plan) -> ! {
-    let failed = match build(plan).and_then(|program| finish(plan, program)) {
+    // The one that has most to wait for begins first.
+    let program = attended().thread_block().and_then(|()| {
+        let program = sys::clone_process(0, None, become_program, plan)?;
+        sys::forget_start();
+        Ok(program)
+    });
+    match program {
+        Ok(program) => go_on(plan, &program),
+        Err(errno) => report(plan, (Step::Fork, errno)),
+    }
+}
+
+/// What the first process does from when the program's process was started, which it has to wait
+/// for: its end must not have gone unseen.
+pub fn go_on(plan: &mut Plan, program: &sys::Process) -> ! {
+    let failed = match build(plan, program).and_then(|()| finish(plan, program.pid)) {
         Ok(built) => wait_for(plan, &built),
         Err(failed) => failed,
     };
@@ -92,18 +109,16 @@ fn report(plan: &Plan, (step, errno): Failed) -> ! {
     sys::exit_now(125)
 }
 
-/// Builds what every sandbox has around this process and the program's; returns the latter's id.
-fn build(plan: &mut Plan) -> Result<i32, Failed> {
-    // The one that has most to wait for begins first.
-    attended().thread_block().at(Step::Fork)?;
-    let program = sys::clone_process(0, None, become_program, plan).at(Step::Fork)?;
-    sys::forget_start();
+/// Builds what every sandbox has around this process and the program's.
+fn build(plan: &mut Plan, program: &sys::Process) -> Result<(), Failed> {
     // Absent a name, a process list would show the client twice.
     prctl::set_name(c"sandbox").at(Step::UserMap)?;
     map_user(plan).at(Step::UserMap)?;
     // Only one process holds the other end of each now: its end ends the wait for it.
     close(plan.meeting[PROGRAM]).at(Step::Fork)?;
-    close(plan.door[OUTSIDE]).at(Step::Fork)?;
+    if plan.door[OUTSIDE] >= 0 {
+        close(plan.door[OUTSIDE]).at(Step::Fork)?;
+    }
     nix::unistd::sethostname("sandbox").or_else(unless_weakened).at(Step::HostName)?;
     if let Some(tree) = plan.tree.take() {
         let built = build_root(plan, &tree).and_then(|()| grant_all(plan, &tree));
@@ -116,8 +131,7 @@ fn build(plan: &mut Plan) -> Result<i32, Failed> {
     tie_to_parent(plan).at(Step::Parent)?;
     // While the program's process may still be at work.
     drop_bounds(plan)?;
-    join_network(plan, &program)?;
-    Ok(program.pid)
+    join_network(plan, program)
 }
 
 /// Waits for the job, finishes the sandbox for it, and lets the program start. One that waits for
@@ -153,17 +167,22 @@ fn finish(plan: &mut Plan, program: i32) -> Result<Built, Failed> {
     if waits {
         let ready = send(plan.door[INSIDE], READY, MsgFlags::MSG_NOSIGNAL);
         ready.at(Step::Wait)?;
+    }
+    let is_template = plan.load.is_template();
+    if waits && !is_template {
         await_job(plan)?;
         adapt(plan, program)?;
     }
     // So far nothing was executed that came from the job.
     drop_privileges(plan)?;
-    match waits {
-        true => {
+    match (waits, is_template) {
+        (false, _) => tell(plan.meeting[FIRST])?,
+        (true, false) => {
             let told = send(plan.meeting[FIRST], plan.load.message(), MsgFlags::MSG_NOSIGNAL);
             told.map(drop).at(Step::Job)?;
         }
-        false => tell(plan.meeting[FIRST])?,
+        // Its program waits for others.
+        (true, true) => {}
     }
     Ok(Built { program, proc_dir })
 }
@@ -428,15 +447,26 @@ fn hear(meeting: RawFd) -> Result<(), Failed> {
 
 /// Takes on the last layers and executes the program.
 fn become_program(plan: &mut Plan) -> ! {
-    let failed = match prepare(plan).and_then(|()| restrict(plan)) {
+    let failed = match prepare(plan, sys::reset_signals).and_then(|()| restrict(plan)) {
         Ok(()) => (Step::Execute, plan.load.execute()),
         Err(failed) => failed,
     };
     report(plan, failed)
 }
 
+/// Takes on the last layers in a process that is a copy of the program already and has never had
+/// another thread, and goes on as that. Nothing of the plan is left then: what comes next is the
+/// job's.
+pub fn go_on_as_program(mut plan: Plan) {
+    // What a fresh interpreter does about signals, this one has done.
+    let done = prepare(&plan, sys::unblock_signals).and_then(|()| restrict(&mut plan));
+    if let Err(failed) = done {
+        report(&plan, failed);
+    }
+}
+
 /// What can be done while the first process builds the new root.
-fn prepare(plan: &Plan) -> Result<(), Failed> {
+fn prepare(plan: &Plan, signals: fn()) -> Result<(), Failed> {
     // The first process finds this one's network namespace by looking into it.
     prctl::set_dumpable(true).at(Step::Network)?;
     if plan.separate_network {
@@ -444,7 +474,7 @@ fn prepare(plan: &Plan) -> Result<(), Failed> {
     }
     tell(plan.meeting[PROGRAM])?;
     setsid().at(Step::Session)?;
-    sys::reset_signals();
+    signals();
     prctl::set_pdeathsig(Signal::SIGKILL).at(Step::Session)?;
     drop_bounds(plan)?;
     drop_privileges(plan)?;
@@ -533,8 +563,7 @@ pub const RESUME: Signal = Signal::SIGUSR2;
 
 /// Reaps whatever ends, until the program does; then writes down how.
 fn wait_for(plan: &Plan, &Built { program, proc_dir }: &Built) -> Failed {
-    let begun = u64::try_from(plan.begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    plan.board.get().program_started.store(begun, SeqCst);
+    plan.board.get().program_started.store(sys::now(), SeqCst);
     let keep = if proc_dir >= 0 { sys::dup_onto(proc_dir, 0) } else { Ok(()) };
     if let Err(errno) = keep.and_then(|()| sys::close_from(u32::from(proc_dir >= 0))) {
         return (Step::CloseFds, errno);
@@ -551,6 +580,7 @@ fn wait_for(plan: &Plan, &Built { program, proc_dir }: &Built) -> Failed {
             match sys::wait_any_now() {
                 Ok(Some((pid, status))) if pid == program => {
                     let board = plan.board.get();
+                    write_usage(board);
                     let left = sys::count_processes(0).unwrap_or(0);
                     board.left_over.store(left, SeqCst);
                     board.wait_status.store(status, SeqCst);
@@ -565,10 +595,24 @@ fn wait_for(plan: &Plan, &Built { program, proc_dir }: &Built) -> Failed {
     }
 }
 
+/// Writes down what this process and all that it has waited for have used.
+fn write_usage(board: &StatusBoard) {
+    let (Ok(children), Ok(own)) = (getrusage(UsageWho::RUSAGE_CHILDREN), sys::cpu_time_of(0))
+    else {
+        return;
+    };
+    let micros = |time: TimeVal| u64::try_from(time.num_microseconds()).unwrap_or(0);
+    let own = u64::try_from(own.as_micros()).unwrap_or(0);
+    let cpu = micros(children.user_time()) + micros(children.system_time()) + own;
+    board.cpu.store(cpu, SeqCst);
+    let kibibytes = u64::try_from(children.max_rss()).unwrap_or(0);
+    board.max_rss.store(kibibytes.saturating_mul(1024), SeqCst);
+}
+
 /// All processes of the sandbox but the first (kill(2)).
 const EVERYONE: Pid = Pid::from_raw(-1);
 
 /// What the first process waits for: blocked, so that nothing is lost between two waits.
-fn attended() -> SigSet {
+pub fn attended() -> SigSet {
     [Signal::SIGCHLD, PAUSE, RESUME].into_iter().collect()
 }

@@ -6,14 +6,17 @@
 //! It is written into memory that they share, before they are told to go on. They read it there
 //! without allocating, and believe it: nobody but their supervisor writes to it.
 
-use std::ffi::{CStr, CString};
+use std::{
+    ffi::{CStr, CString},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
 
 use aictl_api::limits::SOURCE;
 
 use super::plan::Bind;
 use crate::{
     protocol::{MAX_ARGS, MAX_ARGS_BYTES},
-    sys::{SharedBytes, Stored, SysResult},
+    sys::{self, SharedBytes, Stored, SysResult},
 };
 
 /// Room for the largest script, the most arguments with their pointers, and the rest: names and the
@@ -47,6 +50,8 @@ pub struct Order<'a> {
     pub result: bool,
     /// Whether the program is one that waits for a job, which comes as a second order.
     pub waits: bool,
+    /// Whether it is, instead, a template of such programs, and has no job itself.
+    pub template: bool,
     /// What tells the program its job, in a second order.
     pub message: &'a [u8],
 }
@@ -74,6 +79,7 @@ const HEAD: usize = (Part::Flags as usize + 1) * 2;
 const STDIN: u32 = 1;
 const RESULT: u32 = 2;
 const WAITS: u32 = 4;
+const TEMPLATE: u32 = 8;
 
 /// The memory in which a job comes.
 pub struct Load {
@@ -87,7 +93,27 @@ impl Load {
     /// # Errors
     /// ENOMEM.
     pub fn new() -> SysResult<Self> {
-        let mut memory = SharedBytes::new(ROOM)?;
+        Self::empty(SharedBytes::new(ROOM)?)
+    }
+
+    /// Memory for one job, and the file that it is in.
+    ///
+    /// # Errors
+    /// ENOMEM, EMFILE.
+    pub fn in_file() -> SysResult<(Self, OwnedFd)> {
+        let file = sys::memory_file(ROOM)?;
+        Ok((Self::empty(SharedBytes::of(file.as_fd(), ROOM)?)?, file))
+    }
+
+    /// The memory that another process writes to, by the file that it is in.
+    ///
+    /// # Errors
+    /// ENOMEM, EINVAL.
+    pub fn of(file: BorrowedFd<'_>) -> SysResult<Self> {
+        Ok(Self { memory: SharedBytes::of(file, ROOM)?, head: Stored::first(HEAD as u32) })
+    }
+
+    fn empty(mut memory: SharedBytes) -> SysResult<Self> {
         let head = memory.put(&[0u32; HEAD])?;
         Ok(Self { memory, head })
     }
@@ -100,7 +126,12 @@ impl Load {
         fn joined<'a>(texts: impl Iterator<Item = &'a CString>) -> Vec<u8> {
             texts.flat_map(|text| text.to_bytes_with_nul()).copied().collect()
         }
-        let flags = [(order.stdin, STDIN), (order.result, RESULT), (order.waits, WAITS)];
+        let flags = [
+            (order.stdin, STDIN),
+            (order.result, RESULT),
+            (order.waits, WAITS),
+            (order.template, TEMPLATE),
+        ];
         let flags = flags.into_iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag);
         let memory = &mut self.memory;
         let program = memory.put_program(order.exe, order.args, order.environment)?;
@@ -187,6 +218,11 @@ impl Load {
         self.at(Part::Flags)[0] & WAITS != 0
     }
 
+    /// [`Order::template`].
+    pub fn is_template(&self) -> bool {
+        self.at(Part::Flags)[0] & TEMPLATE != 0
+    }
+
     /// [`Order::message`].
     pub fn message(&self) -> &[u8] {
         self.memory.get_at(self.at(Part::Message))
@@ -217,6 +253,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_order_in_a_file_is_read_by_who_has_the_file() {
+        let (mut load, file) = Load::in_file().unwrap();
+        let theirs = Load::of(file.as_fd()).unwrap();
+        load.write(&Order { text: b"x", waits: true, ..Order::default() }).unwrap();
+        assert_eq!((theirs.text(), theirs.waits()), (&b"x"[..], true));
+    }
+
+    #[test]
     fn an_order_is_read_as_it_was_written() {
         let c = |text: &str| CString::new(text).unwrap();
         let (dirs, args) = ([c("a"), c("a/b")], [c("x"), c("")]);
@@ -234,6 +278,7 @@ mod tests {
             stdin: true,
             result: false,
             waits: false,
+            template: false,
             message: b"m\0",
         };
         let mut load = Load::new().unwrap();
@@ -247,14 +292,16 @@ mod tests {
         assert_eq!(load.text(), b"print(1)\0\n");
         assert_eq!(load.rlimits(), [1, u64::MAX]);
         assert!(load.has_stdin() && !load.has_result() && !load.waits());
+        assert!(!load.is_template());
         assert_eq!(load.message(), b"m\0");
         order.scratch = None;
         order.result = true;
         order.waits = true;
+        order.template = true;
         // A second order takes the place of the first.
         load.write(&order).unwrap();
         assert_eq!(load.scratch(), None);
-        assert!(load.has_result() && load.waits());
+        assert!(load.has_result() && load.waits() && load.is_template());
         let huge = vec![b'x'; ROOM];
         assert!(load.write(&Order { text: &huge, ..order }).is_err());
     }

@@ -3,6 +3,7 @@
 mod cgroup;
 mod child;
 mod client;
+mod copy;
 mod input;
 mod landlock;
 mod load;
@@ -14,21 +15,30 @@ mod script;
 mod seccomp;
 mod step;
 mod supervise;
+mod template;
 #[cfg(test)]
 mod tests;
 mod usage;
 
-use std::{fs::File, io, os::fd::OwnedFd};
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsRawFd, OwnedFd},
+};
 
 use aictl_api::layer::Layer;
 use nix::{libc, sys::prctl, unistd};
 
 pub use client::{Client, Remote, Wish, send_by, timeout as poll_timeout};
+pub use copy::{Copy, Original};
 pub use input::Source;
 pub use sandbox::{Armed, Task};
 pub use script::{Script, ScriptError};
 pub use seccomp::{Memory, calls};
 pub use supervise::run;
+pub use template::Template;
+
+use plan::Common;
 
 use crate::{
     identity::{self, Identity},
@@ -137,6 +147,17 @@ impl Engine {
     /// Who counts a sandbox's memory.
     fn memory(&self) -> Memory {
         if self.cgroup.is_some() { Memory::Counted } else { Memory::Watched }
+    }
+
+    /// What all its sandboxes have in common.
+    fn common(&self) -> Common {
+        Common {
+            identity: self.identity,
+            landlock: self.landlock.is_some(),
+            null: self.null.as_raw_fd(),
+            process: self.own_pidfd.as_raw_fd(),
+            memory: self.memory(),
+        }
     }
 
     /// The flags of clone(2) for a sandbox's first process; the network namespace is made later.

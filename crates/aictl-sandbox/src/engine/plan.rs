@@ -11,18 +11,17 @@ use std::{
         unix::ffi::OsStringExt,
     },
     path::{Path, PathBuf},
-    time::Instant,
 };
 
+use ::landlock::RulesetCreated;
 use aictl_api::{
     limits::Limits,
     strict::{FORBIDDEN_BUILTINS, Imports},
 };
-use landlock::RulesetCreated;
 use nix::{libc::RLIM_INFINITY, sys::resource::Resource};
 
 use super::{
-    landlock::{Grant, Rule},
+    landlock::{self, Grant, Rule},
     load::Load,
     seccomp::{Filters, Memory},
 };
@@ -56,8 +55,19 @@ const PYTHON_COLD: &str = concat!(include_str!("run_script.py"), include_str!("c
 const PYTHON_STRICT: &str =
     concat!(include_str!("strict.py"), include_str!("run_script.py"), include_str!("cold.py"));
 /// Waits for the job first, and then does all of that.
-const PYTHON_WARM: &str =
-    concat!(include_str!("strict.py"), include_str!("run_script.py"), include_str!("wait.py"));
+const PYTHON_WARM: &str = concat!(
+    include_str!("strict.py"),
+    include_str!("run_script.py"),
+    include_str!("wait.py"),
+    include_str!("warm.py")
+);
+/// Is a template of such programs.
+const PYTHON_TEMPLATE: &str = concat!(
+    include_str!("strict.py"),
+    include_str!("run_script.py"),
+    include_str!("wait.py"),
+    include_str!("copy.py")
+);
 /// Sends a `result`; compiled only where there is one.
 const PYTHON_SEND_RESULT: &str = include_str!("send_result.py");
 
@@ -135,7 +145,7 @@ pub struct Plan {
     pub meeting: [RawFd; 2],
     /// Whether there is a network namespace; `false` only where a test has switched it off.
     pub separate_network: bool,
-    /// A descriptor for sandboxd itself, to see whether it still lives.
+    /// A descriptor for the process that makes the sandbox, to see whether it still lives.
     pub parent: RawFd,
     /// Landlock, where the kernel has it.
     pub landlock: Option<RulesetCreated>,
@@ -151,8 +161,80 @@ pub struct Plan {
     pub load: Load,
     /// Where the sandbox reports how it went.
     pub board: SharedPage<StatusBoard>,
-    /// When its making began.
-    pub begun: Instant,
+}
+
+/// What all sandboxes that one process makes have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Common {
+    /// Who they are made as.
+    pub identity: Identity,
+    /// Whether the kernel has Landlock.
+    pub landlock: bool,
+    /// A descriptor of /dev/null.
+    pub null: RawFd,
+    /// A descriptor for the process itself (pidfd_open(2)).
+    pub process: RawFd,
+    /// Who counts their memory.
+    pub memory: Memory,
+}
+
+/// The program's ends of a sandbox's pipes.
+#[derive(Debug, Clone, Copy)]
+pub struct Ends {
+    /// Standard input, output and error.
+    pub stdio: [RawFd; 3],
+    /// The pipe for `result`.
+    pub result: RawFd,
+}
+
+impl Plan {
+    /// Works out all that the processes of a sandbox need before there is a job. Who makes them
+    /// adds the sockets, and takes away what this sandbox is not to have.
+    ///
+    /// # Errors
+    /// If something that it is made of is not to be had: what, and why.
+    pub fn new(
+        common: &Common,
+        ends: Ends,
+        load: Load,
+        board: SharedPage<StatusBoard>,
+    ) -> Result<Self, (&'static str, io::Error)> {
+        let prepare = |what| move |error| (what, error);
+        let tree = match weaken::off("mount-ns") {
+            true => None,
+            false => Some(Tree::new(common.memory).map_err(prepare("the sandbox's files"))?),
+        };
+        let mounts = tree.as_ref().map_or(0, |tree| tree.binds.len() + tree.devices.len());
+        let (uid_map, gid_map) = id_maps(common.identity);
+        let landlock = match weaken::off("landlock") || !common.landlock {
+            true => None,
+            false => {
+                let ruleset = landlock::ruleset().map_err(io::Error::other);
+                Some(ruleset.map_err(prepare("Landlock"))?)
+            }
+        };
+        Ok(Self {
+            work: c(work_dir()).map_err(prepare("a path"))?,
+            host_proc: weaken::off("pid-ns"),
+            tree,
+            detached: (0..mounts).map(|_| None).collect(),
+            uid_map,
+            gid_map,
+            null: common.null,
+            stdio: ends.stdio,
+            result: ends.result,
+            door: [-1, -1],
+            watched: common.memory == Memory::Watched,
+            meeting: [-1, -1],
+            separate_network: !weaken::off("net-ns"),
+            parent: common.process,
+            landlock,
+            filters: (!weaken::off("seccomp")).then(|| Filters::of(common.memory)),
+            drop_privileges: !weaken::off("no-new-privs"),
+            load,
+            board,
+        })
+    }
 }
 
 /// A directory of an interpreter's outside the system's: what has to be made for it, and bound.
@@ -387,11 +469,20 @@ fn send_result(job: &Job) -> &'static str {
 
 /// The program that waits for the job of a Python script; see [`message`].
 pub fn waiting_program(interpreter: &Interpreter) -> io::Result<Program> {
+    waiting(interpreter, PYTHON_WARM)
+}
+
+/// The program whose copies do that.
+pub fn template_program(interpreter: &Interpreter) -> io::Result<Program> {
+    waiting(interpreter, PYTHON_TEMPLATE)
+}
+
+fn waiting(interpreter: &Interpreter, bootstrap: &str) -> io::Result<Program> {
     let exe = c(interpreter.exe().as_os_str().to_owned().into_vec())?;
     let options = [c("-E")?, c("-s")?, c("-u")?, c("-c")?];
     let mut args = vec![exe.clone()];
     args.extend(options);
-    args.extend([c(PYTHON_WARM)?, c(PYTHON_SEND_RESULT)?]);
+    args.extend([c(bootstrap)?, c(PYTHON_SEND_RESULT)?]);
     Ok(Program { exe, args, environment: environment()? })
 }
 

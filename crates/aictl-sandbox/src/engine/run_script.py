@@ -2,7 +2,7 @@ def _run(main, argv):
     import atexit, os, sys
     send, allowed, path = argv[1:4]
     strict = main.get('_strict')
-    for name in ('_run', '_strict', '_wait'):
+    for name in ('_run', '_strict', '_wait', '_copy'):
         main.pop(name, None)
     sys.argv[:] = argv[3:]
     load = sys.modules['_frozen_importlib_external']

@@ -2,9 +2,9 @@
 //! stands ready; then, with a job, all that only this one has.
 
 use std::{
-    ffi::CString,
     io,
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    sync::{Arc, atomic::Ordering::SeqCst},
     time::{Duration, Instant},
 };
 
@@ -14,36 +14,50 @@ use nix::{errno::Errno, sys::socket::MsgFlags};
 use super::{
     Engine, MAX_RESULT, cgroup, child,
     input::{Input, Source},
-    landlock,
     load::{Load, Order},
     pipes::{self, Output, Pipe},
-    plan::{self, Plan, Roots, Tree},
+    plan::{self, Ends, Plan, Roots},
     script::Script,
-    seccomp::Filters,
     step::{SetupError, Step},
+    template::Template,
     usage::ProcMeter,
 };
 use crate::{
     interpreter::Interpreter,
     protocol::{Job, RejectKind, Rejection},
     socket,
-    sys::{self, SharedPage, StatusBoard},
+    sys::{self, Rusage, SharedPage, StatusBoard},
     weaken,
 };
 
-fn unavailable(what: &str) -> impl FnOnce(io::Error) -> Rejection {
+pub fn unavailable(what: &str) -> impl FnOnce(io::Error) -> Rejection {
     move |error| Rejection::new(RejectKind::Unavailable, format!("{what}: {error}"))
 }
 
 /// A sandbox's first process, from outside.
-struct First(OwnedFd);
+pub struct First(OwnedFd);
+
+impl First {
+    /// The process behind this descriptor, from now on tied to us.
+    pub const fn of(pidfd: OwnedFd) -> Self {
+        Self(pidfd)
+    }
+
+    /// Waits for its end; what it used, if it is a child of ours that nobody has waited for.
+    fn reap(&self) -> Option<Rusage> {
+        let reaped = sys::reap(self.0.as_fd()).ok();
+        if reaped.is_none() {
+            socket::wait_for_end(self.0.as_fd());
+        }
+        reaped
+    }
+}
 
 /// Whatever happens to its supervisor, no sandbox outlives it.
 impl Drop for First {
     fn drop(&mut self) {
         sys::pidfd_kill(self.0.as_fd());
-        // Reaped already, if it ended in good order.
-        let _reaped = sys::reap(self.0.as_fd());
+        self.reap();
     }
 }
 
@@ -56,6 +70,15 @@ struct Pipes {
 }
 
 impl Pipes {
+    /// The program's ends.
+    fn ends(&self) -> Ends {
+        let stdio = [&self.stdin, &self.stdout, &self.stderr];
+        Ends {
+            stdio: stdio.map(|pipe| pipe.theirs.as_raw_fd()),
+            result: self.result.theirs.as_raw_fd(),
+        }
+    }
+
     fn new() -> io::Result<Self> {
         Ok(Self {
             stdin: pipes::inward()?,
@@ -78,21 +101,153 @@ pub struct Task<'a> {
     pub stdin: Option<Source>,
 }
 
+/// A sandbox as such, without the streams of a job, seen from outside.
+pub struct Frame {
+    pub first: First,
+    pub load: Load,
+    pub board: SharedPage<StatusBoard>,
+    /// Our end of the sockets through which it is told that the job has come, and through which its
+    /// /proc, /work and /tmp arrive.
+    pub door: OwnedFd,
+    /// The template of which its interpreter is a copy; without that it would end.
+    pub _template: Option<Arc<Template>>,
+}
+
+impl Frame {
+    /// Has the kernel begin to make a sandbox, in this control group. What fails shows when a job is
+    /// to run.
+    pub fn new(
+        engine: &Engine,
+        ends: Ends,
+        into: Option<BorrowedFd<'_>>,
+        kind: Kind,
+    ) -> Result<Self, Rejection> {
+        let meeting = socket::pair().map_err(unavailable("a socket"))?;
+        let door = socket::pair().map_err(unavailable("a socket"))?;
+        let memory = |errno| unavailable("shared memory")(sys::io_error(errno));
+        let load = Load::new().map_err(memory)?;
+        let board = SharedPage::new().map_err(memory)?;
+        let plan = Plan::new(&engine.common(), ends, load, board);
+        let mut plan = plan.map_err(|(what, error)| unavailable(what)(error))?;
+        plan.meeting = [&meeting.0, &meeting.1].map(AsRawFd::as_raw_fd);
+        plan.door = [&door.0, &door.1].map(AsRawFd::as_raw_fd);
+        let mut namespaces = Engine::namespaces();
+        if kind == Kind::Template {
+            // What these forbid, its copies have to do, and take on themselves afterwards.
+            plan.landlock = None;
+            plan.filters = None;
+            namespaces &= !sys::NEW_CGROUP;
+        }
+        let first = sys::clone_process(namespaces, into, child::first_process, &mut plan);
+        let first = first.map_err(cannot_clone)?;
+        // What the plan was for has been done with it.
+        let Plan { load, board, .. } = plan;
+        Ok(Self { first: First(first.pidfd), load, board, door: door.0, _template: None })
+    }
+
+    /// Gives the sandbox an order.
+    pub fn tell(&mut self, order: &Order<'_>) -> Result<(), Rejection> {
+        let written = self.load.write(order).map_err(sys::io_error);
+        written.map_err(unavailable("shared memory"))?;
+        socket::try_send(self.door.as_fd(), b"!").map_err(|error| self.ended(&error))
+    }
+
+    /// Waits until the sandbox says that its program waits; returns what watches it, if anything
+    /// has to.
+    pub fn wait_for_program(&mut self, patience: Duration) -> Result<Option<ProcMeter>, Rejection> {
+        let deadline = Instant::now() + patience;
+        let mut meter = None;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !socket::wait_readable(self.door.as_fd(), left) {
+                return Err(Rejection::new(
+                    RejectKind::Unavailable,
+                    "an interpreter took too long to start",
+                ));
+            }
+            let packet = socket::receive(self.door.as_fd(), MsgFlags::MSG_DONTWAIT)
+                .map_err(unavailable("a sandbox's word"))?;
+            if packet.bytes == child::READY {
+                return Ok(meter);
+            }
+            let mut fds = packet.fds.into_iter();
+            match fds.next() {
+                Some(proc_dir) => meter = Some(ProcMeter::new(proc_dir, fds.collect())),
+                None => return Err(self.ended(&io::ErrorKind::BrokenPipe.into())),
+            }
+        }
+    }
+
+    /// Why the sandbox has ended: its board says so, unless it was killed.
+    fn ended(&self, error: &io::Error) -> Rejection {
+        let cause = self.setup_error().map_or_else(|| error.to_string(), |e| e.to_string());
+        Rejection::new(RejectKind::Unavailable, cause)
+    }
+
+    /// What went wrong in the making, if anything did.
+    pub fn setup_error(&self) -> Option<SetupError> {
+        let board = self.board.get();
+        let step = Step::from_number(board.failed_step.load(SeqCst))?;
+        Some(SetupError { step, errno: Errno::from_raw(board.errno.load(SeqCst)) })
+    }
+
+    /// Whether its first process lives. One whose interpreter waits ends when that ends.
+    pub fn lives(&self) -> bool {
+        !socket::wait_readable(self.pidfd(), Duration::ZERO)
+    }
+
+    /// A descriptor for its first process.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.first.0.as_fd()
+    }
+
+    /// Ends it, if it has not ended yet; what all of it used, as far as that is known.
+    pub fn end(&self) -> Rusage {
+        sys::pidfd_kill(self.pidfd());
+        self.first.reap().unwrap_or_else(|| {
+            // It is no child of ours, and has left word unless it was killed.
+            let board = self.board.get();
+            Rusage {
+                cpu: Duration::from_micros(board.cpu.load(SeqCst)),
+                max_rss: board.max_rss.load(SeqCst),
+            }
+        })
+    }
+}
+
+/// What a sandbox is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// For one job.
+    Job,
+    /// For an interpreter whose copies get jobs.
+    Template,
+}
+
+/// A sandbox's first process could not be made.
+pub fn cannot_clone(errno: Errno) -> Rejection {
+    Rejection::new(RejectKind::Unavailable, SetupError { step: Step::Clone, errno })
+}
+
 /// A sandbox that waits for its job. It ends with this value, and with the thread that made it.
 pub struct Armed {
-    first: First,
-    plan: Plan,
+    frame: Frame,
     pipes: Pipes,
     group: Option<cgroup::Group>,
-    /// Our end of the sockets through which it is told that the job has come.
-    door: OwnedFd,
     /// What is known of it once its interpreter waits as well.
     ready: Option<Ready>,
 }
 
 /// A sandbox whose interpreter waits for the job.
 struct Ready {
+    start: Start,
     meter: Option<ProcMeter>,
+}
+
+/// A control group of its own, where there can be one.
+fn group(engine: &Engine) -> Result<Option<cgroup::Group>, Rejection> {
+    let group = engine.cgroup.as_ref().map(cgroup::Delegated::group).transpose();
+    group.map_err(unavailable("a control group"))
 }
 
 impl Armed {
@@ -104,22 +259,10 @@ impl Armed {
     pub fn new(engine: &Engine) -> Result<Self, Rejection> {
         engine.check_layers()?;
         let pipes = Pipes::new().map_err(unavailable("a pipe"))?;
-        let group = engine.cgroup.as_ref().map(cgroup::Delegated::group).transpose();
-        let group = group.map_err(unavailable("a control group"))?;
-        let meeting = socket::pair().map_err(unavailable("a socket"))?;
-        let door = socket::pair().map_err(unavailable("a socket"))?;
-        let mut plan = make_plan(engine, &pipes)?;
-        plan.meeting = [&meeting.0, &meeting.1].map(AsRawFd::as_raw_fd);
-        plan.door = [&door.0, &door.1].map(AsRawFd::as_raw_fd);
-        // A control group counts by itself; without one, somebody has to look.
-        plan.watched = group.is_none();
+        let group = group(engine)?;
         let into = group.as_ref().and_then(cgroup::Group::dir);
-        let namespaces = Engine::namespaces();
-        let first = sys::clone_process(namespaces, into, child::first_process, &mut plan);
-        let first = first.map_err(|errno| {
-            Rejection::new(RejectKind::Unavailable, SetupError { step: Step::Clone, errno })
-        })?;
-        Ok(Self { first: First(first.pidfd), plan, pipes, group, door: door.0, ready: None })
+        let frame = Frame::new(engine, pipes.ends(), into, Kind::Job)?;
+        Ok(Self { frame, pipes, group, ready: None })
     }
 
     /// Starts a Python interpreter in it, which then waits for a job too, and waits until it does.
@@ -133,11 +276,10 @@ impl Armed {
         interpreter: &Interpreter,
         patience: Duration,
     ) -> Result<(), Rejection> {
-        let prepare = unavailable;
         let roots = Roots::new(interpreter, &engine.staged)
-            .map_err(prepare("the interpreter's directory"))?;
-        let program = plan::waiting_program(interpreter).map_err(prepare("the program"))?;
-        let order = Order {
+            .map_err(unavailable("the interpreter's directory"))?;
+        let program = plan::waiting_program(interpreter).map_err(unavailable("the program"))?;
+        self.frame.tell(&Order {
             dirs: &roots.dirs,
             binds: &roots.binds,
             exe: &program.exe,
@@ -147,44 +289,43 @@ impl Armed {
             result: true,
             waits: true,
             ..Order::default()
-        };
-        self.tell(&order)?;
-        let deadline = Instant::now() + patience;
-        let mut meter = None;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if !socket::wait_readable(self.door.as_fd(), left) {
-                return Err(Rejection::new(
-                    RejectKind::Unavailable,
-                    "an interpreter took too long to start",
-                ));
-            }
-            let packet = socket::receive(self.door.as_fd(), MsgFlags::MSG_DONTWAIT)
-                .map_err(prepare("a sandbox's word"))?;
-            if packet.bytes == child::READY {
-                break;
-            }
-            let mut fds = packet.fds.into_iter();
-            match fds.next() {
-                Some(proc_dir) => meter = Some(ProcMeter::new(proc_dir, fds.collect())),
-                None => return Err(self.ended(&io::ErrorKind::BrokenPipe.into())),
-            }
-        }
-        self.ready = Some(Ready { meter });
+        })?;
+        let meter = self.frame.wait_for_program(patience)?;
+        self.ready = Some(Ready { start: Start::Warm, meter });
         Ok(())
+    }
+
+    /// Has a template make a copy of its interpreter, in a sandbox of its own, and waits until that
+    /// waits for a job.
+    ///
+    /// # Errors
+    /// If it cannot be made, or is not ready within `patience`.
+    pub fn of_template(
+        engine: &Engine,
+        template: &Arc<Template>,
+        patience: Duration,
+    ) -> Result<Self, Rejection> {
+        let pipes = Pipes::new().map_err(unavailable("a pipe"))?;
+        let group = group(engine)?;
+        let into = group.as_ref().and_then(cgroup::Group::dir);
+        let ends = [&pipes.stdin, &pipes.stdout, &pipes.stderr, &pipes.result];
+        let ends = ends.map(|pipe| pipe.theirs.as_fd());
+        let mut frame = template.copy(engine, ends, into, patience)?;
+        let meter = frame.wait_for_program(patience)?;
+        Ok(Self { frame, pipes, group, ready: Some(Ready { start: Start::Forked, meter }) })
     }
 
     /// Whether its first process lives. One whose interpreter waits ends when that ends.
     #[must_use]
     pub fn lives(&self) -> bool {
-        !socket::wait_readable(self.first.0.as_fd(), Duration::ZERO)
+        self.frame.lives()
     }
 
     /// The id of its first process.
     #[cfg(test)]
     pub fn first_process(&self) -> i32 {
         use std::io::BufRead;
-        let info = format!("/proc/self/fdinfo/{}", self.first.0.as_raw_fd());
+        let info = format!("/proc/self/fdinfo/{}", self.frame.pidfd().as_raw_fd());
         let lines = io::BufReader::new(std::fs::File::open(info).unwrap()).lines();
         let pid = lines
             .map_while(Result::ok)
@@ -195,13 +336,13 @@ impl Armed {
     /// Waits until its first process has ended.
     #[cfg(test)]
     pub fn wait_for_its_end(&self) {
-        assert!(socket::wait_readable(self.first.0.as_fd(), Duration::from_secs(60)));
+        assert!(socket::wait_readable(self.frame.pidfd(), Duration::from_secs(60)));
     }
 
     /// How the interpreter of its job will have been started.
     #[must_use]
     pub fn kind(&self) -> Start {
-        if self.ready.is_some() { Start::Warm } else { Start::Cold }
+        self.ready.as_ref().map_or(Start::Cold, |ready| ready.start)
     }
 
     /// Has the sandbox run a job.
@@ -215,13 +356,12 @@ impl Armed {
         }
         self.write(engine, &task)?;
         let limit = if weaken::off("output") { u64::MAX } else { job.limits.output() };
-        let Self { first, plan, pipes, group, door, ready } = self;
+        let Self { frame, pipes, group, ready } = self;
         let input = task.stdin.map(|from| Input::pump(from, pipes.stdin.ours)).transpose();
         // The program's ends of the pipes close here, as they go out of scope.
         Ok(Sandbox {
-            pidfd: first,
-            watch: (plan.watched && ready.is_none()).then_some(door),
-            plan,
+            watch: group.is_none() && ready.is_none(),
+            frame,
             meter: ready.and_then(|ready| ready.meter),
             group,
             stdout: Output::new(pipes.stdout.ours, limit),
@@ -249,12 +389,12 @@ impl Armed {
             ..Order::default()
         };
         if self.ready.is_some() {
-            return self.tell(&Order { message: &plan::message(job), ..of_job });
+            return self.frame.tell(&Order { message: &plan::message(job), ..of_job });
         }
         let roots = Roots::new(interpreter, &engine.staged)
             .map_err(prepare("the interpreter's directory"))?;
         let program = plan::program(job, interpreter).map_err(prepare("the program"))?;
-        self.tell(&Order {
+        self.frame.tell(&Order {
             dirs: &roots.dirs,
             binds: &roots.binds,
             exe: &program.exe,
@@ -265,27 +405,13 @@ impl Armed {
             ..of_job
         })
     }
-
-    /// Gives the sandbox an order.
-    fn tell(&mut self, order: &Order<'_>) -> Result<(), Rejection> {
-        let written = self.plan.load.write(order).map_err(sys::io_error);
-        written.map_err(unavailable("shared memory"))?;
-        socket::try_send(self.door.as_fd(), b"!").map_err(|error| self.ended(&error))
-    }
-
-    /// Why the sandbox has ended: its board says so, unless it was killed.
-    fn ended(&self, error: &io::Error) -> Rejection {
-        let cause = setup_error(&self.plan).map_or_else(|| error.to_string(), |e| e.to_string());
-        Rejection::new(RejectKind::Unavailable, cause)
-    }
 }
 
 /// A sandbox that runs a job, from outside.
 pub struct Sandbox {
-    pidfd: First,
-    pub plan: Plan,
-    /// Where the sandbox's /proc, /work and /tmp arrive.
-    pub watch: Option<OwnedFd>,
+    pub frame: Frame,
+    /// Whether its /proc, /work and /tmp are still to arrive.
+    pub watch: bool,
     pub meter: Option<ProcMeter>,
     pub group: Option<cgroup::Group>,
     pub stdout: Output,
@@ -293,60 +419,4 @@ pub struct Sandbox {
     pub result: Option<Output>,
     /// What brings standard input into it, while it is there.
     _input: Option<Input>,
-}
-
-impl Sandbox {
-    /// A descriptor for the sandbox's first process.
-    pub fn pidfd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.pidfd.0.as_fd()
-    }
-}
-
-/// What went wrong in the making, if anything did.
-pub fn setup_error(plan: &Plan) -> Option<SetupError> {
-    use std::sync::atomic::Ordering::SeqCst;
-    let board = plan.board.get();
-    let step = Step::from_number(board.failed_step.load(SeqCst))?;
-    Some(SetupError { step, errno: Errno::from_raw(board.errno.load(SeqCst)) })
-}
-
-/// Works out all that the processes of a sandbox need before there is a job.
-fn make_plan(engine: &Engine, pipes: &Pipes) -> Result<Plan, Rejection> {
-    let prepare = unavailable;
-    let tree = match weaken::off("mount-ns") {
-        true => None,
-        false => Some(Tree::new(engine.memory()).map_err(prepare("the sandbox's files"))?),
-    };
-    let mounts = tree.as_ref().map_or(0, |tree| tree.binds.len() + tree.devices.len());
-    let (uid_map, gid_map) = plan::id_maps(engine.identity);
-    let landlock = match weaken::off("landlock") || engine.landlock.is_none() {
-        true => None,
-        false => Some(landlock::ruleset().map_err(|error| {
-            Rejection::new(RejectKind::Unavailable, format!("Landlock: {error}"))
-        })?),
-    };
-    Ok(Plan {
-        work: CString::new(plan::work_dir()).map_err(|e| prepare("a path")(e.into()))?,
-        host_proc: weaken::off("pid-ns"),
-        tree,
-        detached: (0..mounts).map(|_| None).collect(),
-        uid_map,
-        gid_map,
-        null: engine.null.as_raw_fd(),
-        stdio: [&pipes.stdin, &pipes.stdout, &pipes.stderr].map(|pipe| pipe.theirs.as_raw_fd()),
-        result: pipes.result.theirs.as_raw_fd(),
-        door: [-1, -1],
-        watched: false,
-        meeting: [-1, -1],
-        separate_network: !weaken::off("net-ns"),
-        parent: engine.own_pidfd.as_raw_fd(),
-        landlock,
-        filters: (!weaken::off("seccomp")).then(|| Filters::of(engine.memory())),
-        drop_privileges: !weaken::off("no-new-privs"),
-        load: Load::new().map_err(sys::io_error).map_err(prepare("shared memory"))?,
-        board: SharedPage::<StatusBoard>::new()
-            .map_err(sys::io_error)
-            .map_err(prepare("shared memory"))?,
-        begun: Instant::now(),
-    })
 }

@@ -23,7 +23,7 @@ use super::{
     client::{Client, Wish, timeout, wait_for_room},
     outcome::{self, End, Seen, Stop},
     pipes::{Output, Read},
-    sandbox::{Armed, Sandbox, Task, setup_error},
+    sandbox::{Armed, Sandbox, Task},
     step::Step,
     usage::{ProcMeter, Usage},
 };
@@ -74,10 +74,9 @@ impl Sandbox {
     ) -> Result<RunRecord, Rejection> {
         let mut state = Watching::new(started, &job.limits);
         self.watch_until_end(client, &mut state);
-        sys::pidfd_kill(self.pidfd());
-        let rusage = sys::reap(self.pidfd()).unwrap_or_default();
+        let rusage = self.frame.end();
         // Who was ended from here while it was being made, has nothing wrong with it.
-        let failed = setup_error(&self.plan).filter(|_| state.stop.is_none());
+        let failed = self.frame.setup_error().filter(|_| state.stop.is_none());
         if let Some(error) = failed {
             let kind = match (error.step, error.errno) {
                 (Step::Execute, Errno::ENOENT | Errno::ENOTDIR) => RejectKind::NoInterpreter,
@@ -139,9 +138,9 @@ impl Sandbox {
     /// Has the whole sandbox stand still for as long as the client does.
     fn pause(&mut self, client: &mut dyn Client, state: &mut Watching) {
         let since = Instant::now();
-        sys::pidfd_signal(self.pidfd(), child::PAUSE);
+        sys::pidfd_signal(self.frame.pidfd(), child::PAUSE);
         client.pause();
-        sys::pidfd_signal(self.pidfd(), child::RESUME);
+        sys::pidfd_signal(self.frame.pidfd(), child::RESUME);
         let still = since.elapsed();
         state.deadline += still;
         state.next_look += still;
@@ -156,12 +155,12 @@ impl Sandbox {
         let timeout = timeout(until.saturating_duration_since(Instant::now()));
         let readable = PollFlags::POLLIN;
         let mut fds =
-            vec![PollFd::new(self.pidfd(), readable), PollFd::new(client.events(), readable)];
+            vec![PollFd::new(self.frame.pidfd(), readable), PollFd::new(client.events(), readable)];
         if let Some((stream, _)) = &state.pending {
             fds.push(PollFd::new(client.room(*stream), PollFlags::POLLOUT));
         }
-        let watch = self.watch.as_ref().map(|fd| {
-            fds.push(PollFd::new(fd.as_fd(), readable));
+        let watch = self.watch.then(|| {
+            fds.push(PollFd::new(self.frame.door.as_fd(), readable));
             fds.len() - 1
         });
         let streams = [Some(&self.stdout), Some(&self.stderr), self.result.as_ref()];
@@ -192,8 +191,8 @@ impl Sandbox {
     /// Takes over the sandbox's /proc, which its first process sends when all is built.
     /// Returns whether it can be watched from now on, or has failed to come so far.
     fn take_proc(&mut self) -> bool {
-        let Some(watch) = self.watch.take() else { return true };
-        match socket::receive(watch.as_fd(), MsgFlags::MSG_DONTWAIT) {
+        self.watch = false;
+        match socket::receive(self.frame.door.as_fd(), MsgFlags::MSG_DONTWAIT) {
             Ok(packet) => {
                 let mut fds = packet.fds.into_iter();
                 self.meter = fds.next().map(|proc_dir| ProcMeter::new(proc_dir, fds.collect()));
@@ -278,7 +277,7 @@ impl Sandbox {
 
     /// What an interpreter that has waited for the job had used by then.
     fn cpu_before(&self) -> Duration {
-        Duration::from_micros(self.plan.board.get().cpu_before.load(SeqCst))
+        Duration::from_micros(self.frame.board.get().cpu_before.load(SeqCst))
     }
 
     fn left(&self, stream: Stream) -> (u64, bool) {
@@ -297,7 +296,7 @@ impl Sandbox {
         sha256: String,
         job: &Job,
     ) -> RunRecord {
-        let board = self.plan.board.get();
+        let board = self.frame.board.get();
         let end = (board.ended.load(SeqCst) == 1)
             .then(|| End::from_status(board.wait_status.load(SeqCst)));
         let before = self.cpu_before();
@@ -329,9 +328,9 @@ impl Sandbox {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let start_usec = match board.program_started.load(SeqCst) {
             0 => None,
-            nanos => {
-                let at = self.plan.begun.checked_add(Duration::from_nanos(nanos));
-                at.map(|at| micros(at.saturating_duration_since(started)))
+            at => {
+                let ago = sys::now().saturating_sub(at) / 1000;
+                Some(micros(started.elapsed()).saturating_sub(ago))
             }
         };
         RunRecord {

@@ -6,7 +6,7 @@ use std::{
     os::fd::AsFd,
     path::Path,
     sync::{
-        LazyLock,
+        Arc, LazyLock,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     thread,
@@ -21,7 +21,7 @@ use aictl_api::{
 };
 use nix::sys::{signal::Signal, socket::MsgFlags};
 
-use super::{Armed, Engine, Remote, Script, Task, run};
+use super::{Armed, Engine, Remote, Script, Task, Template, run};
 use crate::{
     interpreter::{self, Interpreter, Runtime},
     protocol::{Job, Profile, Reply, RequestId, ScriptArgs, ScriptName},
@@ -68,6 +68,18 @@ fn warm(engine: &Engine) -> Armed {
     armed.warm_up(engine, &python(), Duration::from_secs(60)).unwrap();
     assert!(armed.lives());
     armed
+}
+
+/// An interpreter whose copies run scripts.
+fn template(engine: &Engine) -> Arc<Template> {
+    let library = std::env::current_exe().unwrap().with_file_name(aictl_template::FILE_NAME);
+    let library = std::fs::File::open(library).unwrap();
+    Arc::new(Template::start(engine, &python(), &library, Duration::from_secs(60)).unwrap())
+}
+
+/// A copy of it that waits.
+fn copy_of(engine: &Engine, template: &Arc<Template>) -> Armed {
+    Armed::of_template(engine, template, Duration::from_secs(60)).unwrap()
 }
 
 /// Runs a script in this sandbox; returns the record with all that it printed.
@@ -205,6 +217,7 @@ result = [Item('x').name, Kind.A.value, Pair(1, 2).b, Counter('aab').most_common
 #[test]
 fn an_interpreter_that_waited_is_as_a_fresh_one() {
     let engine = engine();
+    let template = template(engine);
     let scripts = [
         "import sys\nprint(sys.argv, __name__, __file__, sys.path, sys.flags, sys.stdin.read())",
         "print(sorted(globals()), __spec__, __builtins__, __loader__.path if __loader__ else 0)\nresult = [1, {'a': None}]",
@@ -241,9 +254,7 @@ fn an_interpreter_that_waited_is_as_a_fresh_one() {
         let all = scripts.map(|script| (job, script)).into_iter();
         for (job, script) in all.chain([(&compiled, "print(1)")]) {
             let (cold, printed_cold) = run_job(engine, job, script);
-            let (warm, printed) = run_in(engine, warm(engine), job, script);
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            assert_eq!(text(&printed), text(&printed_cold), "{script}");
             let comparable = |record: RunRecord| RunRecord {
                 start: Some(Start::Cold),
                 wall_usec: 0,
@@ -252,8 +263,15 @@ fn an_interpreter_that_waited_is_as_a_fresh_one() {
                 peak_memory_bytes: None,
                 ..record
             };
-            assert_eq!(warm.start, Some(Start::Warm));
-            assert_eq!(comparable(warm), comparable(cold), "{script}");
+            let cold = comparable(cold);
+            for (start, armed) in
+                [(Start::Warm, warm(engine)), (Start::Forked, copy_of(engine, &template))]
+            {
+                let (record, printed) = run_in(engine, armed, job, script);
+                assert_eq!(text(&printed), text(&printed_cold), "{start:?} {script}");
+                assert_eq!(record.start, Some(start));
+                assert_eq!(comparable(record), cold, "{start:?} {script}");
+            }
         }
     }
 }

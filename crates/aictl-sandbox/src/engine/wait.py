@@ -1,9 +1,11 @@
-def _wait():
+def _wait(copy):
     import os, sys
     # What scripts import most. None of these keeps anything that differs from run to run.
     import collections, dataclasses, datetime, enum, functools, itertools, json, math, re
     # The first time is the slowest.
     exec(compile('_ = 0', '', 'exec', 0, True), {})
+    if copy:
+        copy()
     os.write(4, b'!')
     job = os.read(4, 1 << 18)
     os.close(4)
@@ -16,4 +18,3 @@ def _wait():
         os.close(3)
     sys.orig_argv[1:] = ['-E', '-s', '-u', *rest[1:]]
     return ['-c', send, *rest]
-_run(globals(), _wait())

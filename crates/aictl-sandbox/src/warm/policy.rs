@@ -6,6 +6,10 @@ use std::time::Duration;
 pub const IDLE: Duration = Duration::from_secs(600);
 /// After word that memory is short, none is started for so long.
 pub const PRESSURE: Duration = Duration::from_secs(30);
+/// A template whose copies nobody has needed for so long ends.
+pub const TEMPLATE_IDLE: Duration = Duration::from_secs(60);
+/// Copies share the layout of their address space and their hash seed: no more than so many do.
+pub const COPIES: u32 = 1000;
 /// While runs come faster than this one after the other, the machine is left to them.
 pub const CALM: Duration = Duration::from_millis(20);
 /// How long after the first failure it is tried again; each time twice as long.
@@ -26,6 +30,13 @@ pub struct Situation {
     pub pressure: Option<Duration>,
     /// How often in a row none could be started, and how long ago the last time was.
     pub failed: Option<(u32, Duration)>,
+    /// How long ago a run found none waiting; `None` if none ever did, or where there are no
+    /// templates.
+    pub missed: Option<Duration>,
+    /// How many copies the template has made, where there is one.
+    pub copies: Option<u32>,
+    /// As for [`Self::failed`], of templates.
+    pub template_failed: Option<(u32, Duration)>,
 }
 
 /// What it does.
@@ -33,8 +44,12 @@ pub struct Situation {
 pub enum Next {
     /// Starts one.
     Start,
-    /// Ends all that wait.
+    /// Ends all that wait, and the template.
     Drain,
+    /// Starts a template, in the place of the one that there may be.
+    StartTemplate,
+    /// Ends the template.
+    EndTemplate,
     /// Looks again after this time, or when something has changed.
     Wait(Duration),
     /// Waits until something has changed.
@@ -44,28 +59,64 @@ pub enum Next {
 /// What is to be done in `situation`.
 #[must_use]
 pub fn next(situation: &Situation) -> Next {
-    let &Situation { wanted, waiting, asked, pressure, failed } = situation;
+    let &Situation { waiting, asked, pressure, .. } = situation;
     let Some(asked) = asked else { return Next::WaitForChange };
     let short_of_memory = pressure.and_then(|ago| PRESSURE.checked_sub(ago));
     if asked >= IDLE || short_of_memory.is_some() {
-        return match (waiting, short_of_memory) {
-            (1.., _) => Next::Drain,
-            (0, Some(left)) if asked < IDLE => Next::Wait(left),
-            (0, _) => Next::WaitForChange,
+        return match (waiting > 0 || situation.copies.is_some(), short_of_memory) {
+            (true, _) => Next::Drain,
+            (false, Some(left)) if asked < IDLE => Next::Wait(left),
+            (false, _) => Next::WaitForChange,
         };
     }
-    if waiting >= wanted {
+    sooner(next_of_template(situation), next_of_waiting(situation, asked))
+}
+
+/// What is to be done about the template.
+fn next_of_template(situation: &Situation) -> Next {
+    let Some(missed) = situation.missed else { return Next::WaitForChange };
+    let left = TEMPLATE_IDLE.checked_sub(missed).filter(|left| !left.is_zero());
+    match (situation.copies, left) {
+        (None, None) => Next::WaitForChange,
+        (Some(_), None) => Next::EndTemplate,
+        (Some(..COPIES), Some(left)) => Next::Wait(left),
+        (None | Some(_), Some(_)) => match blocked(situation.template_failed) {
+            Some(left) => Next::Wait(left),
+            None => Next::StartTemplate,
+        },
+    }
+}
+
+/// What is to be done about those that wait.
+fn next_of_waiting(situation: &Situation, asked: Duration) -> Next {
+    if situation.waiting >= situation.wanted {
         return Next::Wait(IDLE - asked);
     }
-    if let Some(left) = failed.and_then(|(times, ago)| retry_after(times).checked_sub(ago))
-        && !left.is_zero()
-    {
+    if let Some(left) = blocked(situation.failed) {
         return Next::Wait(left);
     }
     match CALM.checked_sub(asked) {
         Some(left) if !left.is_zero() => Next::Wait(left),
         _ => Next::Start,
     }
+}
+
+/// What comes first of two.
+fn sooner(one: Next, other: Next) -> Next {
+    match (one, other) {
+        (Next::Wait(one), Next::Wait(other)) => Next::Wait(one.min(other)),
+        (Next::WaitForChange, other) | (Next::Wait(_), other @ (Next::Start | Next::Drain)) => {
+            other
+        }
+        (one, _) => one,
+    }
+}
+
+/// How long it is not tried again after so many failures in a row, of which the last was so long
+/// ago.
+fn blocked(failed: Option<(u32, Duration)>) -> Option<Duration> {
+    let left = failed.and_then(|(times, ago)| retry_after(times).checked_sub(ago));
+    left.filter(|left| !left.is_zero())
 }
 
 /// How long after the last of `times` failures in a row it is tried again.
@@ -82,8 +133,17 @@ mod tests {
     fn what_is_done_in_each_situation() {
         let ms = Duration::from_millis;
         let s = Duration::from_secs;
-        let calm =
-            Situation { wanted: 2, waiting: 0, asked: Some(s(1)), pressure: None, failed: None };
+        let calm = Situation {
+            wanted: 2,
+            waiting: 0,
+            asked: Some(s(1)),
+            pressure: None,
+            failed: None,
+            missed: None,
+            copies: None,
+            template_failed: None,
+        };
+        let burst = Situation { asked: Some(ms(1)), missed: Some(ms(1)), ..calm };
         let full = Situation { waiting: 2, ..calm };
         let table = [
             ("nobody has asked", Situation { asked: None, ..calm }, Next::WaitForChange),
@@ -106,6 +166,35 @@ mod tests {
             ("failed", Situation { failed: Some((1, ms(400))), ..calm }, Next::Wait(ms(600))),
             ("failed long ago", Situation { failed: Some((1, s(1))), ..calm }, Next::Start),
             ("fails always", Situation { failed: Some((9, s(20))), ..calm }, Next::Wait(s(100))),
+            ("none waits in a burst", burst, Next::StartTemplate),
+            ("a template is there", Situation { copies: Some(0), ..burst }, Next::Wait(ms(19))),
+            ("it is old", Situation { copies: Some(COPIES), ..burst }, Next::StartTemplate),
+            (
+                "no template starts",
+                Situation { template_failed: Some((1, ms(990))), ..burst },
+                Next::Wait(ms(10)),
+            ),
+            (
+                "after the burst",
+                Situation { copies: Some(7), missed: Some(s(9)), ..full },
+                Next::Wait(s(51)),
+            ),
+            (
+                "after the burst, one is missing",
+                Situation { copies: Some(7), missed: Some(s(9)), ..calm },
+                Next::Start,
+            ),
+            (
+                "long after the burst",
+                Situation { copies: Some(7), missed: Some(TEMPLATE_IDLE), ..full },
+                Next::EndTemplate,
+            ),
+            ("and ended", Situation { missed: Some(TEMPLATE_IDLE), ..full }, Next::Wait(s(599))),
+            (
+                "memory is short in a burst",
+                Situation { pressure: Some(s(1)), copies: Some(7), ..burst },
+                Next::Drain,
+            ),
             ("has always failed", Situation { failed: Some((99, s(120))), ..calm }, Next::Start),
         ];
         for (what, situation, expected) in table {

@@ -1,0 +1,17 @@
+def _copy():
+    import _imp, gc, os, sys
+    name, path = 'aictl_template', '/proc/self/fd/3'
+    loader = sys.modules['_frozen_importlib_external'].ExtensionFileLoader(name, path)
+    module = _imp.create_dynamic(sys.modules['_frozen_importlib'].ModuleSpec(name, loader, origin=path))
+    _imp.exec_dynamic(module)
+    original = module.Original()
+    os.close(3)
+    gc.collect()
+    os.write(4, b'!')
+    os.close(4)
+    copy = original.serve()
+    program = os.fork()
+    if program:
+        copy.stay(program)
+    copy.enter()
+_run(globals(), _wait(_copy))

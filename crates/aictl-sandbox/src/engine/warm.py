@@ -1,0 +1,1 @@
+_run(globals(), _wait(None))
