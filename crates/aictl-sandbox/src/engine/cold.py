@@ -1,2 +1,2 @@
 __import__('sys').stdout.reconfigure(line_buffering=True)
-_run(globals(), __import__('sys').argv[:])
+__import__('sys').exit(_run(globals(), __import__('sys').argv[:], globals().get('_strict')))

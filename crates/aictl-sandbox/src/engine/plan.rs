@@ -58,6 +58,7 @@ const PYTHON_STRICT: &str =
 const PYTHON_WARM: &str = concat!(
     include_str!("strict.py"),
     include_str!("run_script.py"),
+    include_str!("end.py"),
     include_str!("wait.py"),
     include_str!("warm.py")
 );
@@ -65,6 +66,7 @@ const PYTHON_WARM: &str = concat!(
 const PYTHON_TEMPLATE: &str = concat!(
     include_str!("strict.py"),
     include_str!("run_script.py"),
+    include_str!("end.py"),
     include_str!("wait.py"),
     include_str!("copy.py")
 );

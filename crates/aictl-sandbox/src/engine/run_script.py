@@ -1,8 +1,7 @@
-def _run(main, argv):
+def _run(main, argv, strict):
     import atexit, os, sys
     send, allowed, path = argv[1:4]
-    strict = main.get('_strict')
-    for name in ('_run', '_strict', '_wait', '_copy'):
+    for name in ('_run', '_strict'):
         main.pop(name, None)
     sys.argv[:] = argv[3:]
     load = sys.modules['_frozen_importlib_external']
@@ -32,7 +31,12 @@ def _run(main, argv):
         if allowed:
             strict(main, allowed)
         exec(code, main)
+    except SystemExit as error:
+        # Anything else is a message, which Python prints.
+        if error.code is None or type(error.code) is int:
+            return error.code
+        raise
     except Exception as error:
         trace = error.__traceback__.tb_next
         sys.excepthook(type(error), error.with_traceback(trace), trace)
-        sys.exit(1)
+        return 1

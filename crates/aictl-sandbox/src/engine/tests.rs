@@ -232,6 +232,19 @@ fn an_interpreter_that_waited_is_as_a_fresh_one() {
         "import atexit\natexit.register(print, 'bye')\nclass A:\n    def __del__(self):\n        \
          print('gone')\na = A()\nb = [a]\nb.append(b)",
         "open('/dev/stdout', 'w').write('left in a buffer')",
+        "class A:\n    def __init__(self, n): self.n = n\n    def __del__(self):\n        print('gone', self.n)\n\
+         _a, b, c = A(1), A(2), A(3)\ndef f():\n    yield\n    print('never')\n\
+         def g():\n    try:\n        yield\n    finally:\n        print('closed')\nh = g()\nnext(h)\nc.c = c",
+        "import sys, types\nclass A:\n    def __init__(self, n): self.n = n\n    def __del__(self):\n        \
+         print('gone', self.n)\nsys.modules['m'] = m = types.ModuleType('m')\nm._a, m.b = A(4), A(5)\nm.m = m",
+        "import sys\nclass A:\n    def __del__(self):\n        print('gone')\nA.__call__ = lambda *a: print('hook')\nsys.excepthook = A()\nsys.a = A()\n1 / 0",
+        "import builtins, os, sys\nclass A:\n    def __del__(self, write=os.write):\n        write(2, b'gone\\n')\nbuiltins.a = A()\nsys.exit('bye')",
+        "import io, sys\nsys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, 'w')))\nprint('late')",
+        "import ctypes\nctypes.CDLL(None).printf(b'of C\\n')",
+        "import weakref\nclass A: pass\na = A()\nweakref.finalize(a, print, 'finalized')",
+        "import asyncio\nasync def f():\n    await asyncio.sleep(9)\nasync def g():\n    asyncio.ensure_future(f())\n\
+         asyncio.new_event_loop().run_until_complete(g())",
+        "import threading, time\nthreading.Thread(target=time.sleep, args=[9], daemon=True).start()\nraise SystemExit(300)",
         "import threading\nthreading.Thread(target=print, args=['late']).start()",
         "import subprocess, sys\nprint(subprocess.run([sys.executable, '-c', 'print(1)']))",
         "import signal\nprint([signal.getsignal(s) for s in (2, 13, 15)], signal.pthread_sigmask(0, []))",

@@ -1,1 +1,1 @@
-_run(globals(), _wait(None))
+_go(None)
