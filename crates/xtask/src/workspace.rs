@@ -19,10 +19,12 @@ struct Program {
     runs: bool,
     /// Whether it loads libraries while it runs, which one that is linked statically cannot.
     loads: bool,
+    /// Whether it is a library, which another program loads.
+    is_library: bool,
 }
 
 const fn program(package: &'static str, name: &'static str, runs: bool) -> Program {
-    Program { package, name, runs, loads: false }
+    Program { package, name, runs, loads: false, is_library: false }
 }
 
 /// Every program that is shipped.
@@ -32,7 +34,12 @@ const PROGRAMS: &[Program] = &[
     program("aictld", "aictld", false),
     program("aictl-oneshot", "aictl-polkit-rules", false),
     program("aictl-oneshot", "aictl-unit-file", false),
-    Program { package: "aictl-nvml", name: "aictl-nvml", runs: false, loads: true },
+    Program { loads: true, ..program("aictl-nvml", "aictl-nvml", false) },
+    Program {
+        loads: true,
+        is_library: true,
+        ..program("aictl-template", "libaictl_template.so", false)
+    },
 ];
 
 /// The checkout that cargo started us in.
@@ -123,8 +130,12 @@ impl Workspace {
     /// As there.
     pub fn build_debug(&self) -> Result<(), Failure> {
         let mut command = self.cargo(&["build", "--quiet"]);
-        for Program { package, name, .. } in PROGRAMS {
-            command.args(["--package", package, "--bin", name]);
+        for Program { package, name, is_library, .. } in PROGRAMS {
+            command.args(["--package", package]);
+            match is_library {
+                true => command.arg("--lib"),
+                false => command.args(["--bin", name]),
+            };
         }
         run(command, "cargo build")
     }
@@ -141,10 +152,14 @@ impl Workspace {
 
     /// Builds one program with the profile [`SHIPPED`], without shared libraries if it loads none.
     fn build_program(&self, program: &Program) -> Result<(), Failure> {
-        let Program { package, name: program, loads, .. } = program;
+        let Program { package, name: program, loads, is_library, .. } = program;
         let color = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let terminal = std::io::stderr().is_terminal();
-        let mut args = vec!["rustc", "--profile", SHIPPED, "--package", package, "--bin", program];
+        let mut args = vec!["rustc", "--profile", SHIPPED, "--package", package];
+        match is_library {
+            true => args.extend(["--lib", "--crate-type", "cdylib"]),
+            false => args.extend(["--bin", program]),
+        }
         if !terminal {
             args.push("--quiet");
         } else if color {

@@ -95,6 +95,12 @@ impl Template {
         Ok(Self { frame, requests: Mutex::new(requests.0), roots })
     }
 
+    /// Ends it, as if it had been killed.
+    #[cfg(test)]
+    pub fn kill(&self) {
+        self.frame.end();
+    }
+
     /// Has it make a copy of itself with these ends of pipes, in this control group; the interpreter
     /// then waits in a sandbox.
     ///

@@ -47,6 +47,8 @@ impl Entry {
 
     pub(super) fn mode(&self) -> u32 {
         match self.source {
+            // What is only loaded need not be executable.
+            Source::Program(name) if name.ends_with(".so") => DATA,
             Source::Program(_) => PROGRAM,
             Source::File(_) | Source::Printed(_) => DATA,
         }
@@ -87,6 +89,7 @@ pub(super) const FILES: &[Entry] = &[
     helper("aictl-polkit-rules"),
     helper("aictl-unit-file"),
     helper("aictl-nvml"),
+    helper("libaictl_template.so"),
     file("systemd/aictld.service", UNITS),
     file("systemd/aictld.socket", UNITS),
     file("systemd/aictl-sandboxd.service", UNITS),
