@@ -51,6 +51,8 @@ const MAX_RUNS: usize = 64;
 const WARM: usize = 2;
 /// The extension module of templates, in the directory of this program.
 const LIBRARY: &str = "libaictl_template.so";
+/// What says instead that there is to be no template.
+const NO_TEMPLATE: &str = "none";
 /// How long a client may take over its request, and over the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -66,7 +68,7 @@ Usage: aictl-sandboxd [OPTIONS]
   --max-runs N               serve so many runs at a time (64)
   --warm N                   have so many Python interpreters wait for a run, 0 to 64 (2)
   --template FILE            what has an interpreter make copies of itself when runs come in a burst
-                             (libaictl_template.so in the directory of this program)
+                             (libaictl_template.so in the directory of this program), or none
   --print-syscalls           print the list of system calls and what happens to each
   --help, --version
 ";
@@ -242,17 +244,17 @@ fn serve(options: Options) -> Result<(), StartError> {
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _unchanged = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     }
-    let library = match options.warm {
-        0 => None,
-        _ => open_library(options.template.as_deref()),
-    };
+    let library = open_library(options.template.as_deref());
     let engine = Engine::new(&interpreters, !options.allow_missing).map_err(StartError::Engine)?;
     let interpreters = interpreters.into_iter().map(|i| (i.runtime(), i)).collect();
     listen(engine, interpreters, options, library, listener)
 }
 
-/// The extension module of templates. Runs do without it if it is not there.
+/// The extension module of templates. Runs do without it if it is not there, or not wanted.
 fn open_library(path: Option<&Path>) -> Option<File> {
+    if path == Some(Path::new(NO_TEMPLATE)) {
+        return None;
+    }
     let beside = || Some(env::current_exe().ok()?.with_file_name(LIBRARY));
     let path = path.map(Path::to_path_buf).or_else(beside)?;
     match File::open(&path) {
@@ -299,7 +301,8 @@ fn listen(
     listener: OwnedFd,
 ) -> Result<(), StartError> {
     let engine = Arc::new(engine);
-    let python = interpreters.get(&Runtime::Python).filter(|_| options.warm > 0);
+    let wanted = options.warm > 0 || library.is_some();
+    let python = interpreters.get(&Runtime::Python).filter(|_| wanted);
     let warm =
         python.map(|python| Warm::keep(Arc::clone(&engine), python.clone(), options.warm, library));
     let warm = warm.transpose().map_err(system("a thread"))?;

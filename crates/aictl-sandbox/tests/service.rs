@@ -262,7 +262,7 @@ fn as_a_service_a_missing_layer_is_an_error() {
 
 #[test]
 fn a_thousand_runs_fifty_at_a_time_leave_nothing() {
-    let service = Service::start(&[LENIENT[0], "--warm", "0"]);
+    let service = Service::start(&[LENIENT[0], "--warm", "0", "--template", "none"]);
     let rounds = |runs: usize| {
         thread::scope(|scope| {
             let mut threads = Vec::new();
@@ -304,7 +304,8 @@ fn settle(service: &Service) {
 
 #[test]
 fn more_runs_than_allowed_are_refused_at_once() {
-    let service = Service::start(&[LENIENT[0], "--warm", "0", "--max-runs", "1"]);
+    let service =
+        Service::start(&[LENIENT[0], "--warm", "0", "--template", "none", "--max-runs", "1"]);
     let connection = Connection::from_socket(service.connect());
     let memfd = sealed_memfd(b"print('on', flush=True)\nimport signal; signal.pause()").unwrap();
     connection.submit(&job(), memfd.as_fd(), None).unwrap();
@@ -410,19 +411,28 @@ print(hash('x'), random.random(), uuid.uuid4(), uuid.uuid1(), id(object()), os.u
 
 #[test]
 fn two_runs_have_nothing_in_common() {
-    let service = Service::start(LENIENT);
-    let runs: Vec<String> = (0..3).map(|_| service.print_after(Start::Warm, OWN)).collect();
-    for (index, one) in runs.iter().enumerate() {
-        for other in &runs[..index] {
-            let same = one.lines().zip(other.lines()).filter(|(a, b)| a == b).count();
-            assert_eq!(same, 0, "{one}\n{other}");
-        }
-    }
+    let same_in_all = |service: &Service, start| {
+        let runs: Vec<String> = (0..3).map(|_| service.print_after(start, OWN)).collect();
+        let of = |run: &String| run.lines().map(str::to_owned).collect::<Vec<_>>();
+        let runs: Vec<_> = runs.iter().map(of).collect();
+        let pairs = [(0, 1), (0, 2), (1, 2)];
+        (0..runs[0].len())
+            .filter(|&line| pairs.iter().any(|&(a, b)| runs[a][line] == runs[b][line]))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(same_in_all(&Service::start(LENIENT), Start::Warm), [0usize; 0]);
+    // Copies of one template have its hash seed and its addresses.
+    assert_eq!(same_in_all(&copying(), Start::Forked), [0, 4]);
+}
+
+/// A sandboxd whose interpreters are copies of a template.
+fn copying() -> Service {
+    let library = std::env::current_exe().unwrap().with_file_name(aictl_template::FILE_NAME);
+    Service::start(&[LENIENT[0], "--warm", "0", "--template", library.to_str().unwrap()])
 }
 
 #[test]
 fn nothing_of_a_run_is_there_for_the_next() {
-    let service = Service::start(LENIENT);
     let leave = "\
 import builtins, gc, json, os, sys
 secret = 'a secret of ' + 'the first run'
@@ -448,10 +458,41 @@ for line in open('/proc/self/maps'):
             # Not written here as one, or it would be found here.
             for at in re.finditer(b'secret of ', held):
                 assert held[at.end():at.end() + 3] != b'the', line";
-    for _ in 0..2 {
-        service.print_after(Start::Warm, leave);
-        service.print_after(Start::Warm, look);
+    for (service, start) in [(Service::start(LENIENT), Start::Warm), (copying(), Start::Forked)] {
+        for _ in 0..2 {
+            service.print_after(start, leave);
+            service.print_after(start, look);
+        }
     }
+}
+
+/// Also where a hundred come at once, and where the template is replaced meanwhile, each run is
+/// one of its own.
+#[test]
+fn a_burst_is_carried_by_copies() {
+    let service = copying();
+    service.print_after(Start::Forked, "print(1)");
+    let starts: Vec<Start> = thread::scope(|scope| {
+        let runners: Vec<_> = (0..8)
+            .map(|runner| {
+                let service = &service;
+                scope.spawn(move || {
+                    (0..150)
+                        .map(|turn| {
+                            let script = format!("print({runner}, {turn})");
+                            let (record, printed) = service.run_job(&job(), &script).unwrap();
+                            assert_eq!(printed, format!("{runner} {turn}\n"), "{record:?}");
+                            record.start.unwrap()
+                        })
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        runners.into_iter().flat_map(|runner| runner.join().unwrap()).collect()
+    });
+    let forked = starts.iter().filter(|&&start| start == Start::Forked).count();
+    assert!(forked > starts.len() / 2, "{forked} of {}", starts.len());
+    settle(&service);
 }
 
 #[test]
@@ -462,7 +503,7 @@ fn who_wants_no_interpreter_that_waited_gets_none() {
     for _ in 0..3 {
         assert_eq!(service.run_job(&cold, "print(1)").unwrap().0.start, Some(Start::Cold));
     }
-    let none = Service::start(&[LENIENT[0], "--warm", "0"]);
+    let none = Service::start(&[LENIENT[0], "--warm", "0", "--template", "none"]);
     for _ in 0..3 {
         assert_eq!(none.run("print(1)").unwrap().start, Some(Start::Cold));
     }
