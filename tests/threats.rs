@@ -31,6 +31,7 @@ const SOME: [(&str, &str); 4] = [
     ("helper::order", "crates/aictld/src/runs/order.rs"),
     ("helper::queue", "crates/aictld/src/runs/queue.rs"),
     ("protocol", "crates/aictl-sandbox/src/protocol.rs"),
+    ("copies", "crates/aictl-sandbox/src/engine/tests/copies.rs"),
 ];
 
 fn repository() -> &'static Path {

@@ -75,20 +75,44 @@ fn records(machine: &Machine, cursor: &str) -> usize {
     machine.root(&argv).lines().count()
 }
 
-/// Each way in which interpreters are started, and the configuration that has them started so.
-const STARTS: &[(Start, &str)] = &[(Start::Cold, "warm = false"), (Start::Warm, "warm = true")];
+/// Each way in which interpreters are started; the helper's configuration that has them started so,
+/// and the options of sandboxd.
+const STARTS: &[(Start, &str, &str)] = &[
+    (Start::Cold, "warm = false", ""),
+    (Start::Warm, "warm = true", ""),
+    (Start::Forked, "warm = true", "--warm 0"),
+];
+
+/// Where the options of sandboxd are.
+const OPTIONS: &str = "/etc/systemd/system/aictl-sandboxd.service.d/50-test.conf";
+
+/// Starts sandboxd anew with these options besides its own.
+fn with_options(machine: &Machine, options: &str) {
+    const UNIT: &str = "aictl-sandboxd.service";
+    machine.remove(OPTIONS);
+    machine.root(&["systemctl", "daemon-reload"]);
+    if !options.is_empty() {
+        let exec = machine.path("/usr/lib/systemd/system").join(UNIT);
+        let text = fs::read_to_string(exec).unwrap();
+        let exec = text.lines().find(|line| line.starts_with("ExecStart=")).unwrap();
+        machine.write(OPTIONS, &format!("[Service]\nExecStart=\n{exec} {options}\n"));
+        machine.root(&["systemctl", "daemon-reload"]);
+    }
+    machine.root(&["systemctl", "stop", UNIT]);
+}
 
 #[test]
 fn all_attacks_are_contained_through_the_helper() {
-    let starts: Vec<Start> = STARTS.iter().map(|(start, _)| *start).collect();
+    let starts: Vec<Start> = STARTS.iter().map(|(start, ..)| *start).collect();
     assert_eq!(starts, Start::ALL, "the corpus runs with each of them");
     let machine = machine();
     // Both services have the directories that systemd makes for them before what is left is sought.
     machine.let_all_run("");
     machine.write("/tmp/script.py", "print('begun')");
     machine.root(&["aictl", "run", "/tmp/script.py"]);
-    for &(start, sandbox) in STARTS {
+    for &(start, sandbox, options) in STARTS {
         machine.let_all_run(sandbox);
+        with_options(&machine, options);
         machine.root(&["systemctl", "try-reload-or-restart", "aictld.service"]);
         let cursor = machine.now();
         let count = contained(&machine, start);
@@ -96,6 +120,7 @@ fn all_attacks_are_contained_through_the_helper() {
         // It was the helper that had them run.
         machine.wait_for("the records of all runs", || records(&machine, &cursor) >= count);
     }
+    with_options(&machine, "");
 }
 
 /// The installed programs beside each other.

@@ -177,7 +177,7 @@ keys! {
         CODE_SHA256 = "code_sha256", "s", "SHA-256 of the script, in hexadecimal digits.";
         PROFILE = "profile", "s", "The profile that it ran under.";
         START = "start", "s",
-            "How its interpreter was started: cold or warm; left out if nothing was.";
+            "How its interpreter was started: cold, warm, or forked; left out if nothing was.";
         ISOLATION = "isolation", "as", "The layers around it.";
         MISSING = "missing", "as", "The layers that this machine could not provide.";
         REFUSALS = "refusals", "aa{sv}",

@@ -124,7 +124,7 @@ def parts(rounds):
         for part, usec in found.items():
             if usec is not None:
                 times.setdefault(part, []).append(usec / 1000)
-    for kind in ("warm", "cold"):
+    for kind in ("warm", "forked", "cold"):
         say("figure", f"started_{kind}", starts.get(kind, 0))
     for part, samples in times.items():
         show(f"part: {part.removesuffix('_usec')}", samples)
