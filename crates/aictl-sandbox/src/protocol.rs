@@ -474,6 +474,22 @@ mod tests {
         }
     }
 
+    /// With others, the fuzzer would begin at nothing.
+    #[test]
+    fn the_seeds_of_the_fuzzer_are_messages() {
+        macro_rules! seed {
+            ($name:literal) => {
+                include_bytes!(concat!("../../../tests/fuzz/seeds/frames/", $name))
+            };
+        }
+        for request in [&seed!("run")[..], seed!("cancel")] {
+            assert!(Request::decode(request).is_ok(), "{}", request.escape_ascii());
+        }
+        for reply in [&seed!("done")[..], seed!("output"), seed!("rejected")] {
+            assert!(Reply::decode(reply).is_ok(), "{}", reply.escape_ascii());
+        }
+    }
+
     #[test]
     fn what_is_no_request_is_refused() {
         let good = Request::Run(Box::new(job())).encode();
