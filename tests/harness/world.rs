@@ -131,6 +131,13 @@ fn mounts() -> io::Result<Vec<String>> {
     Ok(text.lines().map(str::to_owned).collect())
 }
 
+/// The number of a mount and where it is, in its line of mountinfo: the rest changes with the file
+/// system below it, whoever that belongs to (proc_pid_mountinfo(5)).
+fn place(mount: &str) -> (Option<&str>, Option<&str>) {
+    let mut fields = mount.split(' ');
+    (fields.next(), fields.nth(3))
+}
+
 /// Files of ours in the directories that everybody may write, but for those of other worlds, and
 /// those that systemd makes for a service when it starts.
 fn litter() -> Vec<PathBuf> {
@@ -289,7 +296,7 @@ impl World {
     pub fn traces(&self) -> io::Result<Vec<String>> {
         let mut traces = Vec::new();
         for mount in mounts()? {
-            if !self.mounts.contains(&mount) {
+            if !self.mounts.iter().any(|before| place(before) == place(&mount)) {
                 traces.push(format!("a mount: {mount}"));
             }
         }
@@ -385,5 +392,24 @@ impl Drop for World {
         }
         let _ = fs::remove_file(&self.secret_shm);
         let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_known_by_its_number_and_its_place() {
+        let before = "535 533 254:0 /a/b /run/incoming ro,relatime master:197 - ext4 /dev/vda rw";
+        for (line, same) in [
+            (before.to_owned(), true),
+            // Somebody has removed the directory that is mounted there.
+            (before.replace("/a/b", "/a/b//deleted"), true),
+            (before.replace("535", "536"), false),
+            (before.replace("/run/incoming", "/run/other"), false),
+        ] {
+            assert_eq!(place(&line) == place(before), same, "{line}");
+        }
     }
 }
