@@ -26,7 +26,7 @@ const HOSTILE: [(&str, &str); 13] = [
 ];
 
 /// Some of whose tests are about an attack.
-const SOME: [(&str, &str); 4] = [
+const SOME: [(&str, &str); 5] = [
     ("helper::sandbox", "crates/aictld/tests/helper/sandbox.rs"),
     ("helper::order", "crates/aictld/src/runs/order.rs"),
     ("helper::queue", "crates/aictld/src/runs/queue.rs"),
