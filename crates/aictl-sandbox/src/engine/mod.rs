@@ -17,7 +17,7 @@ mod step;
 mod supervise;
 mod template;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod usage;
 
 use std::{

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// One for all tests: to give up root is a matter of the whole process.
-fn engine() -> &'static Engine {
+pub fn engine() -> &'static Engine {
     static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new(&[], false).unwrap());
     &ENGINE
 }
