@@ -48,6 +48,9 @@ pub struct Way {
 /// How often a run is repeated whose interpreter was not started as is wanted: it is when the
 /// keeper has just none left that waits.
 const TRIES: u32 = 50;
+/// Half of the pause before it is repeated for the first time; each is twice the one before, up to
+/// some seconds.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
 /// What was seen of one run.
 #[derive(Debug)]
@@ -205,6 +208,8 @@ pub fn run(world: &World, case: &Case, way: &Way, syscalls: &str) -> io::Result<
         {
             tries += 1;
             if tries < TRIES {
+                // Where memory is short it starts none for half a minute, and in a crowd none at all.
+                thread::sleep(FIRST_PAUSE.saturating_mul(1 << tries.min(8)));
                 continue;
             }
             seen.flaw = Some(format!("none of {TRIES} runs was {}", wanted.name()));

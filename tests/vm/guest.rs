@@ -235,14 +235,18 @@ fn job(limits: &[Limit]) -> Job {
 /// The control group of a unit that runs.
 #[track_caller]
 pub fn group_of(unit: &str) -> PathBuf {
-    let group = root(&["systemctl", "show", "--value", "--property=ControlGroup", unit]);
-    let group = group.trim().strip_prefix('/').unwrap_or_else(|| panic!("{unit} has no group"));
-    Path::new(CGROUPS).join(group)
+    group_if_any(unit).unwrap_or_else(|| panic!("{unit} has no group"))
 }
 
-/// The groups of the runs of the service.
+/// The control group of a unit, if it runs.
+fn group_if_any(unit: &str) -> Option<PathBuf> {
+    let group = root(&["systemctl", "show", "--value", "--property=ControlGroup", unit]);
+    group.trim().strip_prefix('/').map(|group| Path::new(CGROUPS).join(group))
+}
+
+/// The groups of the runs of the service; none if it does not run.
 pub fn groups_of_runs() -> BTreeSet<PathBuf> {
-    let mut groups = groups_below(&group_of(SERVICE));
+    let mut groups = group_if_any(SERVICE).map_or_else(BTreeSet::new, |group| groups_below(&group));
     groups.retain(|path| path.file_name().is_some_and(|name| name != "supervisor"));
     groups
 }
