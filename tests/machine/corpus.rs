@@ -83,8 +83,9 @@ const STARTS: &[(Start, &str, &str)] = &[
     (Start::Forked, "warm = true", "--warm 0"),
 ];
 
-/// Where the options of sandboxd are.
-const OPTIONS: &str = "/etc/systemd/system/aictl-sandboxd.service.d/50-test.conf";
+/// Where this machine's sandboxd has its options, and where it gets others.
+const COMMAND: &str = "/etc/systemd/system/aictl-sandboxd.service.d/no-controllers.conf";
+const OPTIONS: &str = "/etc/systemd/system/aictl-sandboxd.service.d/options.conf";
 
 /// Starts sandboxd anew with these options besides its own.
 fn with_options(machine: &Machine, options: &str) {
@@ -92,13 +93,14 @@ fn with_options(machine: &Machine, options: &str) {
     machine.remove(OPTIONS);
     machine.root(&["systemctl", "daemon-reload"]);
     if !options.is_empty() {
-        let exec = machine.path("/usr/lib/systemd/system").join(UNIT);
-        let text = fs::read_to_string(exec).unwrap();
-        let exec = text.lines().find(|line| line.starts_with("ExecStart=")).unwrap();
+        let text = fs::read_to_string(machine.path(COMMAND)).unwrap();
+        let exec = text.lines().find(|line| line.starts_with("ExecStart=/")).unwrap();
         machine.write(OPTIONS, &format!("[Service]\nExecStart=\n{exec} {options}\n"));
         machine.root(&["systemctl", "daemon-reload"]);
     }
     machine.root(&["systemctl", "stop", UNIT]);
+    let exec = machine.property(UNIT, "ExecStart");
+    assert!(exec.contains(options), "{exec}");
 }
 
 #[test]
