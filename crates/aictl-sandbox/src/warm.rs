@@ -33,7 +33,7 @@ use policy::{Next, Situation};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long a copy of one may take.
-const COPY_PATIENCE: Duration = Duration::from_secs(2);
+const COPY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a file is, as far as it can be seen from outside: another one has taken its place, or its
 /// content has changed, if this differs (inode(7)).

@@ -44,9 +44,16 @@ pub fn request(memory: Memory) -> [u8; 1] {
 pub struct Template {
     frame: Frame,
     /// Where it hears what to make; its standard input. One request at a time.
-    requests: Mutex<OwnedFd>,
+    requests: Mutex<Requests>,
     /// The interpreter's own directories, as it sees them.
     roots: Roots,
+}
+
+/// The sockets' end of sandboxd.
+struct Requests {
+    socket: OwnedFd,
+    /// It has not answered in time: what it answers later would be taken for the next one's.
+    late: bool,
 }
 
 impl Template {
@@ -92,7 +99,8 @@ impl Template {
             let path = [b"/", target.to_bytes()].concat();
             *source = CString::new(path).map_err(|e| unavailable("a path")(e.into()))?;
         }
-        Ok(Self { frame, requests: Mutex::new(requests.0), roots })
+        let requests = Mutex::new(Requests { socket: requests.0, late: false });
+        Ok(Self { frame, requests, roots })
     }
 
     /// Ends it, as if it had been killed.
@@ -143,17 +151,21 @@ impl Template {
         fds: &[BorrowedFd<'_>],
         deadline: Instant,
     ) -> Result<First, Rejection> {
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let Requests { socket, late } = &mut *requests;
         let gone = unavailable("the template");
-        if let Err(error) = socket::send(requests.as_fd(), request, fds) {
-            return Err(gone(error));
-        }
-        if !socket::wait_readable(requests.as_fd(), left(deadline)) {
-            // What it answers later would be taken for the next one's.
-            sys::pidfd_kill(self.frame.pidfd());
+        if *late {
             return Err(gone(io::ErrorKind::TimedOut.into()));
         }
-        let answer = match socket::receive(requests.as_fd(), MsgFlags::MSG_DONTWAIT) {
+        if let Err(error) = socket::send(socket.as_fd(), request, fds) {
+            return Err(gone(error));
+        }
+        if !socket::wait_readable(socket.as_fd(), left(deadline)) {
+            // It goes on for those of its copies that run.
+            *late = true;
+            return Err(gone(io::ErrorKind::TimedOut.into()));
+        }
+        let answer = match socket::receive(socket.as_fd(), MsgFlags::MSG_DONTWAIT) {
             Ok(answer) => answer,
             Err(error) => return Err(gone(error)),
         };

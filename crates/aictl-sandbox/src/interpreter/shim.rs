@@ -120,14 +120,11 @@ mod tests {
     use nix::fcntl::OFlag;
 
     use super::{super::tree::Tree, *};
-    use crate::engine::tests::engine;
 
     /// Longer than any test may take, so that only an answer or a kill ends the wait.
     const LONG: Duration = Duration::from_secs(600);
 
     fn ask_script(tree: &Tree, script: &str, patience: Duration) -> Result<PathBuf, String> {
-        // What root has started, a process that has given up root in the meantime could not kill.
-        engine();
         let shim = tree.script("shim", script);
         ask(
             Runtime::Python,

@@ -9,11 +9,16 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use crate::engine::tests::engine;
+
 /// An empty directory of its own, removed when dropped.
 pub(super) struct Tree(PathBuf);
 
 impl Tree {
     pub(super) fn new() -> Self {
+        // Tests of the engine give up root for this whole process, whenever they come: what root
+        // had made before could not be written to after, and what it had started not be killed.
+        engine();
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("aictl-interpreter-{}-{number}", process::id());

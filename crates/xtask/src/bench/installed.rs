@@ -156,6 +156,16 @@ pub const SECTIONS: &[Section] = &[
         guards: &[Guard { of: Of::Figure("failed"), limit: AtMost(0.0) }],
     },
     Section {
+        name: "users",
+        about: "runs of nine users, one of a tenth's thousand beside them or none",
+        steps: &[step(Root, "users", Fixed(20))],
+        in_turns: false,
+        guards: &[Guard {
+            of: Of::Quotient("nine_beside_the_flood_p95_ms", "lone_p95_ms"),
+            limit: AtMost(4.0),
+        }],
+    },
+    Section {
         name: "unit",
         about: "stop and start of a unit, as root",
         steps: &[step(Root, "unit", Rounds)],

@@ -200,6 +200,32 @@ def queue(count):
     say("figure", "failed", failed)
 
 
+ALL_MAY_RUN = """polkit.addRule(function(action, subject) {
+    if (action.id == "org.aictl1.sandbox.run") { return polkit.Result.YES; }
+});
+"""
+
+
+def users(rounds):
+    """Ten users, one of whom has a thousand runs that wait: what a run of the others takes."""
+    rule = "/etc/polkit-1/rules.d/10-users.rules"
+    with open(rule, "w") as file:
+        file.write(ALL_MAY_RUN)
+    # polkit looks at its rules anew when their directory changes, a moment later.
+    time.sleep(2)
+    try:
+        argv = [PYTHON, "-I", "/usr/local/lib/stand-ins/runs.py", "ten", "1000", str(rounds)]
+        ran = subprocess.run(argv, stdin=NULL, capture_output=True, check=True)
+    finally:
+        os.remove(rule)
+    seen = json.loads(ran.stdout)
+    for what in ("lone", "nine at once", "one beside the flood", "nine beside the flood"):
+        name = what.replace(" ", "_")
+        for key in ("median_ms", "p95_ms"):
+            say("figure", f"{name}_{key}", f"{seen[what][key]:.2f}")
+    say("figure", "still_waiting_at_the_end", seen["still there at the end"])
+
+
 def unit(rounds):
     """An action on a unit by aictl, and by systemctl: as root, whom nobody has to be asked for."""
     quiet = [["aictl", "--quiet", verb, "ollama"] for verb in ("stop", "start")]
@@ -307,5 +333,5 @@ def idle(seconds):
 
 section, number = sys.argv[1], int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-SECTIONS = [warm, imports, throughput, long, queue, unit, first, memory, idle]
+SECTIONS = [warm, imports, throughput, long, queue, users, unit, first, memory, idle]
 {known.__name__: known for known in SECTIONS}[section](number)
