@@ -156,9 +156,9 @@ pub const SECTIONS: &[Section] = &[
         guards: &[Guard { of: Of::Figure("failed"), limit: AtMost(0.0) }],
     },
     Section {
-        name: "users",
+        name: "ten",
         about: "runs of nine users, one of a tenth's thousand beside them or none",
-        steps: &[step(Root, "users", Fixed(20))],
+        steps: &[step(Root, "ten", Fixed(20))],
         in_turns: false,
         guards: &[Guard {
             of: Of::Quotient("nine_beside_the_flood_p95_ms", "lone_p95_ms"),

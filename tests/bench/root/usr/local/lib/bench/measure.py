@@ -206,9 +206,9 @@ ALL_MAY_RUN = """polkit.addRule(function(action, subject) {
 """
 
 
-def users(rounds):
+def ten(rounds):
     """Ten users, one of whom has a thousand runs that wait: what a run of the others takes."""
-    rule = "/etc/polkit-1/rules.d/10-users.rules"
+    rule = "/etc/polkit-1/rules.d/10-ten.rules"
     with open(rule, "w") as file:
         file.write(ALL_MAY_RUN)
     # polkit looks at its rules anew when their directory changes, a moment later.
@@ -333,5 +333,5 @@ def idle(seconds):
 
 section, number = sys.argv[1], int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-SECTIONS = [warm, imports, throughput, long, queue, users, unit, first, memory, idle]
+SECTIONS = [warm, imports, throughput, long, queue, ten, unit, first, memory, idle]
 {known.__name__: known for known in SECTIONS}[section](number)
