@@ -65,14 +65,15 @@ impl Tree {
         Ok(found)
     }
 
-    /// The programs among them.
+    /// The programs among them, and the libraries that these load.
     ///
     /// # Errors
     /// As [`files`](Self::files).
     pub fn programs(&self) -> Result<Vec<PathBuf>, Failure> {
         let is_program = |path: &PathBuf| {
             let metadata = self.0.join(path).metadata();
-            metadata.is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0)
+            path.extension().is_some_and(|extension| extension == "so")
+                || metadata.is_ok_and(|metadata| metadata.permissions().mode() & 0o111 != 0)
         };
         Ok(self.files()?.into_iter().filter(is_program).collect())
     }
