@@ -161,7 +161,9 @@ impl Warm {
             }
         };
         let template = match &mut state.template {
-            Some(made) if taken.is_none() && Some(made.stamp) == now => {
+            Some(made)
+                if taken.is_none() && Some(made.stamp) == now && made.copies < policy::COPIES =>
+            {
                 made.copies = made.copies.saturating_add(1);
                 Some(Arc::clone(&made.template))
             }
@@ -180,7 +182,10 @@ impl Warm {
     /// A copy of this template, which is none any more if it does not make one.
     fn copy_of(&self, template: Arc<Template>) -> Option<Armed> {
         match Armed::of_template(&self.engine, &template, COPY_PATIENCE) {
-            Ok(armed) => Some(armed),
+            Ok(armed) => {
+                self.state().template_failed = None;
+                Some(armed)
+            }
             Err(rejection) => {
                 let mut state = self.state();
                 let what = "no copy of an interpreter can wait for its run";
@@ -255,10 +260,8 @@ impl Warm {
                     let started = self.start_template();
                     let mut state = self.state();
                     let gone = match started {
-                        Ok(made) => {
-                            state.template_failed = None;
-                            state.template.replace(made)
-                        }
+                        // That it is good for anything, its copies show.
+                        Ok(made) => state.template.replace(made),
                         Err(rejection) => {
                             let what = "no interpreter can be a template";
                             state.template_failed =

@@ -68,10 +68,11 @@ impl Original {
         let requests = sys::borrow(REQUESTS);
         loop {
             let packet = socket::receive_with(requests, MsgFlags::empty(), MOST_FDS);
-            let Ok(packet) = packet else { continue };
-            if packet.bytes.is_empty() {
-                sys::exit_now(0);
-            }
+            let packet = match packet {
+                Ok(packet) if packet.bytes.is_empty() => sys::exit_now(0),
+                Ok(packet) => packet,
+                Err(_) => sys::exit_now(125),
+            };
             let answer = match self.copy(&packet.bytes, packet.fds) {
                 Ok(Made::Copy(copy)) => return *copy,
                 Ok(Made::Process(pidfd)) => {
@@ -93,6 +94,10 @@ impl Original {
         let [stdin, stdout, stderr, result, door, load, board, group @ ..] = fds.as_slice() else {
             return Err(Errno::EINVAL);
         };
+        // Nobody would limit it.
+        if memory == Memory::Counted && group.is_empty() {
+            return Err(Errno::EINVAL);
+        }
         let common = Common {
             identity: Identity { uid: INNER_ID, gid: INNER_ID },
             landlock: self.landlock,

@@ -1,21 +1,43 @@
 def _end(code, known, names):
     # Ends the process as Python does, but for what was here before the script: to take that apart
     # takes long, and nobody sees it.
-    import _weakref, atexit, builtins, gc, os, sys
-    modules, of_sys = sys.modules, vars(sys)
-    load = modules['_frozen_importlib_external']
+    import gc, sys
+    try:
+        _end_soon(code, known, names)
+    except Exception:
+        # Whatever the script has made of what is used here.
+        pass
+    gc.unfreeze()
+    sys.exit(code)
+def _end_soon(code, known, names):
+    # Returns where Python has to do it.
+    import _io, _weakref, atexit, builtins, gc, os, sys
+    modules, of_sys, module_type = sys.modules, vars(sys), type(sys)
+    native = modules['_frozen_importlib_external'].ExtensionFileLoader
     new = [name for name in modules if name not in known]
-    # What is not Python's own may have something to do at the end of the process.
-    native = any(isinstance(getattr(modules[name], '__loader__', None), load.ExtensionFileLoader)
-                 for name in new)
+    def is_native(module):
+        # What is not Python's own may have something to do at the end of the process.
+        if not isinstance(module, module_type):
+            return True
+        of = object.__getattribute__(module, '__dict__')
+        return isinstance(of.get('__loader__'), native) or of.get('__name__') == '_ctypes'
+    def holds_output():
+        # Python closes files in an order that this end does not know.
+        kinds = _io.TextIOWrapper, _io.BufferedWriter, _io.BufferedRandom, _io.BufferedRWPair
+        return any(isinstance(one, kinds) and not one.closed for one in gc.get_objects())
     threading = modules.get('threading')
     shown = print, open, input, __import__, __build_class__
-    if (native or threading and threading.active_count() > 1 or sys.version_info < (3, 10)
-            or (len(vars(builtins)), shown) != names[:2]):
-        sys.exit(code)
+    if (any(is_native(modules[name]) for name in new)
+            or threading and threading.active_count() > 1
+            or type(code) is int and not -1 << 63 <= code < 1 << 63
+            or sys.version_info < (3, 10) or (len(vars(builtins)), shown) != names[:2]
+            or holds_output()):
+        return
     if threading:
         threading._shutdown()
     atexit._run_exitfuncs()
+    if threading is not modules.get('threading') or threading and threading.active_count() > 1:
+        return
     def flushed():
         try:
             for stream in (sys.stdout, sys.stderr):
@@ -24,20 +46,19 @@ def _end(code, known, names):
             return True
         except Exception:
             return False
-    if not flushed():
-        sys.exit(code)
+    if holds_output() or not flushed():
+        return
     for name in ('path', 'argv', 'ps1', 'ps2', 'last_type', 'last_value', 'last_traceback',
                  'path_importer_cache', 'meta_path', 'path_hooks'):
         if name in of_sys:
             of_sys[name] = None
     for name in ('stdin', 'stdout', 'stderr'):
         of_sys[name] = of_sys.get(f'__{name}__')
-    left = []
+    left, main = [], id(vars(modules['__main__']))
     for name in ['__main__', *new]:
-        module = modules.get(name)
-        if isinstance(module, type(sys)) and name != '__main__':
-            left.append(_weakref.ref(module))
-        modules[name] = module = None
+        if name != '__main__':
+            left.append(_weakref.ref(modules[name]))
+        modules[name] = None
     gc.collect()
     def clear(of):
         # In the order in which Python forgets them.
@@ -50,6 +71,12 @@ def _end(code, known, names):
         if module:
             clear(vars(module))
         module = None
+    # Somebody that no collector sees may hold one of its functions.
+    for one in gc.get_objects():
+        if id(one) == main and type(one) is dict and one.get('__name__') == '__main__':
+            clear(one)
+            break
+    one = None
     if len(of_sys) > names[2] or any(
             of_sys[hook] is not of_sys[f'__{hook}__']
             for hook in ('displayhook', 'excepthook', 'unraisablehook')):

@@ -15,8 +15,8 @@ def _run(main, argv, strict):
     if send:
         os.set_inheritable(3, False)
         # As they are now: a profile may leave less of them to the script.
-        run, builtins = exec, main['__builtins__']
-        atexit.register(lambda: 'result' in main and run(
+        run, builtins, me, pid = exec, main['__builtins__'], os.getpid(), os.getpid
+        atexit.register(lambda: pid() == me and 'result' in main and run(
             send, {'result': main['result'], '__builtins__': builtins}))
     try:
         with open(path, 'rb') as file:

@@ -52,7 +52,7 @@ pub struct Template {
 /// The sockets' end of sandboxd.
 struct Requests {
     socket: OwnedFd,
-    /// It has not answered in time: what it answers later would be taken for the next one's.
+    /// Its last answer was not read: it would be taken for the next one's.
     late: bool,
 }
 
@@ -154,7 +154,8 @@ impl Template {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         let Requests { socket, late } = &mut *requests;
         let gone = unavailable("the template");
-        if *late {
+        // Who has waited too long for the others asks nothing.
+        if *late || left(deadline).is_zero() {
             return Err(gone(io::ErrorKind::TimedOut.into()));
         }
         if let Err(error) = socket::send(socket.as_fd(), request, fds) {
@@ -167,14 +168,20 @@ impl Template {
         }
         let answer = match socket::receive(socket.as_fd(), MsgFlags::MSG_DONTWAIT) {
             Ok(answer) => answer,
-            Err(error) => return Err(gone(error)),
+            Err(error) => {
+                *late = true;
+                return Err(gone(error));
+            }
         };
         match (answer.bytes.as_slice(), answer.fds.into_iter().next()) {
             (&[0, 0, 0, 0], Some(pidfd)) => Ok(First::of(pidfd)),
             (&[a, b, c, d], None) => {
                 Err(cannot_clone(Errno::from_raw(i32::from_le_bytes([a, b, c, d]))))
             }
-            _ => Err(gone(io::ErrorKind::BrokenPipe.into())),
+            _ => {
+                *late = true;
+                Err(gone(io::ErrorKind::BrokenPipe.into()))
+            }
         }
     }
 }

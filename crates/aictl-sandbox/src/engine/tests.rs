@@ -242,6 +242,25 @@ fn an_interpreter_that_waited_is_as_a_fresh_one() {
         "import sys\nclass A:\n    def __del__(self):\n        print('gone')\nA.__call__ = lambda *a: print('hook')\nsys.excepthook = A()\nsys.a = A()\n1 / 0",
         "import builtins, os, sys\nclass A:\n    def __del__(self, write=os.write):\n        write(2, b'gone\\n')\nbuiltins.a = A()\nsys.exit('bye')",
         "import io, sys\nsys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, 'w')))\nprint('late')",
+        "def f(): pass\nout = open('/dev/stdout', 'w')\nprint('hello', file=out)",
+        "from subprocess import PIPE, Popen\np = Popen(['cat'], stdin=PIPE, text=True)\np.stdin.write('hello\\n')\n\
+         def f(): pass",
+        "import csv\ncsv.writer(open('/dev/stdout', 'w')).writerow([1, 2])\nclass A: pass",
+        "import atexit\ndef late():\n    global out\n    out = open('/dev/stdout', 'w')\n    out.write('late')\n\
+         atexit.register(late)",
+        "import json, sys\ndef f(self, o): return 0\njson.JSONEncoder.default = f\nout = open('/dev/stdout', 'w')\n\
+         out.write('held')\nsys.exit(print('end'))",
+        "import json\ndef f(self, o): return 0\njson.JSONEncoder.default = f\nout = open('/dev/stderr', 'w')\n\
+         out.write('held')\nraise SystemExit('end')",
+        "import sys\nsys.exit(2 ** 70)",
+        "import sys\nsys.exit(2 ** 40 + 3)",
+        "import sys\nsys.exit(True)",
+        "import signal\nclass A:\n    def __del__(self): print('bye')\na = A()\nsignal.signal(14, lambda *_: a)",
+        "import sys\nsys.modules.clear()",
+        "import sys\nclass M:\n    def __getattr__(self, name): raise ValueError\nsys.modules['m'] = M()",
+        "import sys\nsys.modules['threading'] = 7",
+        "import sys\ndel sys.excepthook",
+        "import os\nresult = 1\nos.fork()",
         "import ctypes\nctypes.CDLL(None).printf(b'of C\\n')",
         "import weakref\nclass A: pass\na = A()\nweakref.finalize(a, print, 'finalized')",
         "import asyncio\nasync def f():\n    await asyncio.sleep(9)\nasync def g():\n    asyncio.ensure_future(f())\n\

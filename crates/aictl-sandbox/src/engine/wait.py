@@ -3,7 +3,7 @@ def _wait(copy):
     # What scripts import most. None of these keeps anything that differs from run to run.
     import collections, dataclasses, datetime, enum, functools, itertools, json, math, re
     # And what the end takes.
-    import _weakref, atexit
+    import _io, _weakref, atexit
     # The first time is the slowest.
     exec(compile('_ = 0', '', 'exec', 0, True), {})
     known = set(sys.modules)
@@ -35,6 +35,11 @@ def _wait(copy):
     return known, names, (new, ['-c', send, *rest], _strict)
 def _go(copy):
     known, names, job = _wait(copy)
-    code = _run(*job)
+    try:
+        code = _run(*job)
+    except BaseException:
+        # Python ends it, and has to see all that there is.
+        __import__('gc').unfreeze()
+        raise
     del job
     _end(code, known, names)
