@@ -158,6 +158,9 @@ impl Template {
         if *late || left(deadline).is_zero() {
             return Err(gone(io::ErrorKind::TimedOut.into()));
         }
+        if !self.frame.lives() {
+            return Err(gone(io::ErrorKind::BrokenPipe.into()));
+        }
         if let Err(error) = socket::send(socket.as_fd(), request, fds) {
             return Err(gone(error));
         }
