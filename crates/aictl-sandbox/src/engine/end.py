@@ -4,7 +4,7 @@ def _end(code, known, names):
     import gc, sys
     try:
         _end_soon(code, known, names)
-    except Exception:
+    except BaseException:
         # Whatever the script has made of what is used here.
         pass
     gc.unfreeze()
@@ -17,14 +17,15 @@ def _end_soon(code, known, names):
     new = [name for name in modules if name not in known]
     def is_native(module):
         # What is not Python's own may have something to do at the end of the process.
-        if not isinstance(module, module_type):
+        if not issubclass(type(module), module_type):
             return True
         of = object.__getattribute__(module, '__dict__')
-        return isinstance(of.get('__loader__'), native) or of.get('__name__') == '_ctypes'
+        return issubclass(type(of.get('__loader__')), native) or of.get('__name__') == '_ctypes'
     def holds_output():
         # Python closes files in an order that this end does not know.
         kinds = _io.TextIOWrapper, _io.BufferedWriter, _io.BufferedRandom, _io.BufferedRWPair
-        return any(isinstance(one, kinds) and not one.closed for one in gc.get_objects())
+        # By type: an object can say that it is of another class, or run code when it is asked.
+        return any(issubclass(type(one), kinds) and not one.closed for one in gc.get_objects())
     threading = modules.get('threading')
     shown = print, open, input, __import__, __build_class__
     if (any(is_native(modules[name]) for name in new)
@@ -68,7 +69,7 @@ def _end_soon(code, known, names):
                     of[name] = None
     while left:
         module = left.pop()()
-        if module:
+        if module is not None:
             clear(vars(module))
         module = None
     # Somebody that no collector sees may hold one of its functions.

@@ -260,6 +260,7 @@ fn an_interpreter_that_waited_is_as_a_fresh_one() {
         "import sys\nclass M:\n    def __getattr__(self, name): raise ValueError\nsys.modules['m'] = M()",
         "import sys\nsys.modules['threading'] = 7",
         "import sys\ndel sys.excepthook",
+        "class A:\n    @property\n    def __class__(self): raise BaseException('no')\na = A()\nprint(1)",
         "import os\nresult = 1\nos.fork()",
         "import ctypes\nctypes.CDLL(None).printf(b'of C\\n')",
         "import weakref\nclass A: pass\na = A()\nweakref.finalize(a, print, 'finalized')",
