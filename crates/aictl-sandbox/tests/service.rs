@@ -327,7 +327,9 @@ fn stream() -> (UnixStream, OwnedFd) {
 fn standard_input_comes_from_a_stream() {
     let service = Service::start(LENIENT);
     let reads = Job { stdin: true, ..job() };
-    let script = sealed_memfd(b"import sys\nprint(len(sys.stdin.read()))").unwrap();
+    // In one write, and so in one packet.
+    let script =
+        sealed_memfd(b"import os, sys\nos.write(1, b'%d\\n' % len(sys.stdin.read()))").unwrap();
     let (mut ours, theirs) = stream();
     let connection = Connection::from_socket(service.connect());
     connection.submit(&reads, script.as_fd(), Some(theirs.as_fd())).unwrap();
