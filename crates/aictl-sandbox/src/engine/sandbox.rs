@@ -244,10 +244,13 @@ struct Ready {
     meter: Option<ProcMeter>,
 }
 
-/// A control group of its own, where there can be one.
-fn group(engine: &Engine) -> Result<Option<cgroup::Group>, Rejection> {
+/// What every sandbox for a job begins with, whoever makes it: that no layer is missing which must
+/// not be, pipes, and a control group of its own where there can be one.
+fn begin(engine: &Engine) -> Result<(Pipes, Option<cgroup::Group>), Rejection> {
+    engine.check_layers()?;
+    let pipes = Pipes::new().map_err(unavailable("a pipe"))?;
     let group = engine.cgroup.as_ref().map(cgroup::Delegated::group).transpose();
-    group.map_err(unavailable("a control group"))
+    Ok((pipes, group.map_err(unavailable("a control group"))?))
 }
 
 impl Armed {
@@ -257,9 +260,7 @@ impl Armed {
     /// If something that it is made of is not to be had, such as a layer that must not be missing;
     /// then nothing was started.
     pub fn new(engine: &Engine) -> Result<Self, Rejection> {
-        engine.check_layers()?;
-        let pipes = Pipes::new().map_err(unavailable("a pipe"))?;
-        let group = group(engine)?;
+        let (pipes, group) = begin(engine)?;
         let into = group.as_ref().and_then(cgroup::Group::dir);
         let frame = Frame::new(engine, pipes.ends(), into, Kind::Job)?;
         Ok(Self { frame, pipes, group, ready: None })
@@ -305,8 +306,7 @@ impl Armed {
         template: &Arc<Template>,
         patience: Duration,
     ) -> Result<Self, Rejection> {
-        let pipes = Pipes::new().map_err(unavailable("a pipe"))?;
-        let group = group(engine)?;
+        let (pipes, group) = begin(engine)?;
         let into = group.as_ref().and_then(cgroup::Group::dir);
         let ends = [&pipes.stdin, &pipes.stdout, &pipes.stderr, &pipes.result];
         let ends = ends.map(|pipe| pipe.theirs.as_fd());

@@ -68,6 +68,8 @@ impl Template {
         library: &File,
         patience: Duration,
     ) -> Result<Self, Rejection> {
+        // Its copies would be refused.
+        engine.check_layers()?;
         let requests = socket::pair().map_err(unavailable("a socket"))?;
         let pipe = || pipes::outward().map_err(unavailable("a pipe"));
         let (stdout, stderr) = (pipe()?, pipe()?);
