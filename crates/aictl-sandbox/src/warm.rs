@@ -160,10 +160,10 @@ impl Warm {
                 None => break None,
             }
         };
+        // Nor a copy of such a one: another takes its place when one is missed.
+        let stale = state.template.take_if(|made| Some(made.stamp) != now);
         let template = match &mut state.template {
-            Some(made)
-                if taken.is_none() && Some(made.stamp) == now && made.copies < policy::COPIES =>
-            {
+            Some(made) if taken.is_none() && made.copies < policy::COPIES => {
                 made.copies = made.copies.saturating_add(1);
                 Some(Arc::clone(&made.template))
             }
@@ -175,7 +175,7 @@ impl Warm {
         drop(state);
         self.changed.notify_all();
         // Their end takes a moment, for which nobody else has to wait.
-        drop(gone);
+        drop((gone, stale));
         taken.or_else(|| template.and_then(|template| self.copy_of(template)))
     }
 
@@ -229,15 +229,11 @@ impl Warm {
                 }
                 Next::Drain => {
                     let gone = (std::mem::take(&mut state.waiting), state.template.take());
-                    drop(state);
-                    drop(gone);
-                    self.state()
+                    self.without(state, gone)
                 }
                 Next::EndTemplate => {
                     let gone = state.template.take();
-                    drop(state);
-                    drop(gone);
-                    self.state()
+                    self.without(state, gone)
                 }
                 Next::Start => {
                     drop(state);
@@ -269,12 +265,17 @@ impl Warm {
                             None
                         }
                     };
-                    drop(state);
-                    drop(gone);
-                    self.state()
+                    self.without(state, gone)
                 }
             };
         }
+    }
+
+    /// Has something end while nobody waits for the state.
+    fn without<'a, T>(&'a self, state: MutexGuard<'a, State>, gone: T) -> MutexGuard<'a, State> {
+        drop(state);
+        drop(gone);
+        self.state()
     }
 
     fn start(&self) -> Result<(Armed, Stamp), Rejection> {
