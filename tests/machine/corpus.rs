@@ -98,7 +98,7 @@ fn with_options(machine: &Machine, options: &str) {
         machine.write(OPTIONS, &format!("[Service]\nExecStart=\n{exec} {options}\n"));
         machine.root(&["systemctl", "daemon-reload"]);
     }
-    machine.root(&["systemctl", "stop", UNIT]);
+    machine.stop(UNIT);
     let exec = machine.property(UNIT, "ExecStart");
     assert!(exec.contains(options), "{exec}");
 }

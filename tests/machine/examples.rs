@@ -40,7 +40,7 @@ fn restarts_what_fails(interpreter: &str, client: &str) {
         let invocation = || machine.property("ollama.service", "InvocationID");
         let (before, now) = (invocation(), machine.now());
         if turn == 2 {
-            machine.root(&["systemctl", "stop", "aictld.service"]);
+            machine.stop("aictld.service");
         }
         machine.root(&["systemctl", "kill", "--signal=KILL", "ollama.service"]);
         machine.wait_for("the end", || {

@@ -33,7 +33,7 @@ impl<'a> Driver<'a> {
     fn says(&self, script: &Value) {
         self.0.write(SCRIPT, &script.to_string());
         // It has seen the GPUs a moment ago.
-        self.0.root(&["systemctl", "stop", "aictld.service"]);
+        self.0.stop("aictld.service");
     }
 }
 

@@ -194,7 +194,7 @@ fn twenty_runs_end_with_the_helper_that_is_killed() {
 fn twenty_runs_end_with_the_keeper_that_is_stopped() {
     let machine = begin();
     let told = all_are_told(&machine, "systemctl stop of aictl-sandboxd", 125, || {
-        machine.root(&["systemctl", "stop", "aictl-sandboxd.service"]);
+        machine.stop("aictl-sandboxd.service");
     });
     assert!(told.iter().all(|words| words.contains("the keeper")), "{told:#?}");
 }
@@ -203,7 +203,7 @@ fn twenty_runs_end_with_the_keeper_that_is_stopped() {
 fn twenty_runs_end_with_the_helper_that_is_stopped() {
     let machine = begin();
     let told = all_are_told(&machine, "systemctl stop of aictld", 130, || {
-        machine.root(&["systemctl", "stop", "aictld.service"]);
+        machine.stop("aictld.service");
     });
     let words = "the helper was told to end";
     assert!(told.iter().all(|told| told.contains(words)), "{told:#?}");

@@ -215,8 +215,8 @@ impl Machine {
 
     fn reset(&self) {
         // A helper that was not asked anything yet has counted nothing against anybody.
-        let stop = ["systemctl", "--quiet", "stop", "aictld.service"];
-        self.root(&[&stop[..], &STAND_INS[..]].concat());
+        self.stop("aictld.service");
+        self.root(&[&["systemctl", "--quiet", "stop"][..], &STAND_INS[..]].concat());
         self.root(&["systemctl", "--quiet", "reset-failed"]);
         // Each of these has systemd read all its files again.
         for unit in ["ollama.service", "litellm.service"] {
@@ -294,6 +294,18 @@ impl Machine {
     #[track_caller]
     pub fn root(&self, argv: &[&str]) -> String {
         self.run(Who::Root, argv).ok()
+    }
+
+    /// Stops a service, also where somebody has it started at that moment, by a call or a file that
+    /// changes: systemd then starts it again instead, and says that the job to stop it was cancelled.
+    #[track_caller]
+    pub fn stop(&self, unit: &str) {
+        self.wait_for(&format!("{unit} to be stopped"), || {
+            let ran = self.run(Who::Root, &["systemctl", "--quiet", "stop", unit]);
+            let cancelled = ran.stderr.contains(&format!("Job for {unit} canceled."));
+            assert!(ran.code == Some(0) || cancelled, "{ran:?}");
+            !cancelled
+        });
     }
 
     /// A command in the machine.

@@ -74,7 +74,7 @@ fn a_configuration_that_others_could_have_written_changes_nothing() {
     machine.write(new, "[services.mine]\nunit = \"mine.service\"\n");
     machine.root(&["chown", "anna", new]);
     machine.root(&["mv", new, CONFIG]);
-    machine.root(&["systemctl", "stop", "aictl-polkit-rules.service"]);
+    machine.stop("aictl-polkit-rules.service");
     // One that began before may still be at its end.
     let start = ["systemctl", "start", "aictl-polkit-rules.service"];
     machine
