@@ -81,3 +81,29 @@ fn a_configuration_that_others_could_have_written_changes_nothing() {
         .wait_for("the refusal", || machine.run(crate::machine::Who::Root, &start).code != Some(0));
     assert_eq!(machine.read(RULES), before);
 }
+
+/// Root, who writes the rules, could read it, and the helper's user not.
+#[test]
+fn a_configuration_that_the_helper_cannot_read_is_none_for_the_rules_either() {
+    let machine = machine();
+    let before = machine.read(RULES);
+    let new = "/etc/aictl/closed";
+    machine.write(new, "[services.mine]\nunit = \"mine.service\"\n");
+    machine.root(&["chmod", "600", new]);
+    machine.root(&["mv", new, CONFIG]);
+    machine.stop("aictl-polkit-rules.service");
+    // One that began before may still be at its end.
+    let start = ["systemctl", "start", "aictl-polkit-rules.service"];
+    machine
+        .wait_for("the refusal", || machine.run(crate::machine::Who::Root, &start).code != Some(0));
+    assert_eq!(machine.read(RULES), before);
+    let told = machine.run(crate::machine::Who::Root, &["aictl", "config", "check"]).failed();
+    assert!(told.contains("chmod a+r"), "{told}");
+    let health = machine.call(crate::machine::Who::Bob, "Manager.Health", "", &[]).ok();
+    assert_ne!(health["config"], "ok", "{health}");
+    let list = machine.call(crate::machine::Who::Bob, "Services.List", "", &[]).ok();
+    assert_eq!(list, serde_json::json!([]));
+    machine.root(&["chmod", "644", CONFIG]);
+    machine.root(&start);
+    assert!(machine.read(RULES).contains("\"mine.service\""));
+}

@@ -1,7 +1,9 @@
 //! Reads the configuration's files, and each file with care: a name can lead to anything.
 //!
 //! Who acts for others reads only what root has written ([`Trust::RootOnly`]): whoever could write
-//! a file, or put another in its place, could say what the helper may do.
+//! a file, or put another in its place, could say what the helper may do. It reads only what all
+//! may read, too: else programs of several users, of which root is one, would each see another
+//! configuration.
 
 use std::{
     ffi::OsStr,
@@ -16,17 +18,19 @@ use aictl_api::{
     config::{Config, ConfigError, DROP_INS, FILE, MAX_BYTES, Settings},
     exit,
 };
-
 use nix::libc;
 
 use crate::plain_file::{self, NotPlain};
+
+#[cfg(test)]
+mod tests;
 
 /// Whose files are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
     /// Anybody's, for a program with no more rights than its caller.
     Any,
-    /// Root's alone, in directories of root's alone, and through no link.
+    /// Root's alone, in directories of root's alone, through no link, and open to all for reading.
     RootOnly,
 }
 
@@ -61,8 +65,40 @@ enum FileProblem {
     Owner(u32),
     /// Others than its owner can write it.
     Writable,
+    /// Others than its owner cannot read it, or look into it.
+    Closed(Kind),
     /// It is a link, where none is followed.
     Link,
+}
+
+/// What all must be able to do with a file or directory that the helper is to trust.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A file: to read it.
+    File,
+    /// A directory of a file: to reach that.
+    Directory,
+    /// The directory of further files: to list it too.
+    DropIns,
+}
+
+impl Kind {
+    /// The bits of the mode that give it to all (chmod(1)).
+    const fn needed(self) -> u32 {
+        match self {
+            Self::File => 0o004,
+            Self::Directory => 0o001,
+            Self::DropIns => 0o005,
+        }
+    }
+
+    /// How to give it.
+    const fn how_to_give(self) -> &'static str {
+        match self {
+            Self::File => "chmod a+r",
+            Self::Directory | Self::DropIns => "chmod a+rx",
+        }
+    }
 }
 
 impl LoadError {
@@ -104,6 +140,11 @@ impl fmt::Display for LoadError {
             FileProblem::Writable => {
                 write!(f, "{path} can be written by others than root: chmod go-w takes that away")
             }
+            FileProblem::Closed(kind) => write!(
+                f,
+                "{path} is closed to others than its owner, and the helper is another: {} opens it",
+                kind.how_to_give()
+            ),
             FileProblem::Link => {
                 write!(f, "{path} is a link, and none is followed here: put what it names there")
             }
@@ -187,7 +228,7 @@ impl<'a> Source<'a> {
     ) -> Result<Settings, Problem> {
         match self {
             Self::Named(file) => {
-                directory(file.parent(), trust).or_else(&mut *report)?;
+                directory(file.parent(), Kind::Directory, trust).or_else(&mut *report)?;
                 let missing = || Problem::File(file.to_owned(), FileProblem::Missing);
                 match settings(file, trust, report)? {
                     Found::Settings(settings) => Ok(*settings),
@@ -196,12 +237,12 @@ impl<'a> Source<'a> {
                 }
             }
             Self::Files { file, drop_ins } => {
-                directory(file.parent(), trust).or_else(&mut *report)?;
+                directory(file.parent(), Kind::Directory, trust).or_else(&mut *report)?;
                 let mut merged = match settings(file, trust, report)? {
                     Found::Settings(settings) => *settings,
                     Found::Missing | Found::Reported => Settings::default(),
                 };
-                directory(Some(drop_ins), trust).or_else(&mut *report)?;
+                directory(Some(drop_ins), Kind::DropIns, trust).or_else(&mut *report)?;
                 let files = list(drop_ins).or_else(|problem| report(problem).map(|()| vec![]))?;
                 for path in files {
                     match settings(&path, trust, report)? {
@@ -251,7 +292,7 @@ fn settings(
 }
 
 /// Whether what is in this directory can be trusted, if there is one.
-fn directory(path: Option<&Path>, trust: Trust) -> Result<(), Problem> {
+fn directory(path: Option<&Path>, kind: Kind, trust: Trust) -> Result<(), Problem> {
     let path = match path {
         // Of a name without a directory.
         Some(path) if path.as_os_str().is_empty() => Path::new("."),
@@ -263,20 +304,23 @@ fn directory(path: Option<&Path>, trust: Trust) -> Result<(), Problem> {
     }
     let problem = match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_symlink() => Some(FileProblem::Link),
-        Ok(metadata) => distrust(metadata.uid(), metadata.mode()),
+        Ok(metadata) => distrust(metadata.uid(), metadata.mode(), kind),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => Some(FileProblem::Unreadable(error)),
     };
     problem.map_or(Ok(()), |problem| Err(Problem::File(path.to_owned(), problem)))
 }
 
-/// Why a file or directory of this owner and mode is not root's alone; `None` if it is.
-fn distrust(uid: u32, mode: u32) -> Option<FileProblem> {
+/// Why a file or directory of this owner and mode is not one that root alone writes and all read;
+/// `None` if it is.
+fn distrust(uid: u32, mode: u32, kind: Kind) -> Option<FileProblem> {
     const OTHERS_WRITE: u32 = 0o022;
     if uid != 0 {
         Some(FileProblem::Owner(uid))
     } else if mode & OTHERS_WRITE != 0 {
         Some(FileProblem::Writable)
+    } else if mode & kind.needed() != kind.needed() {
+        Some(FileProblem::Closed(kind))
     } else {
         None
     }
@@ -341,340 +385,9 @@ fn open(path: &Path, trust: Trust) -> Result<File, FileProblem> {
     if trust == Trust::RootOnly {
         // Of the open file: its name may lead to another by now.
         let metadata = file.metadata().map_err(FileProblem::Unreadable)?;
-        if let Some(problem) = distrust(metadata.uid(), metadata.mode()) {
+        if let Some(problem) = distrust(metadata.uid(), metadata.mode(), Kind::File) {
             return Err(problem);
         }
     }
     Ok(file)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        os::unix::{fs::symlink, net::UnixListener},
-        process,
-        sync::atomic::{AtomicU32, Ordering},
-    };
-
-    use aictl_api::limits;
-    use nix::{sys::stat::Mode, unistd};
-
-    use super::*;
-
-    /// A directory of its own for one test.
-    struct Dir(PathBuf);
-
-    impl Dir {
-        fn new() -> Self {
-            static COUNT: AtomicU32 = AtomicU32::new(0);
-            let name =
-                format!("aictl-config-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-            let path = std::env::temp_dir().join(name);
-            fs::create_dir(&path).unwrap();
-            Self(path)
-        }
-
-        fn path(&self, name: &str) -> PathBuf {
-            self.0.join(name)
-        }
-
-        fn write(&self, name: &str, text: impl AsRef<[u8]>) {
-            let path = self.path(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-
-        fn system(&self) -> Result<Config, String> {
-            self.load(Trust::Any)
-        }
-
-        fn load(&self, trust: Trust) -> Result<Config, String> {
-            load_from(&self.path("aictl.toml"), &self.path("aictl.toml.d"), trust)
-                .map_err(|error| self.words(error))
-        }
-
-        fn check(&self) -> Vec<String> {
-            let (file, drop_ins) = (self.path("aictl.toml"), self.path("aictl.toml.d"));
-            match (Source::Files { file: &file, drop_ins: &drop_ins }).check(Trust::Any) {
-                Ok(_) => Vec::new(),
-                Err(problems) => problems
-                    .into_iter()
-                    .map(|problem| self.words(LoadError { named: false, problem }))
-                    .collect(),
-            }
-        }
-
-        fn words(&self, error: LoadError) -> String {
-            error.to_string().replace(self.0.to_str().unwrap(), "DIR")
-        }
-    }
-
-    impl Dir {
-        fn words_of(&self, path: &Path) -> String {
-            path.to_str().unwrap().replace(self.0.to_str().unwrap(), "DIR")
-        }
-    }
-
-    impl Drop for Dir {
-        fn drop(&mut self) {
-            let _gone = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    fn timeout(config: &Config) -> u64 {
-        config.sandbox.limit(&limits::TIMEOUT, None).unwrap()
-    }
-
-    #[test]
-    fn no_file_is_the_defaults_and_a_named_one_must_be_there() {
-        let dir = Dir::new();
-        assert_eq!(dir.system(), Ok(Config::default()));
-        fs::create_dir(dir.path("aictl.toml.d")).unwrap();
-        assert_eq!(dir.system(), Ok(Config::default()));
-        let error = load(Some(&dir.path("x.toml")), Trust::Any).unwrap_err();
-        assert_eq!(error.exit_code(), exit::USAGE);
-        assert_eq!(dir.words(error), "there is no configuration file DIR/x.toml");
-    }
-
-    #[test]
-    fn files_are_read_in_the_order_of_their_names_over_the_main_one() {
-        let dir = Dir::new();
-        let text = |seconds| format!("sandbox.limits.timeout = \"{seconds}s\"");
-        dir.write("aictl.toml", text(1) + "\nsandbox.limits.max-processes = 5");
-        assert_eq!(timeout(&dir.system().unwrap()), 1000);
-        // Written in another order than that of their names.
-        dir.write("aictl.toml.d/20.toml", text(4));
-        dir.write("aictl.toml.d/10.toml", text(3));
-        dir.write("aictl.toml.d/9.toml", text(5));
-        dir.write("aictl.toml.d/100.toml", text(2));
-        for name in ["99.toml~", "99.conf", ".99.toml", "toml", "99.TOML", "99.toml.bak"] {
-            dir.write(&format!("aictl.toml.d/{name}"), "not TOML");
-        }
-        let config = dir.system().unwrap();
-        assert_eq!(timeout(&config), 5000);
-        assert_eq!(config.sandbox.limit(&limits::PROCESSES, None), Ok(5));
-        fs::remove_file(dir.path("aictl.toml.d/9.toml")).unwrap();
-        assert_eq!(timeout(&dir.system().unwrap()), 4000);
-        fs::remove_file(dir.path("aictl.toml")).unwrap();
-        assert_eq!(timeout(&dir.system().unwrap()), 4000);
-        // A named file stands instead of them.
-        dir.write("own.toml", "sandbox.limits.cpu = \"1s\"");
-        assert_eq!(
-            timeout(&load(Some(&dir.path("own.toml")), Trust::Any).unwrap()),
-            limits::TIMEOUT.default
-        );
-    }
-
-    #[test]
-    fn a_file_that_is_none_is_its_own_error() {
-        let dir = Dir::new();
-        let path = dir.path("aictl.toml");
-        let remove = || match path.is_dir() {
-            true => fs::remove_dir(&path).unwrap(),
-            false => fs::remove_file(&path).unwrap(),
-        };
-        type Make<'a> = Box<dyn Fn() + 'a>;
-        let mut table: Vec<(Make<'_>, &str)> = vec![
-            (
-                Box::new(|| fs::create_dir(&path).unwrap()),
-                "DIR/aictl.toml is a directory, not a configuration file",
-            ),
-            (
-                Box::new(|| unistd::mkfifo(&path, Mode::from_bits_truncate(0o700)).unwrap()),
-                "DIR/aictl.toml is a FIFO, not a configuration file",
-            ),
-            (
-                Box::new(|| drop(UnixListener::bind(&path).unwrap())),
-                "DIR/aictl.toml is a socket or a device without a driver, not a configuration file",
-            ),
-            (
-                Box::new(|| symlink("/dev/zero", &path).unwrap()),
-                "DIR/aictl.toml is a device, not a configuration file",
-            ),
-            (
-                Box::new(|| symlink("aictl.toml", &path).unwrap()),
-                "DIR/aictl.toml cannot be read: Too many levels of symbolic links (os error 40)",
-            ),
-            (
-                Box::new(|| fs::write(&path, vec![b'\n'; 1 + (1 << 20)]).unwrap()),
-                "DIR/aictl.toml is larger than 1048576 bytes, too large for a configuration",
-            ),
-            (
-                Box::new(|| fs::write(&path, b"# one\n# tw\xf6\n").unwrap()),
-                "DIR/aictl.toml:2: not UTF-8, as a configuration file must be",
-            ),
-            (
-                Box::new(|| fs::write(&path, "\nsandbox.limits.timeout = \"0\"").unwrap()),
-                "DIR/aictl.toml:2: sandbox.limits.timeout = \"0\": 0 is out of range: 10ms to 1h",
-            ),
-        ];
-        // Root may read everything.
-        if !unistd::geteuid().is_root() {
-            table.push((
-                Box::new(|| {
-                    fs::write(&path, "").unwrap();
-                    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o000);
-                    fs::set_permissions(&path, mode).unwrap();
-                }),
-                "DIR/aictl.toml cannot be read: Permission denied (os error 13)",
-            ));
-        }
-        for (make, message) in table {
-            make();
-            assert_eq!(dir.system(), Err(message.to_owned()));
-            let named = load(Some(&path), Trust::Any).unwrap_err();
-            assert_eq!(named.exit_code(), exit::USAGE);
-            assert_eq!(dir.words(named), message);
-            remove();
-        }
-        // A file of the largest size is read.
-        fs::write(&path, vec![b'\n'; 1 << 20]).unwrap();
-        assert_eq!(dir.system(), Ok(Config::default()));
-    }
-
-    #[test]
-    fn the_directory_of_files_can_be_wrong_too() {
-        let dir = Dir::new();
-        dir.write("aictl.toml.d", "");
-        assert_eq!(
-            dir.system().unwrap_err(),
-            "DIR/aictl.toml.d is not a directory: configuration files belong in there"
-        );
-        fs::remove_file(dir.path("aictl.toml.d")).unwrap();
-        fs::create_dir_all(dir.path("aictl.toml.d/a.toml")).unwrap();
-        assert_eq!(
-            dir.system().unwrap_err(),
-            "DIR/aictl.toml.d/a.toml is a directory, not a configuration file"
-        );
-        fs::remove_dir(dir.path("aictl.toml.d/a.toml")).unwrap();
-        symlink("gone", dir.path("aictl.toml.d/\u{1b}b.toml")).unwrap();
-        assert_eq!(
-            dir.system().unwrap_err(),
-            "DIR/aictl.toml.d/b.toml is a link to nothing: remove it, or make what it names"
-        );
-        // A name that is no text is a name all the same.
-        fs::remove_file(dir.path("aictl.toml.d/\u{1b}b.toml")).unwrap();
-        let odd = dir.path("aictl.toml.d").join(OsStr::from_bytes(b"\xff.toml"));
-        fs::write(odd, "sandbox.limits.timeout = \"7s\"").unwrap();
-        assert_eq!(timeout(&dir.system().unwrap()), 7000);
-    }
-
-    #[test]
-    fn a_broken_system_file_is_not_the_callers_fault() {
-        let problem = Problem::File(PathBuf::from("/x"), FileProblem::Missing);
-        assert_eq!(LoadError { named: false, problem }.exit_code(), exit::INTERNAL);
-    }
-
-    /// A mistake of every kind, in one go.
-    #[test]
-    fn every_problem_is_found() {
-        let dir = Dir::new();
-        dir.write("aictl.toml", "[sandbox.limits]\ntimeout = \"0\"\nx = 1\n");
-        dir.write("aictl.toml.d/1.toml", "not TOML");
-        fs::create_dir(dir.path("aictl.toml.d/2.toml")).unwrap();
-        symlink("gone", dir.path("aictl.toml.d/3.toml")).unwrap();
-        dir.write("aictl.toml.d/4.toml", "y = 1");
-        let found = dir.check();
-        let begins = [
-            "DIR/aictl.toml:2: sandbox.limits.timeout = \"0\":",
-            "DIR/aictl.toml:3: sandbox.limits.x = 1: unknown key",
-            "DIR/aictl.toml.d/1.toml:1: not TOML: not valid TOML",
-            "DIR/aictl.toml.d/2.toml is a directory",
-            "DIR/aictl.toml.d/3.toml is a link to nothing",
-            "DIR/aictl.toml.d/4.toml:1: y = 1: unknown key",
-        ];
-        assert_eq!(found.len(), begins.len(), "{found:#?}");
-        for (found, begin) in found.iter().zip(begins) {
-            assert!(found.starts_with(begin), "{found}");
-        }
-        // The first of them is the one of those who look for one.
-        assert_eq!(dir.system().as_ref().err(), found.first());
-        let error = check(Some(&dir.path("x.toml")), Trust::Any).unwrap_err();
-        assert_eq!(error.len(), 1);
-        for name in ["1.toml", "3.toml", "4.toml"] {
-            fs::remove_file(dir.path(&format!("aictl.toml.d/{name}"))).unwrap();
-        }
-        fs::remove_dir(dir.path("aictl.toml.d/2.toml")).unwrap();
-        dir.write("aictl.toml", "");
-        assert_eq!(dir.check(), Vec::<String>::new());
-    }
-
-    #[test]
-    fn only_what_is_roots_alone_is_trusted() {
-        let table = [
-            (0, 0o100_644, None),
-            (0, 0o100_600, None),
-            (0, 0o040_755, None),
-            (1, 0o100_644, Some(FileProblem::Owner(1))),
-            (1000, 0o100_666, Some(FileProblem::Owner(1000))),
-            (0, 0o100_664, Some(FileProblem::Writable)),
-            (0, 0o100_646, Some(FileProblem::Writable)),
-            // No bit makes up for it.
-            (0, 0o041_777, Some(FileProblem::Writable)),
-            (0, 0o100_020, Some(FileProblem::Writable)),
-        ];
-        for (uid, mode, expected) in table {
-            let words = |problem| Problem::File(PathBuf::from("/x"), problem);
-            let words = |problem| LoadError { named: false, problem: words(problem) }.to_string();
-            assert_eq!(distrust(uid, mode).map(words), expected.map(words), "{uid} {mode:o}");
-        }
-    }
-
-    /// Gives a file or directory another mode.
-    fn chmod(path: &Path, mode: u32) {
-        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
-    }
-
-    #[test]
-    fn who_acts_for_others_reads_roots_files_alone() {
-        let dir = Dir::new();
-        let load = || dir.load(Trust::RootOnly);
-        let uid = unistd::geteuid();
-        if !uid.is_root() {
-            let message =
-                format!("DIR belongs to uid {uid}, where only root may: chown it to root");
-            assert_eq!(load(), Err(message));
-            return;
-        }
-        chmod(&dir.0, 0o755);
-        assert_eq!(load(), Ok(Config::default()));
-        dir.write("aictl.toml", "sandbox.limits.timeout = \"1s\"");
-        dir.write("aictl.toml.d/a.toml", "sandbox.limits.timeout = \"2s\"");
-        let (main, drop_ins) = (dir.path("aictl.toml"), dir.path("aictl.toml.d"));
-        let drop_in = dir.path("aictl.toml.d/a.toml");
-        chmod(&drop_ins, 0o755);
-        chmod(&main, 0o644);
-        chmod(&drop_in, 0o644);
-        assert_eq!(timeout(&load().unwrap()), 2000);
-        for path in [&dir.0, &main, &drop_ins, &drop_in] {
-            let name = dir.words_of(path);
-            let mode = path.metadata().unwrap().mode();
-            for writable in [0o020, 0o002] {
-                chmod(path, mode | writable);
-                let message =
-                    "can be written by others than root: chmod go-w takes that away".to_owned();
-                assert_eq!(load(), Err(format!("{name} {message}")));
-                // Who acts for themselves alone need not mind.
-                assert_eq!(timeout(&dir.system().unwrap()), 2000);
-            }
-            chmod(path, mode);
-            unistd::chown(path.as_path(), Some(1.into()), None).unwrap();
-            let message = "belongs to uid 1, where only root may: chown it to root";
-            assert_eq!(load(), Err(format!("{name} {message}")));
-            unistd::chown(path.as_path(), Some(0.into()), None).unwrap();
-        }
-        assert_eq!(timeout(&load().unwrap()), 2000);
-        // Links, even to what could be trusted.
-        for path in [&main, &drop_in, &drop_ins] {
-            let elsewhere = dir.path("elsewhere");
-            fs::rename(path, &elsewhere).unwrap();
-            symlink(&elsewhere, path).unwrap();
-            let message = "is a link, and none is followed here: put what it names there";
-            assert_eq!(load(), Err(format!("{} {message}", dir.words_of(path))));
-            assert_eq!(timeout(&dir.system().unwrap()), 2000);
-            fs::remove_file(path).unwrap();
-            fs::rename(&elsewhere, path).unwrap();
-        }
-        assert_eq!(timeout(&load().unwrap()), 2000);
-    }
 }
