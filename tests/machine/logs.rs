@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use serde_json::{Value, json};
+
 use crate::machine::{Machine, Who, machine};
 
 /// How long a line may be in coming.
@@ -122,4 +124,42 @@ fn who_may_not_read_the_journal_is_told_so() {
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(126), ""), "{ran}");
         assert!(!ran.stderr.is_empty(), "{ran}");
     }
+}
+
+/// Beside its records, which no setting takes away.
+#[test]
+fn the_helpers_own_log_is_as_the_configuration_says() {
+    let machine = machine();
+    let bob = machine.ids("bob").0;
+    // A call whose refusal is told at the level debug alone: what the helper says of it.
+    let refused = || {
+        let cursor = machine.now();
+        machine.call(Who::Bob, "Services.Get", "s", &[json!("no-such")]).refused();
+        // The call's record comes after the line.
+        assert_eq!(machine.count_calls(&cursor, &bob, 1), 1);
+        let argv = ["journalctl", "--quiet", "--output=json", "_SYSTEMD_UNIT=aictld.service"];
+        let after = format!("--after-cursor={cursor}");
+        let text = machine.root(&[&argv[..], &[&after]].concat());
+        let entries = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let lines = entries.filter(|entry| entry.get("MESSAGE_ID").is_none());
+        lines.map(|line| line["MESSAGE"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let reload = |text: &str| {
+        let generation = || machine.call(Who::Root, "Manager.Health", "", &[]).ok();
+        let before = generation()["config_generation"].clone();
+        machine.write("/etc/aictl/aictl.toml", text);
+        machine.root(&["systemctl", "reload", "aictld.service"]);
+        machine.wait_for("the new configuration", || generation()["config_generation"] != before);
+    };
+    assert_eq!(refused(), [""; 0]);
+    reload("[log]\nlevel = \"debug\"\n");
+    let [line] = &refused()[..] else { panic!("one line") };
+    assert!(line.contains("org.aictl1.Error.NoSuchService"), "{line}");
+    reload("[log]\nlevel = \"debug\"\nformat = \"json\"\n");
+    let [line] = &refused()[..] else { panic!("one line") };
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!((&line["level"], &line["event"]), (&json!("debug"), &json!("refused")), "{line}");
+    assert!(line["time"].as_str().unwrap().ends_with('Z'), "{line}");
+    reload("[log]\nlevel = \"error\"\n");
+    assert_eq!(refused(), [""; 0]);
 }

@@ -6,6 +6,7 @@
 
 mod error;
 mod helper;
+mod log;
 pub mod man_page;
 mod reader;
 mod sandbox;
@@ -23,6 +24,7 @@ use crate::service::{Catalogue, ServiceName};
 
 pub use error::{ConfigError, Place, Problem};
 pub use helper::{Audit, Helper, Rate};
+pub use log::{Format as LogFormat, Level as LogLevel, Log};
 pub use reader::closest;
 pub use sandbox::{OverMax, Sandbox};
 pub use schema::schema;
@@ -38,7 +40,7 @@ pub const DROP_INS: &str = "/etc/aictl/aictl.toml.d";
 pub const MAX_BYTES: u64 = 1 << 20;
 
 /// The tables of a file, in the order of the documentation.
-const TABLES: [&str; 5] = ["sandbox", "services", "status", "helper", "audit"];
+const TABLES: [&str; 6] = ["sandbox", "services", "status", "helper", "log", "audit"];
 /// The most characters of a key or a value that a message repeats.
 const SHOWN: usize = 60;
 /// The most errors of one file that are told.
@@ -73,6 +75,7 @@ pub struct Settings {
     services: services::ServicesSettings,
     helper: helper::HelperSettings,
     status: status::StatusSettings,
+    log: log::LogSettings,
     audit: helper::AuditSettings,
 }
 
@@ -100,6 +103,7 @@ impl Settings {
             "services" => settings.services.read(&reader, entry),
             "helper" => settings.helper.read(&reader, entry),
             "status" => settings.status.read(&reader, entry),
+            "log" => settings.log.read(&reader, entry),
             "audit" => settings.audit.read(&reader, entry),
             _ => Err(reader.unknown(entry, TABLES.to_vec())),
         });
@@ -117,6 +121,7 @@ impl Settings {
             services: self.services.over(earlier.services),
             helper: self.helper.over(earlier.helper),
             status: self.status.over(earlier.status),
+            log: self.log.over(earlier.log),
             audit: self.audit.over(earlier.audit),
         }
     }
@@ -145,6 +150,8 @@ pub struct Config {
     pub status: status::Status,
     /// `[helper]`
     pub helper: Helper,
+    /// `[log]`
+    pub log: Log,
     /// `[audit]`
     pub audit: Audit,
     services: Catalogue,
@@ -160,6 +167,7 @@ impl Default for Config {
             sandbox: Sandbox::default(),
             status: status::Status::default(),
             helper: Helper::default(),
+            log: Log::default(),
             audit: Audit::default(),
             services: Catalogue::builtin(),
             taken_out: Vec::new(),
@@ -203,7 +211,7 @@ impl Config {
         let (sandbox, helper) = (&settings.sandbox, &settings.helper);
         places.extend(sandbox.places().chain(helper.places()));
         places.extend(settings.audit.places().chain(settings.services.places()));
-        places.extend(settings.status.places());
+        places.extend(settings.status.places().chain(settings.log.places()));
         let sandbox = settings.sandbox.build(&mut errors);
         let (services, taken_out) = settings.services.build(&mut errors);
         if !errors.is_empty() {
@@ -213,6 +221,7 @@ impl Config {
             sandbox,
             status: settings.status.build(),
             helper: settings.helper.build(),
+            log: settings.log.build(),
             audit: settings.audit.build(),
             services,
             taken_out,
@@ -232,6 +241,7 @@ impl Config {
         let mut rows = self.sandbox.shown();
         rows.extend(self.status.shown());
         rows.extend(self.helper.shown());
+        rows.extend(self.log.shown());
         rows.extend(self.audit.shown());
         rows.extend(services::shown(&self.services, &self.taken_out));
         rows.into_iter()

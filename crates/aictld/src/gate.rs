@@ -24,6 +24,7 @@ use crate::{
     gpus,
     helper::{Flight, Helper},
     limits::Over,
+    log::Event,
     logs,
     policy::Policy,
     polkit, runs, services,
@@ -131,6 +132,9 @@ async fn conclude(
         None => "",
     };
     let record = trail.ended(&End::Answered(&outcome), unit, Instant::now());
+    if let Err(refusal) = &outcome {
+        helper.log(&Event::Refused { request_id: &trail.request_id, refusal });
+    }
     match write(helper, &record).await {
         Err(_) if trail.begun => Some(outcome),
         Err(error) => Some(Err(error.into())),

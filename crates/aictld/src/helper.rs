@@ -16,6 +16,7 @@ use aictl_api::{
     service::Service,
 };
 use aictl_core::{journal::send::JournalError, systemd::Systemd};
+use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 use zbus::{Connection, Message};
 
@@ -26,6 +27,7 @@ use crate::{
     gpus::Gpus,
     journal::Journal,
     limits::{Limits, Over},
+    log::Event,
     logs::Followers,
     policy::{Policies, Policy},
     polkit::{Patience, Polkit},
@@ -177,6 +179,14 @@ impl Helper {
     pub fn admit(&self, uid: u32, class: RateClass, policy: &Policy) -> Result<Flight<'_>, Over> {
         lock(&self.limits).admit(uid, class, policy.allowance(class), Instant::now())?;
         Ok(Flight { helper: self, uid })
+    }
+
+    /// Tells of something, if the configuration wants to hear of it.
+    pub fn log(&self, event: &Event<'_>) {
+        if let Some(line) = event.entry(self.policies.now().log, Timestamp::now()) {
+            // Nobody relies on it.
+            let _lost = self.journal.try_log(line);
+        }
     }
 
     /// Writes the record of a call over a limit, or sums it up with others.

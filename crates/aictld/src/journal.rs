@@ -43,6 +43,14 @@ impl Journal {
         self.0.try_send(&entry(record))
     }
 
+    /// Writes a line of the helper's log now or not at all.
+    ///
+    /// # Errors
+    /// If it is not taken.
+    pub fn try_log(&self, line: Entry) -> Result<(), JournalError> {
+        self.0.try_send(&line.with(FieldName::SYSLOG_IDENTIFIER, IDENTIFIER))
+    }
+
     /// Whether somebody takes records.
     #[must_use]
     pub fn is_there(&self) -> bool {

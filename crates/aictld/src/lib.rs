@@ -18,6 +18,7 @@ pub mod helper;
 pub mod journal;
 pub mod lifetime;
 pub mod limits;
+pub mod log;
 pub mod logs;
 pub mod peer;
 pub mod policy;

@@ -33,6 +33,7 @@ use crate::{
     gpus::Gpus,
     helper::{Helper, Parts},
     journal::Journal,
+    log::{Event, Why},
     logs::{Followers, STALL},
     peer::Peers,
     policy::{Load, Policies},
@@ -143,10 +144,16 @@ impl Life {
         let Settings { bus, policies, journal, patience, followers, gpus, sandboxd, listener } =
             settings;
         let unrecorded = Arc::new(AtomicU64::new(0));
-        let connection = connect(&bus, Arc::clone(&unrecorded)).await;
-        let systemd = match &connection {
-            Some(_) => Systemd::connect(bus).await.ok(),
-            None => None,
+        let (connection, no_bus) = match connect(&bus, Arc::clone(&unrecorded)).await {
+            Ok(connection) => (Some(connection), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        let (systemd, no_systemd) = match &connection {
+            Some(_) => match Systemd::connect(bus).await {
+                Ok(systemd) => (Some(systemd), None),
+                Err(error) => (None, Some(error.to_string())),
+            },
+            None => (None, None),
         };
         let parts = Parts {
             bus: connection.clone(),
@@ -169,6 +176,12 @@ impl Life {
         for record in [helper_started, config] {
             // Without the journal, calls are refused one by one.
             let _lost = helper.journal.try_write(&record);
+        }
+        if let Some(reason) = &no_bus {
+            helper.log(&Event::NoBus(reason));
+        }
+        if let Some(reason) = &no_systemd {
+            helper.log(&Event::NoSystemd(reason));
         }
         Ok(Self { helper, bus, listener, peers: Peers::default() })
     }
@@ -209,9 +222,9 @@ impl Life {
                 }
                 order = orders.recv() => match order {
                     Some(Order::Reload) => self.reload(),
-                    Some(Order::End) | None => break Ok(()),
+                    Some(Order::End) | None => break Ok(Why::Told),
                 },
-                () = until(idle), if naming.is_none() => break Ok(()),
+                () = until(idle), if naming.is_none() => break Ok(Why::Idle),
                 () = self.helper.activity.changed() => {}
                 () = tick(&mut watchdog) => notify(&[NotifyState::Watchdog]),
                 _ = floods.tick(), if self.helper.has_floods() => {
@@ -222,6 +235,7 @@ impl Life {
             tokio::task::consume_budget().await;
         };
         changes.abort();
+        let ended = ended.map(|why| self.helper.log(&Event::Ends(why)));
         notify(&[NotifyState::Stopping]);
         self.end().await;
         ended
@@ -333,9 +347,9 @@ impl Life {
     }
 }
 
-/// The connection to the bus, with its word of who leaves, and polkit's of what changes; `None` if
-/// there is no bus.
-async fn connect(bus: &Bus, unrecorded: Arc<AtomicU64>) -> Option<Connection> {
+/// The connection to the bus, with its word of who leaves, and polkit's of what changes; the reason
+/// if there is none.
+async fn connect(bus: &Bus, unrecorded: Arc<AtomicU64>) -> Result<Connection, String> {
     let connect = async {
         let connection = crate::bus::connect(bus, unrecorded).await?;
         let owners = || {
@@ -354,7 +368,10 @@ async fn connect(bus: &Bus, unrecorded: Arc<AtomicU64>) -> Option<Connection> {
         }
         zbus::Result::Ok(connection)
     };
-    time::timeout(END_TIME, connect).await.ok()?.ok()
+    match time::timeout(END_TIME, connect).await {
+        Ok(connected) => connected.map_err(|error| error.to_string()),
+        Err(_elapsed) => Err(format!("no answer within {END_TIME:?}")),
+    }
 }
 
 /// The next message of the bus; where there is no bus there is never one.

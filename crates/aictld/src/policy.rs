@@ -11,7 +11,7 @@ use std::{
 
 use aictl_api::{
     authorisation::RateClass,
-    config::{Config, Helper, Rate, Sandbox},
+    config::{Config, Helper, Log, Rate, Sandbox},
     record::CONFIG_OK,
     service::Catalogue,
 };
@@ -28,6 +28,8 @@ pub struct Policy {
     pub helper: Helper,
     /// What runs may have, and how many there may be.
     pub sandbox: Sandbox,
+    /// What is written beside records.
+    pub log: Log,
     /// Whether a call without a record is refused.
     pub audit_required: bool,
 }
@@ -38,6 +40,7 @@ impl From<Config> for Policy {
             catalogue: config.services().clone(),
             helper: config.helper,
             sandbox: config.sandbox,
+            log: config.log,
             audit_required: config.audit.required,
         }
     }

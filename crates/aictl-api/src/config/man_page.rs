@@ -32,6 +32,9 @@ http-timeout = "2s"
 
 [helper]
 change-rate = { per-minute = 30, burst = 5 }
+
+[log]
+level = "warning"
 "#;
 /// The command lines that it takes to have a change in force.
 pub(super) const COMMANDS: [&str; 3] = [
@@ -65,8 +68,8 @@ pub fn page() -> String {
          and what is accepted; aictl config check tells all of them at once.",
     );
     page.paragraph(
-        "The helper accepts only files that belong to root and that nobody else can write, the \
-         directories above them included. It reads them when it starts and when it is reloaded. \
+        "The helper accepts only files that belong to root, that nobody else can write and that \
+         everybody can read, the directories above them included. It reads them when it starts and when it is reloaded. \
          While they are wrong, a helper that runs keeps to what it had, and one that starts offers \
          no service. A service that is added, taken out, or given other verbs changes what polkit \
          lets the helper do: aictl-polkit-rules.service writes that anew.",

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    helper,
+    Log, LogFormat, LogLevel, helper, log,
     sandbox::{COUNTS, show},
     status, strict as strict_table,
 };
@@ -38,6 +38,7 @@ pub fn schema() -> Value {
         ("services", services()),
         ("status", status()),
         ("helper", helper()),
+        ("log", log()),
         ("audit", audit()),
     ];
     let mut schema = table("The configuration of aictl", properties);
@@ -221,6 +222,21 @@ fn helper() -> Value {
             rate("run-rate", "How fast one user may have scripts run"),
         ]),
     )
+}
+
+fn log() -> Value {
+    let words = |about: &str, words: &[&str], default: &str| {
+        let about = format!("{about}. One of: {}", words.join(", "));
+        json!({ "description": about, "enum": words, "default": default })
+    };
+    let [level, format] = log::ABOUT;
+    let Log { level: default_level, format: default_format } = Log::default();
+    let values = [
+        words(level, &LogLevel::ALL.map(LogLevel::name), default_level.name()),
+        words(format, &LogFormat::ALL.map(LogFormat::name), default_format.name()),
+    ];
+    let about = "What the helper writes to the journal beside the records of calls";
+    table(about, log::KEYS.into_iter().zip(values))
 }
 
 fn audit() -> Value {

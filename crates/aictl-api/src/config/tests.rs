@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 mod of_helper;
+mod of_log;
 mod of_services;
 mod of_status;
 
@@ -121,7 +122,10 @@ fn the_example_shows_every_key_with_its_default_and_range() {
     let (helper, audit) = (Config::default().helper, Config::default().audit);
     assert_eq!((config.helper, config.audit), (helper, audit));
     assert_eq!(config.status, Config::default().status);
-    assert!(config.shown().iter().any(|row| row.key == "audit.required" && row.place.is_some()));
+    for key in ["log.level", "log.format", "audit.required"] {
+        assert!(config.shown().iter().any(|row| row.key == key && row.place.is_some()), "{key}");
+    }
+    assert_eq!(config.log, Log::default());
     let builtin = Catalogue::builtin();
     // The example sets an endpoint where none is built in.
     let ollama = Service {
@@ -309,7 +313,7 @@ fn every_error_says_where_and_what_is_accepted() {
         (
             "[network]\n",
             "0.toml:1: network: unknown key; known here: sandbox, services, status, \
-             helper, audit",
+             helper, log, audit",
         ),
         ("sandbox = 1", "0.toml:1: sandbox = 1: an integer, where a table is needed"),
         ("[[sandbox]]\n", "0.toml:1: sandbox = [[sandbox]]: an array, where a table is needed"),
@@ -528,7 +532,7 @@ fn what_is_shown_can_be_read_back_as_the_same_configuration() {
                 enabled = false\n[services.a]\nunit = \"a\\\\x2d.service\"\nverbs = [\"stop\"]\n\
                 endpoint = \"unix:/run/a\"\nprovider = \"tgi\"\n\
                 [helper]\nread-rate = { burst = 5 }\n[audit]\nrequired = false\n\
-                [status]\nlog-height = 5";
+                [status]\nlog-height = 5\n[log]\nlevel = \"debug\"\nformat = \"json\"";
     let config = config(&[text]).unwrap();
     let rows = config.shown();
     let again: String = rows
@@ -540,7 +544,7 @@ fn what_is_shown_can_be_read_back_as_the_same_configuration() {
     assert_eq!(sandbox, other);
     assert_eq!(config.sandbox.python().unwrap().0, again.sandbox.python().unwrap().0);
     assert_eq!((config.helper, config.audit), (again.helper, again.audit));
-    assert_eq!(config.status, again.status);
+    assert_eq!((config.status, config.log), (again.status, again.log));
     assert_eq!((config.services(), &config.taken_out), (again.services(), &again.taken_out));
     let set: Vec<_> = rows
         .iter()
@@ -553,6 +557,8 @@ fn what_is_shown_can_be_read_back_as_the_same_configuration() {
             ("sandbox.limits.cpu", 4),
             ("status.log-height", 17),
             ("helper.read-rate.burst", 13),
+            ("log.level", 19),
+            ("log.format", 20),
             ("audit.required", 15),
             ("services.a.unit", 8),
             ("services.a.verbs", 9),
@@ -606,11 +612,11 @@ fn the_schema_has_every_key_that_is_read_and_no_other() {
         assert!(schema["description"].is_string(), "{key}");
         let Some(default) = schema.get("default") else { continue };
         let same = config(&[&format!("{key} = {default}")]).unwrap();
-        let Config { sandbox, status, helper, audit, services, .. } = Config::default();
+        let Config { sandbox, status, helper, log, audit, services, .. } = Config::default();
         let built_in = (sandbox.defaults, sandbox.max.map(|(value, _)| value));
         assert_eq!(values(&same), built_in, "{key}");
         assert_eq!((same.helper, same.audit, same.services()), (helper, audit, &services), "{key}");
-        assert_eq!(same.status, status, "{key}");
+        assert_eq!((same.status, same.log), (status, log), "{key}");
     }
 }
 

@@ -7,6 +7,7 @@ mod calls;
 mod gpus;
 mod lifetime;
 mod limits;
+mod log;
 mod logs;
 mod peer;
 mod records;

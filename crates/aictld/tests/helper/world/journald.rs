@@ -91,6 +91,13 @@ impl Journald {
         call
     }
 
+    /// The messages of the log, which are no records, that came since it was last asked.
+    pub fn log(&self) -> Vec<String> {
+        let mut entries = self.take();
+        entries.retain(|entry| entry["MESSAGE_ID"].is_empty());
+        entries.into_iter().map(|mut entry| entry.remove("MESSAGE").unwrap()).collect()
+    }
+
     /// Waits for the record of a finished call.
     pub async fn next_call(&self) -> Entry {
         loop {
@@ -131,5 +138,7 @@ fn parse(mut bytes: &[u8]) -> Entry {
         };
         assert_eq!(fields.insert(name, value), None, "a field twice");
     }
+    // A line of the log, which is no record, is of no kind.
+    fields.entry("MESSAGE_ID".to_owned()).or_default();
     fields
 }
