@@ -15,6 +15,8 @@ use crate::{
     users::Users,
 };
 
+/// What the names of the helper's interfaces begin with.
+const OURS: &str = "org.aictl1.";
 /// How many digits of a script's hash are shown where there is no room for all.
 const SHORT_HASH: usize = 12;
 
@@ -45,7 +47,7 @@ pub fn table(calls: &[Call], users: &Users, look: Look) -> String {
         table.row([
             Cell::new(call.time.local()).short(call.time.local_short()),
             caller(call, users),
-            Cell::known(verb(call)),
+            called(call),
             Cell::known(call.service.as_deref()),
             script(call),
             Cell::new(result(call)).short(brief(call)).style(style(call)),
@@ -77,10 +79,11 @@ fn caller(call: &Call, users: &Users) -> Cell {
     }
 }
 
-/// What was to be done: the verb, or the member of the interface that has none.
-fn verb(call: &Call) -> Option<&str> {
-    let member = |method| str::rsplit(method, '.').next();
-    call.verb.as_deref().or_else(|| call.method.as_deref().and_then(member))
+/// What was called: the member with its interface, or alone.
+fn called(call: &Call) -> Cell {
+    let Some(method) = call.method.as_deref() else { return Cell::unknown() };
+    let full = method.strip_prefix(OURS).unwrap_or(method);
+    Cell::new(full).short(method.rsplit('.').next().unwrap_or(method))
 }
 
 fn style(call: &Call) -> Style {
@@ -171,10 +174,12 @@ mod tests {
             let cells: Vec<_> = row.filter(|cell| !cell.is_empty()).skip(1).collect();
             cells.join("|").trim_end_matches("|-").to_owned()
         };
-        assert_eq!(row(call()), "4000000000[4242]|restart|ollama|-|done|1.2 s");
-        let read = Call { verb: None, caller_pid: None, service: None, ..call() };
-        assert_eq!(row(read), "4000000000|Restart|-|-|done|1.2 s");
-        assert_eq!(row(Call { caller_uid: None, ..call() }), "[4242]|restart|ollama|-|done|1.2 s");
+        assert_eq!(row(call()), "4000000000[4242]|Services.Restart|ollama|-|done|1.2 s");
+        let method = Some("org.freedesktop.DBus.Properties.Get".to_owned());
+        let read = Call { method, verb: None, caller_pid: None, service: None, ..call() };
+        assert_eq!(row(read), "4000000000|org.freedesktop.DBus.Properties.Get|-|-|done|1.2 s");
+        let nobody = Call { caller_uid: None, ..call() };
+        assert_eq!(row(nobody), "[4242]|Services.Restart|ollama|-|done|1.2 s");
         assert_eq!(row(Call { finished: true, ..Call::default() }), "-");
     }
 
@@ -216,7 +221,7 @@ mod tests {
             let text = table(&calls, &Users::default(), look(Some(columns), When::Never));
             let widest = text.lines().map(width).max().unwrap();
             assert!(widest <= usize::from(columns), "{widest} > {columns}\n{text}");
-            for word in ["CALLER", "4000", "ollama", "restart", "done", "denied"] {
+            for word in ["CALLER", "4000", "ollama", "Restart", "done", "denied"] {
                 assert!(text.contains(word), "{columns}: {word}\n{text}");
             }
         }
@@ -340,6 +345,7 @@ mod tests {
             outcome: Some(Outcome::Refused),
             caller_uid: Some(1000),
             service: Some("a-service-with-a-long-name".to_owned()),
+            method: Some("org.aictl1.Services.Disable".to_owned()),
             verb: Some("disable".to_owned()),
             duration_usec: Some(850),
             ..call()

@@ -85,12 +85,15 @@ fn absent(runtime: Runtime, error: &InterpreterError, configured: Option<&str>) 
             Check::bad(runtime.name(), status, error.to_string(), &advice)
         }
         None => {
+            // Any other error says what to do in its own words.
+            if !matches!(error, InterpreterError::Absent { .. }) {
+                return Check::bad(runtime.name(), status, error.to_string(), "");
+            }
             let advice = format!(
                 "for scripts of that kind, install it: `sudo apt install {package}`, or as your \
                  distribution does it"
             );
-            let advice = if error.not_found() { advice.as_str() } else { "" };
-            Check::bad(runtime.name(), status, error.to_string(), advice)
+            Check::bad(runtime.name(), status, "not found", &advice)
         }
     }
 }
@@ -108,6 +111,8 @@ mod tests {
         ] {
             let check = absent(runtime, &InterpreterError::Absent { runtime }, None);
             assert_eq!((check.name.as_str(), check.status), (runtime.name(), status));
+            // Once.
+            assert!(!check.detail.contains("install"), "{}", check.detail);
             assert!(check.advice.is_some_and(|advice| advice.contains(package)), "{runtime}");
         }
         let absent = absent(
