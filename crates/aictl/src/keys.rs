@@ -13,7 +13,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aictl_api::service::ServiceName;
+use aictl_api::{
+    config::closest,
+    service::{BUILTIN_NAMES, Catalogue, ServiceName},
+};
 use aictl_core::plain_file::{self, NotPlain};
 use aictl_providers::Key;
 use nix::unistd::geteuid;
@@ -25,6 +28,8 @@ use crate::message::plain;
 const FILE: &str = "aictl/keys.toml";
 /// The largest file that is read, in bytes.
 const MAX_BYTES: u64 = 64 << 10;
+/// The most names in the file that are no service's and are told of.
+const MAX_STRANGE: usize = 8;
 /// What others than the owner may do with a file (chmod(1)).
 const OTHERS: u32 = 0o077;
 /// What the name of a variable with a key begins with.
@@ -66,6 +71,8 @@ pub enum KeysError {
     Syntax(PathBuf, usize),
     /// What this line of the file sets is no text.
     NoText(PathBuf, usize),
+    /// What this line of the file gives a key is no service; and the one that was probably meant.
+    NoService(PathBuf, usize, Option<String>),
     /// The key in this place for the service of this name is none.
     NoKey(Source, String),
 }
@@ -103,6 +110,14 @@ impl fmt::Display for KeysError {
                 let path = shown(path);
                 write!(f, "{path}:{line}: not a text: {unused}; write SERVICE = \"KEY\"")
             }
+            // The name as it stands there could be the key.
+            Self::NoService(path, line, meant) => {
+                write!(f, "{}:{line}: there is no such service", shown(path))?;
+                match meant {
+                    Some(meant) => write!(f, "; did you mean {meant}?"),
+                    None => f.write_str(": `aictl config show` has the names of all"),
+                }
+            }
             Self::NoKey(source, service) => write!(
                 f,
                 "{source} has no usable key for {}: {}",
@@ -132,16 +147,21 @@ struct Places<'a> {
 }
 
 impl Keys {
-    /// The keys of these services, and what is wrong with some of them.
+    /// The keys of these services, and what is wrong with some of them, or with names that are none
+    /// of the catalogue's.
     #[must_use]
-    pub fn read<'a>(services: impl IntoIterator<Item = &'a ServiceName>) -> (Self, Vec<KeysError>) {
+    pub fn read<'a>(
+        services: impl IntoIterator<Item = &'a ServiceName>,
+        catalogue: &Catalogue,
+    ) -> (Self, Vec<KeysError>) {
         let variable = |name: &str| env::var_os(name);
         let places = Places { variable: &variable, file: file(&variable), uid: geteuid().as_raw() };
-        Self::find(services, &places)
+        Self::find(services, catalogue, &places)
     }
 
     fn find<'a>(
         services: impl IntoIterator<Item = &'a ServiceName>,
+        catalogue: &Catalogue,
         places: &Places<'_>,
     ) -> (Self, Vec<KeysError>) {
         let mut errors = Vec::new();
@@ -151,11 +171,14 @@ impl Keys {
             Err(_) => errors.push(KeysError::NoKey(source, service.to_owned())),
         };
         let mut in_file = BTreeMap::new();
-        let mut broken = None;
+        let mut of_file = Vec::new();
         if let Some(path) = &places.file {
             match read_file(path, places.uid) {
-                Ok(found) => in_file = found,
-                Err(error) => broken = Some(error),
+                Ok(found) => {
+                    of_file = strange(path, &found, catalogue);
+                    in_file = found;
+                }
+                Err(error) => of_file.push(error),
             }
         }
         for service in services {
@@ -167,13 +190,13 @@ impl Keys {
                     add(name, value.to_str().unwrap_or_default(), Source::Variable(variable));
                 }
                 None => {
-                    if let (Some(text), Some(path)) = (in_file.get(name), &places.file) {
-                        add(name, text, Source::File(path.clone()));
+                    if let (Some(written), Some(path)) = (in_file.get(name), &places.file) {
+                        add(name, &written.text, Source::File(path.clone()));
                     }
                 }
             }
         }
-        errors.extend(broken);
+        errors.extend(of_file);
         (Self { keys, file: places.file.clone() }, errors)
     }
 
@@ -216,8 +239,36 @@ fn file(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     Some(directory.join(FILE))
 }
 
-/// The texts of a file, by the names of services; none where there is no file.
-fn read_file(path: &Path, uid: u32) -> Result<BTreeMap<String, String>, KeysError> {
+/// What the file gives a service.
+#[derive(Debug)]
+struct Written {
+    text: String,
+    /// In which line, from 1.
+    line: usize,
+}
+
+/// What a file gives those that are no services, in the order of its lines.
+fn strange(
+    path: &Path,
+    found: &BTreeMap<String, Written>,
+    catalogue: &Catalogue,
+) -> Vec<KeysError> {
+    // A service that the configuration takes out may come back: its key is no mistake.
+    let known: Vec<&str> = catalogue.iter().map(|service| service.name.as_ref()).collect();
+    let known = || known.iter().copied().chain(BUILTIN_NAMES.iter().copied());
+    let mut strange: Vec<_> = found
+        .iter()
+        .filter(|(name, _)| !known().any(|known| known == name.as_str()))
+        .map(|(name, written)| (written.line, closest(name, known()).map(str::to_owned)))
+        .collect();
+    strange.sort();
+    strange.truncate(MAX_STRANGE);
+    let error = |(line, meant)| KeysError::NoService(path.to_owned(), line, meant);
+    strange.into_iter().map(error).collect()
+}
+
+/// What a file gives, by the names of services; nothing where there is no file.
+fn read_file(path: &Path, uid: u32) -> Result<BTreeMap<String, Written>, KeysError> {
     let own = || path.to_owned();
     let unreadable = |error: io::Error| KeysError::Unreadable(own(), error.kind());
     let file = match plain_file::open(path) {
@@ -247,13 +298,18 @@ fn read_file(path: &Path, uid: u32) -> Result<BTreeMap<String, String>, KeysErro
         Err(error) => return Err(unreadable(error)),
     }
     parse(&text).map_err(|(at, is_toml)| {
-        let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+        let line = line(&text, at);
         if is_toml { KeysError::NoText(own(), line) } else { KeysError::Syntax(own(), line) }
     })
 }
 
+/// The line of the byte `at`, from 1.
+fn line(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+}
+
 /// Reads `service = "key"` lines. Where that fails: at which byte, and whether it is TOML at least.
-fn parse(text: &str) -> Result<BTreeMap<String, String>, (usize, bool)> {
+fn parse(text: &str) -> Result<BTreeMap<String, Written>, (usize, bool)> {
     let table =
         DeTable::parse(text).map_err(|error| (error.span().map_or(0, |span| span.start), false))?;
     let mut keys = BTreeMap::new();
@@ -261,154 +317,11 @@ fn parse(text: &str) -> Result<BTreeMap<String, String>, (usize, bool)> {
         let DeValue::String(value) = value.get_ref() else {
             return Err((name.span().start, true));
         };
-        keys.insert(name.get_ref().to_string(), value.to_string());
+        let line = line(text, name.span().start);
+        keys.insert(name.get_ref().to_string(), Written { text: value.to_string(), line });
     }
     Ok(keys)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{
-        fs,
-        os::unix::fs::{PermissionsExt, symlink},
-        sync::atomic::{AtomicU32, Ordering},
-    };
-
-    use super::*;
-
-    struct Dir(PathBuf);
-
-    impl Dir {
-        fn new() -> Self {
-            static COUNT: AtomicU32 = AtomicU32::new(0);
-            let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            let path = env::temp_dir().join(format!("aictl-keys-{}-{count}", std::process::id()));
-            fs::create_dir(&path).unwrap();
-            Self(path)
-        }
-
-        fn file(&self, text: impl AsRef<[u8]>, mode: u32) -> PathBuf {
-            let path = self.0.join("keys.toml");
-            fs::write(&path, text).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            path
-        }
-    }
-
-    impl Drop for Dir {
-        fn drop(&mut self) {
-            let _gone = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    fn name(name: &str) -> ServiceName {
-        ServiceName::parse(name).unwrap()
-    }
-
-    /// The keys of two services by these variables and this file, and what is said of them.
-    fn find(variables: &[(&str, &str)], file: Option<PathBuf>) -> (Keys, Vec<String>) {
-        let variable = |name: &str| {
-            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into())
-        };
-        let places = Places { variable: &variable, file, uid: geteuid().as_raw() };
-        let (keys, errors) = Keys::find(&[name("litellm"), name("open-webui")], &places);
-        (keys, errors.iter().map(ToString::to_string).collect())
-    }
-
-    #[test]
-    fn a_key_is_from_the_environment_or_from_the_file() {
-        let dir = Dir::new();
-        let path = dir.file("litellm = \"sk-file\"\nopen-webui = 'sk-web'\nelse = \"x\"\n", 0o600);
-        let (keys, errors) = find(&[("AICTL_KEY_LITELLM", "sk-env")], Some(path.clone()));
-        assert_eq!(errors, Vec::<String>::new());
-        let source = |service: &str| keys.source(&name(service)).cloned();
-        assert_eq!(source("litellm"), Some(Source::Variable("AICTL_KEY_LITELLM".to_owned())));
-        assert_eq!(source("open-webui"), Some(Source::File(path)));
-        assert!(keys.get(&name("open-webui")).is_some() && source("else").is_none());
-        assert!(!format!("{keys:?}").contains("sk-"), "{keys:?}");
-        // An empty variable is none, and no file is no error.
-        let (keys, errors) = find(&[("AICTL_KEY_OPEN_WEBUI", "")], Some(dir.0.join("no")));
-        assert!(keys.get(&name("open-webui")).is_none() && errors.is_empty());
-        assert!(keys.how_to_give(&name("open-webui")).starts_with("set AICTL_KEY_OPEN_WEBUI, or"));
-    }
-
-    #[test]
-    fn a_file_that_is_not_the_users_alone_gives_no_key() {
-        let dir = Dir::new();
-        for mode in [0o640, 0o604, 0o610, 0o660, 0o601, 0o622] {
-            let path = dir.file("litellm = \"sk-secret\"\n", mode);
-            let (keys, errors) = find(&[], Some(path));
-            assert!(keys.get(&name("litellm")).is_none(), "{mode:o}");
-            assert!(errors[0].contains(&format!("mode {mode:04o}")), "{errors:?}");
-            assert!(errors[0].contains("chmod 600"), "{errors:?}");
-        }
-        for mode in [0o600, 0o400, 0o700] {
-            let (keys, _) = find(&[], Some(dir.file("litellm = \"sk-secret\"\n", mode)));
-            // Not even its owner may read a file of another mode, but root may.
-            assert!(keys.get(&name("litellm")).is_some(), "{mode:o}");
-        }
-        let path = dir.file("litellm = \"sk-secret\"\n", 0o600);
-        let another = Places {
-            variable: &|_| None,
-            file: Some(path.clone()),
-            uid: geteuid().as_raw().wrapping_add(1),
-        };
-        let (keys, errors) = Keys::find(&[name("litellm")], &another);
-        assert!(keys.get(&name("litellm")).is_none());
-        assert!(matches!(errors[..], [KeysError::Owner(..)]), "{errors:?}");
-        // A link is followed: what it leads to has to be the user's.
-        let link = dir.0.join("link");
-        symlink(&path, &link).unwrap();
-        assert!(find(&[], Some(link)).0.get(&name("litellm")).is_some());
-    }
-
-    #[test]
-    fn no_message_repeats_what_the_file_holds() {
-        let dir = Dir::new();
-        let huge = format!("litellm = \"sk-secret\"\n{}", "#".repeat(64 << 10));
-        let long = format!("litellm = \"{}\"\n", "secret".repeat(1000));
-        let table: [(&[u8], &str); 8] = [
-            (b"# one\nlitellm = sk-secret\n", "keys.toml:2: not valid TOML"),
-            (b"\nlitellm = 12345\n", "keys.toml:2: not a text"),
-            (b"[litellm]\nkey = \"sk-secret\"\n", "keys.toml:1: not a text"),
-            (b"litellm = \"sk-secret\"\nlitellm = \"sk-secret\"\n", "keys.toml:2: not valid TOML"),
-            (b"litellm = \"sk secret\"\n", "keys.toml has no usable key for litellm"),
-            (b"litellm = \"\xff-secret\"\n", "keys.toml:1: not valid TOML"),
-            (huge.as_bytes(), "is larger than 65536 bytes"),
-            (long.as_bytes(), "keys.toml has no usable key for litellm"),
-        ];
-        for (text, words) in table {
-            let (keys, errors) = find(&[], Some(dir.file(text, 0o600)));
-            assert!(keys.get(&name("litellm")).is_none(), "{words}");
-            assert_eq!(errors.len(), 1, "{errors:?}");
-            assert!(errors[0].contains(words), "{errors:?}");
-            assert!(!errors[0].contains("secret") && !errors[0].contains("12345"), "{errors:?}");
-        }
-        let (_, errors) = find(&[("AICTL_KEY_LITELLM", "sk-\nsecret")], None);
-        assert!(errors[0].contains("AICTL_KEY_LITELLM has no usable key"), "{errors:?}");
-        assert!(!errors[0].contains("secret"), "{errors:?}");
-        let (_, errors) = find(&[], Some(dir.0.clone()));
-        assert!(errors[0].contains("is a directory, not a file of keys"), "{errors:?}");
-    }
-
-    #[test]
-    fn the_file_is_below_the_users_configuration() {
-        let place = |variables: &[(&str, &str)]| {
-            let found = |name: &str| {
-                variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
-            };
-            file(&found).map(|path| path.display().to_string())
-        };
-        let home = ("HOME", "/home/anna");
-        for (variables, expected) in [
-            (&[home][..], Some("/home/anna/.config/aictl/keys.toml")),
-            (&[home, ("XDG_CONFIG_HOME", "/c")], Some("/c/aictl/keys.toml")),
-            // One that is not absolute is to be ignored.
-            (&[home, ("XDG_CONFIG_HOME", "c")], Some("/home/anna/.config/aictl/keys.toml")),
-            (&[("HOME", "")], None),
-            (&[], None),
-        ] {
-            assert_eq!(place(variables).as_deref(), expected, "{variables:?}");
-        }
-    }
-}
+mod tests;

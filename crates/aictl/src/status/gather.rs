@@ -98,7 +98,8 @@ impl<'a> Gatherer<'a> {
         let deadline = Instant::now() + self.settings.http_timeout + SLACK;
         self.no_bus = OnceCell::new();
         let services = wanted.services(self.config);
-        let (keys, errors) = Keys::read(services.iter().map(|service| &service.name));
+        let names = services.iter().map(|service| &service.name);
+        let (keys, errors) = Keys::read(names, self.config.services());
         self.keys = keys;
         let new_reader = || gpu::Reader::new(gpu::Sources::host(NvmlProgram::host()));
         let mut reader = self.gpus.take().unwrap_or_else(new_reader);
