@@ -124,6 +124,12 @@ fn who_may_not_read_the_journal_is_told_so() {
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(126), ""), "{ran}");
         assert!(!ran.stderr.is_empty(), "{ran}");
     }
+    // Whoever has logged in has a journal of their own, in which there is nothing of the service.
+    machine.run(Who::AnnaAtTheDesk, &["true"]).ok();
+    machine.root(&["journalctl", "--sync"]);
+    let ran = machine.run(Who::AnnaAtTheDesk, &["aictl", "logs", "ollama", "--embedded"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(126), ""), "{ran}");
+    assert!(ran.stderr.contains("systemd-journal"), "{ran}");
 }
 
 /// Beside its records, which no setting takes away.
