@@ -9,8 +9,8 @@ use aictl_api::{
 
 use crate::{
     guest::{
-        Limit, Run, SERVICE, WAIT, WAYS, Way, groups_below, groups_of_runs, processes_with, root,
-        run, wait_for,
+        Limit, Run, SERVICE, WAIT, WAYS, Way, group_of, groups_below, groups_of_runs,
+        processes_with, root, run, wait_for,
     },
     limits::{SIXTEEN, memory},
 };
@@ -101,6 +101,56 @@ fn a_fork_bomb_is_killed_with_its_group() {
         wait_for_no_group();
         assert_eq!(run(way, &[], "print(1)").stdout, "1\n", "{way:?}");
     }
+}
+
+/// How many runs the one has who wants more than the other.
+const MANY_RUNS: usize = 16;
+/// Spins, once it has said that it is there.
+const SPIN: &str = "print('READY', flush=True)\nwhile True: pass\n";
+
+/// The CPU time that the groups with this limit have used together, in microseconds.
+fn used(limit: Limit) -> u64 {
+    let of = |group: &PathBuf| -> u64 {
+        let text = fs::read_to_string(group.join("cpu.stat")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("usage_usec ")).unwrap();
+        line.trim().parse().unwrap()
+    };
+    groups_with(limit).iter().map(of).sum()
+}
+
+#[test]
+fn users_share_the_processor_and_not_runs() {
+    // Each is told from the others by its limit of memory.
+    let (many, one) = (memory(123), memory(124));
+    let weights = |limit: Limit| -> Vec<String> {
+        let read = |group: &PathBuf| fs::read_to_string(group.join("cpu.weight")).unwrap();
+        groups_with(limit).iter().map(|group| read(group).trim().to_owned()).collect()
+    };
+    let start = |user, limit| Run::start_of(Some(user), &[limit], SPIN);
+    let mut runs: Vec<Run> = (0..MANY_RUNS).map(|_| start(4001, many)).collect();
+    runs.push(start(4002, one));
+    let mut runs: Vec<Run> = runs.into_iter().map(|run| run.wait_for("READY")).collect();
+    assert_eq!(weights(many), ["6"; MANY_RUNS]);
+    assert_eq!(weights(one), ["100"]);
+    let supervisor = group_of(SERVICE).join("supervisor/cpu.weight");
+    assert_eq!(fs::read_to_string(supervisor).unwrap().trim(), "10000");
+    // Of what both use from now on each has about half: by runs it would be a seventeenth.
+    let (many_before, one_before) = (used(many), used(one));
+    let since = || (used(many) - many_before, used(one) - one_before);
+    wait_for("four seconds of the processor", || since().0 + since().1 > 4_000_000);
+    let (of_many, of_one) = since();
+    println!("16 runs of one: {of_many} us, one of another: {of_one} us");
+    assert!(of_one * 2 > of_many && of_many * 2 > of_one, "{of_many} us and {of_one} us");
+    // Who has but one left has his whole part again.
+    for run in runs.drain(1..) {
+        run.cancel();
+        assert_eq!(run.end().unwrap().outcome, Outcome::Cancelled);
+    }
+    wait_for("the weight of the one that is left", || weights(many) == ["100"]);
+    let last = runs.remove(0);
+    last.cancel();
+    assert_eq!(last.end().unwrap().outcome, Outcome::Cancelled);
+    wait_for("the end of the runs' groups", || weights(many).is_empty());
 }
 
 #[test]

@@ -146,9 +146,15 @@ pub struct Run {
 
 impl Run {
     pub fn start(limits: &[Limit], script: &str) -> Self {
+        Self::start_of(None, limits, script)
+    }
+
+    /// The same for a run of this user's.
+    pub fn start_of(user: Option<u32>, limits: &[Limit], script: &str) -> Self {
         let connection = Connection::from_socket(connected());
         let memfd = sealed_memfd(script.as_bytes()).unwrap();
-        connection.submit(&job(limits), memfd.as_fd(), None).unwrap();
+        let job = Job { user, ..job(limits) };
+        connection.submit(&job, memfd.as_fd(), None).unwrap();
         Self { connection, stdout: Vec::new(), last: None }
     }
 
@@ -228,6 +234,7 @@ fn job(limits: &[Limit]) -> Job {
         profile: Profile::Standard,
         want_result: false,
         stdin: false,
+        user: None,
         warm: true,
     }
 }

@@ -249,6 +249,8 @@ pub struct Job {
     pub want_result: bool,
     /// Whether a second descriptor comes along: a stream to read standard input from.
     pub stdin: bool,
+    /// Whose run it is, where there may be those of others: users share the CPU, and not runs.
+    pub user: Option<u32>,
     /// Whether it may get an interpreter that was started before it came.
     pub warm: bool,
 }
@@ -272,6 +274,7 @@ impl Job {
             profile: Profile::Standard,
             want_result: false,
             stdin: false,
+            user: None,
             warm: false,
         })
     }
@@ -451,6 +454,7 @@ mod tests {
             profile: Profile::Standard,
             want_result: true,
             stdin: false,
+            user: Some(1000),
             warm: true,
         }
     }
@@ -516,6 +520,7 @@ mod tests {
             ("too large", [&good[..], &vec![b' '; MAX_MESSAGE]].concat()),
             ("unknown field", with("\"stdin\":false", "\"stdin\":false,\"root\":true")),
             ("missing field", with(",\"stdin\":false", "")),
+            ("a user below 0", with("\"user\":1000", "\"user\":-1")),
             ("a path as name", with("a.py", "../a.py")),
             ("a control character in the name", with("a.py", "a\\n.py")),
             ("a directory as name", with("a.py", "..")),

@@ -262,6 +262,16 @@ pub fn set_limit_of(pid: i32, resource: Resource, limit: u64) -> SysResult<()> {
         .map(drop)
 }
 
+/// Sets the nice value of another process of the same user, or of this one for 0 (setpriority(2)).
+///
+/// # Errors
+/// ESRCH if there is no such process; EACCES if it is higher already.
+pub fn set_nice_of(pid: i32, nice: i32) -> SysResult<()> {
+    let pid = libc::id_t::try_from(pid).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: no memory is passed.
+    check(unsafe { libc::setpriority(libc::PRIO_PROCESS, pid, nice) }.into()).map(drop)
+}
+
 fn timeval(time: libc::timeval) -> Duration {
     Duration::new(
         u64::try_from(time.tv_sec).unwrap_or(0),
@@ -600,6 +610,21 @@ pub fn cloexec_from(first: u32) -> SysResult<()> {
     // SAFETY: takes numbers, and closes nothing now.
     check(unsafe {
         libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
+    })
+    .map(drop)
+}
+
+/// Gives the calling thread a table of descriptors of its own, with those of the process's that are
+/// below `first` (close_range(2)). Nothing is closed by it.
+///
+/// Only for a thread that uses none of the others, and has none of them dropped.
+///
+/// # Errors
+/// ENOSYS before Linux 5.9.
+pub fn own_table(first: u32) -> SysResult<()> {
+    // SAFETY: takes numbers; the other threads keep their table.
+    check(unsafe {
+        libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_UNSHARE)
     })
     .map(drop)
 }

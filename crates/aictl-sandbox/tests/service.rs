@@ -18,6 +18,7 @@ use std::{
 };
 
 use aictl_api::{
+    layer::Layer,
     limits::{Limits, TIMEOUT},
     record::RunRecord,
     run::{Outcome, Start},
@@ -118,9 +119,13 @@ impl Service {
 
     /// What a script prints whose interpreter was started so.
     fn print_after(&self, start: Start, script: &str) -> String {
+        self.print_of_job_after(&job(), start, script)
+    }
+
+    fn print_of_job_after(&self, job: &Job, start: Start, script: &str) -> String {
         let deadline = Instant::now() + Duration::from_secs(120);
         while Instant::now() < deadline {
-            let (record, printed) = self.run_job(&job(), script).unwrap();
+            let (record, printed) = self.run_job(job, script).unwrap();
             assert_eq!(record.exit_code, Some(0), "{record:?} {printed}");
             if record.start == Some(start) {
                 return printed;
@@ -184,6 +189,7 @@ fn job() -> Job {
         profile: Profile::Standard,
         want_result: false,
         stdin: false,
+        user: None,
         warm: true,
     }
 }
@@ -440,6 +446,47 @@ fn two_runs_have_nothing_in_common() {
 fn copying(options: &[&str]) -> Service {
     let library = std::env::current_exe().unwrap().with_file_name(aictl_template::FILE_NAME);
     Service::start(&[options, &["--warm", "0", "--template", library.to_str().unwrap()]].concat())
+}
+
+/// However its interpreter was started, a run whose user has another one already lets others go
+/// first, and cannot take that back; where control groups weigh users, nothing else has to.
+#[test]
+fn a_second_run_of_a_user_yields_to_others() {
+    const SAY: &str = "\
+import os
+if __import__('sys').argv[1:]:
+    print('on', flush=True)
+    __import__('signal').pause()
+try:
+    os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) - 1)
+except PermissionError:
+    print(os.getpriority(os.PRIO_PROCESS, 0))
+";
+    let of = |user: Option<u32>| Job { user, ..job() };
+    let memfd = sealed_memfd(SAY.as_bytes()).unwrap();
+    let services = [
+        (Service::start(&[LENIENT[0], "--warm", "0", "--template", "none"]), Start::Cold),
+        (Service::start(&[LENIENT[0], "--template", "none"]), Start::Warm),
+        (copying(LENIENT), Start::Forked),
+    ];
+    for (service, start) in services {
+        let print = |user| service.print_of_job_after(&of(user), start, SAY);
+        if service.run("print(1)").unwrap().isolation.contains(&Layer::Cgroup) {
+            continue;
+        }
+        assert_eq!(print(Some(7)), "0\n", "{start:?}: the only one");
+        let first = Connection::from_socket(service.connect());
+        let args = ScriptArgs::try_from(vec!["wait".to_owned()]).unwrap();
+        first.submit(&Job { args, ..of(Some(7)) }, memfd.as_fd(), None).unwrap();
+        assert!(matches!(first.receive().unwrap(), Reply::Output(..)));
+        assert_eq!(print(Some(7)), "10\n", "{start:?}: a second one");
+        assert_eq!(print(Some(8)), "0\n", "{start:?}: another user's");
+        assert_eq!(print(None), "0\n", "{start:?}: nobody's");
+        first.cancel();
+        assert_eq!(outcome(&first), Outcome::Cancelled);
+        settle(&service);
+        assert_eq!(print(Some(7)), "0\n", "{start:?}: the only one again");
+    }
 }
 
 #[test]

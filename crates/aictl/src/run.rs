@@ -272,6 +272,7 @@ fn run(
         profile,
         want_result: global.json,
         stdin: stdin.is_some(),
+        user: None,
         warm: false,
     };
     let mut here = Here::new(signals, global.json);

@@ -313,6 +313,7 @@ pub fn accept(
         profile,
         want_result,
         stdin: from_stdin.is_some(),
+        user: Some(caller.uid),
         warm,
     };
     let errand =

@@ -24,6 +24,8 @@ const MOUNT: &str = "/sys/fs/cgroup";
 const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 /// The group that sandboxd itself moves to: one with limits for its children holds no process.
 const SUPERVISOR: &str = "supervisor";
+/// Its `cpu.weight`: the most there is, so that no number of spinning runs makes it late.
+const SUPERVISOR_WEIGHT: u64 = 10_000;
 /// Period of `cpu.max` in microseconds.
 const CPU_PERIOD_US: u64 = 100_000;
 /// How often the removal of a group that has just been emptied is tried.
@@ -138,7 +140,8 @@ impl Delegated {
             write_existing(&supervisor.join("cgroup.procs"), &pid.to_string())?;
         }
         let enable: Vec<String> = CONTROLLERS.iter().map(|c| format!("+{c}")).collect();
-        write_existing(&root.join("cgroup.subtree_control"), &enable.join(" "))
+        write_existing(&root.join("cgroup.subtree_control"), &enable.join(" "))?;
+        weigh(&supervisor, SUPERVISOR_WEIGHT)
     }
 
     /// Makes a group for one run, whose limits are still to be set.
@@ -188,6 +191,19 @@ fn write_existing(path: &Path, value: &str) -> io::Result<()> {
     OpenOptions::new().write(true).open(path)?.write_all(value.as_bytes())
 }
 
+/// Sets how much CPU time a group gets beside the others next to it, where not all get what they
+/// want (`cpu.weight`: 1 to 10000, by default 100). Kernels without FAIR_GROUP_SCHED have no such
+/// file.
+///
+/// # Errors
+/// If the kernel refuses it.
+pub fn weigh(group: &Path, weight: u64) -> io::Result<()> {
+    match write_existing(&group.join("cpu.weight"), &format!("{weight}\n")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// A number behind a key in one of the group's files.
 fn keyed(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
@@ -221,6 +237,18 @@ impl Group {
 
     fn number(&self, file: &str) -> Option<u64> {
         self.read(file).trim().parse().ok()
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A group that is none.
+    #[cfg(test)]
+    pub fn of_test(path: PathBuf) -> Self {
+        Self { path, dir: None, left: Left::default() }
     }
 
     /// The group's directory, to start a process in.
@@ -332,7 +360,8 @@ mod tests {
         let absent = write_existing(Path::new("/proc/self/absent"), "0").unwrap_err();
         assert_eq!(absent.kind(), io::ErrorKind::NotFound);
         let path = PathBuf::from("/proc/self/absent");
-        let group = Group { path, dir: None, left: Left::default() };
+        assert_eq!(weigh(&path, 1).map_err(|error| error.kind()), Ok(()));
+        let group = Group::of_test(path);
         assert_eq!(group.usage(), None);
     }
 

@@ -236,12 +236,23 @@ fn adapt(plan: &Plan, program: i32) -> Result<(), Failed> {
     for (resource, &limit) in LIMITED.into_iter().zip(plan.load.rlimits()) {
         lowered(limit, || sys::set_limit_of(program, resource, limit))?;
     }
+    let_others_go_first(plan, program);
     // What was used before is none of the job's.
     let used = sys::cpu_time_of(program).and_then(|of| Ok(of + sys::cpu_time_of(0)?));
     let used = used.at(Step::Rlimits)?;
     let micros = u64::try_from(used.as_micros()).unwrap_or(u64::MAX);
     plan.board.get().cpu_before.store(micros, SeqCst);
     Ok(())
+}
+
+/// Has a process, and all that it will make, yield to others, if it is to. Nobody may take that back
+/// (RLIMIT_NICE). What cannot be had is no reason not to run.
+fn let_others_go_first(plan: &Plan, pid: i32) {
+    /// A tenth of what others get (sched(7), "The nice value").
+    const NICE: i32 = 10;
+    if plan.load.yields() {
+        let _unchanged = sys::set_nice_of(pid, NICE);
+    }
 }
 
 /// Sets a limit, if it is one. The caller's own may be lower still.
@@ -500,6 +511,8 @@ fn restrict(plan: &mut Plan) -> Result<(), Failed> {
     for (resource, &limit) in LIMITED.into_iter().zip(plan.load.rlimits()) {
         lowered(limit, || setrlimit(resource, limit, limit))?;
     }
+    // Itself.
+    let_others_go_first(plan, 0);
     if let Some(filters) = &plan.filters {
         install(filters.last)?;
     }

@@ -52,6 +52,8 @@ pub struct Order<'a> {
     pub waits: bool,
     /// Whether it is, instead, a template of such programs, and has no job itself.
     pub template: bool,
+    /// Whether others go first where all want the CPU: its user has another run.
+    pub yields: bool,
     /// What tells the program its job, in a second order.
     pub message: &'a [u8],
 }
@@ -80,6 +82,7 @@ const STDIN: u32 = 1;
 const RESULT: u32 = 2;
 const WAITS: u32 = 4;
 const TEMPLATE: u32 = 8;
+const YIELDS: u32 = 16;
 
 /// The memory in which a job comes.
 pub struct Load {
@@ -131,6 +134,7 @@ impl Load {
             (order.result, RESULT),
             (order.waits, WAITS),
             (order.template, TEMPLATE),
+            (order.yields, YIELDS),
         ];
         let flags = flags.into_iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag);
         let memory = &mut self.memory;
@@ -223,6 +227,11 @@ impl Load {
         self.at(Part::Flags)[0] & TEMPLATE != 0
     }
 
+    /// [`Order::yields`].
+    pub fn yields(&self) -> bool {
+        self.at(Part::Flags)[0] & YIELDS != 0
+    }
+
     /// [`Order::message`].
     pub fn message(&self) -> &[u8] {
         self.memory.get_at(self.at(Part::Message))
@@ -279,6 +288,7 @@ mod tests {
             result: false,
             waits: false,
             template: false,
+            yields: false,
             message: b"m\0",
         };
         let mut load = Load::new().unwrap();
@@ -292,16 +302,17 @@ mod tests {
         assert_eq!(load.text(), b"print(1)\0\n");
         assert_eq!(load.rlimits(), [1, u64::MAX]);
         assert!(load.has_stdin() && !load.has_result() && !load.waits());
-        assert!(!load.is_template());
+        assert!(!load.is_template() && !load.yields());
         assert_eq!(load.message(), b"m\0");
         order.scratch = None;
         order.result = true;
         order.waits = true;
         order.template = true;
+        order.yields = true;
         // A second order takes the place of the first.
         load.write(&order).unwrap();
         assert_eq!(load.scratch(), None);
-        assert!(load.has_result() && load.waits() && load.is_template());
+        assert!(load.has_result() && load.waits() && load.is_template() && load.yields());
         let huge = vec![b'x'; ROOM];
         assert!(load.write(&Order { text: &huge, ..order }).is_err());
     }

@@ -13,6 +13,7 @@ mod plan;
 mod sandbox;
 mod script;
 mod seccomp;
+mod shares;
 mod step;
 mod supervise;
 mod template;
@@ -58,6 +59,7 @@ pub struct Engine {
     identity: Identity,
     landlock: Option<Layer>,
     cgroup: Option<cgroup::Delegated>,
+    shares: shares::Shares,
     staged: Staged,
     strict: bool,
     own_pidfd: OwnedFd,
@@ -102,6 +104,7 @@ impl Engine {
             identity,
             landlock: landlock::available(),
             cgroup,
+            shares: shares::Shares::default(),
             staged,
             strict,
             own_pidfd,

@@ -18,6 +18,7 @@ use super::{
     pipes::{self, Output, Pipe},
     plan::{self, Ends, Plan, Roots},
     script::Script,
+    shares::Share,
     step::{SetupError, Step},
     template::Template,
     usage::ProcMeter,
@@ -351,10 +352,11 @@ impl Armed {
     /// If the job cannot be brought into it; then it ends.
     pub fn start(mut self, engine: &Engine, task: Task<'_>) -> Result<Sandbox, Rejection> {
         let job = task.job;
-        if let Some(group) = &self.group {
-            group.limit(&job.limits).map_err(unavailable("a control group"))?;
-        }
-        self.write(engine, &task)?;
+        let prepare = unavailable("a control group");
+        let share = self.limit(engine, job).map_err(prepare)?;
+        // A control group has its part of the CPU instead.
+        let yields = self.group.is_none() && share.as_ref().is_some_and(Share::yields);
+        self.write(engine, &task, yields)?;
         let limit = if weaken::off("output") { u64::MAX } else { job.limits.output() };
         let Self { frame, pipes, group, ready } = self;
         let input = task.stdin.map(|from| Input::pump(from, pipes.stdin.ours)).transpose();
@@ -363,6 +365,7 @@ impl Armed {
             watch: group.is_none() && ready.is_none(),
             frame,
             meter: ready.and_then(|ready| ready.meter),
+            _share: share,
             group,
             stdout: Output::new(pipes.stdout.ours, limit),
             stderr: Output::new(pipes.stderr.ours, limit),
@@ -371,8 +374,15 @@ impl Armed {
         })
     }
 
+    /// Sets the limits of a job, and gives it its part of what its user has.
+    fn limit(&self, engine: &Engine, job: &Job) -> io::Result<Option<Share>> {
+        let group = self.group.as_ref();
+        group.map(|group| group.limit(&job.limits)).transpose()?;
+        job.user.map(|user| engine.shares.join(user, group)).transpose()
+    }
+
     /// Writes the job down for the sandbox, and tells it.
-    fn write(&mut self, engine: &Engine, task: &Task<'_>) -> Result<(), Rejection> {
+    fn write(&mut self, engine: &Engine, task: &Task<'_>, yields: bool) -> Result<(), Rejection> {
         let prepare = unavailable;
         let &Task { job, script, interpreter, .. } = task;
         let scratch = (job.limits.work() != Limits::default().work())
@@ -386,6 +396,7 @@ impl Armed {
             script: &path,
             text: script.text(),
             rlimits: if weaken::off("rlimits") { &[] } else { &rlimits },
+            yields,
             ..Order::default()
         };
         if self.ready.is_some() {
@@ -413,6 +424,8 @@ pub struct Sandbox {
     /// Whether its /proc, /work and /tmp are still to arrive.
     pub watch: bool,
     pub meter: Option<ProcMeter>,
+    /// Given back before its group goes.
+    pub _share: Option<Share>,
     pub group: Option<cgroup::Group>,
     pub stdout: Output,
     pub stderr: Output,

@@ -47,6 +47,7 @@ fn job() -> Job {
         profile: Profile::Standard,
         want_result: true,
         stdin: false,
+        user: None,
         warm: true,
     }
 }
