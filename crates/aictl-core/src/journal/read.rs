@@ -4,7 +4,10 @@
 //! open but its output, and is gone when nobody reads that any more.
 
 use std::{
-    fmt, io,
+    convert::Infallible,
+    fmt,
+    future::pending,
+    io,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -29,8 +32,8 @@ use crate::{plain_text::plain_text, redact::redact};
 const PROGRAMS: [&str; 2] = ["/usr/bin/journalctl", "/bin/journalctl"];
 /// The most bytes of an entry that are read; a larger one is left out, and said to be.
 const MAX_ENTRY: usize = 1 << 20;
-/// The most bytes of journalctl's complaints that are read.
-const MAX_COMPLAINT: u64 = 4096;
+/// The most bytes of journalctl's complaints that are kept.
+const MAX_COMPLAINT: usize = 4096;
 /// How long journalctl may look for the next entry, where it does not wait for new ones.
 const READ_TIME: Duration = Duration::from_secs(30);
 /// The unit that writes audit records. By it, which journald itself notes, they are told from
@@ -213,6 +216,7 @@ impl JournalReader {
         let output = child.stdout.take().ok_or(ReadError::NoJournalctl)?;
         let complaints = child.stderr.take().ok_or(ReadError::NoJournalctl)?;
         let output = BufReader::new(output);
+        let complaints = Complaints { from: complaints, words: Vec::new() };
         Ok(Entries { child, output, complaints, follow, line: Vec::new() })
     }
 }
@@ -296,7 +300,7 @@ type Fields = Map<String, Value>;
 struct Entries {
     child: Child,
     output: BufReader<ChildStdout>,
-    complaints: ChildStderr,
+    complaints: Complaints,
     follow: bool,
     line: Vec<u8>,
 }
@@ -311,7 +315,12 @@ impl Entries {
 
     async fn wait(&mut self) -> Result<Option<Fields>, ReadError> {
         loop {
-            match read_line(&mut self.output, &mut self.line, MAX_ENTRY).await {
+            let read = tokio::select! {
+                biased;
+                read = read_line(&mut self.output, &mut self.line, MAX_ENTRY) => read,
+                never = self.complaints.hear() => match never {},
+            };
+            match read {
                 Ok(Line::Whole) => {
                     // Beside entries there are words for people, such as "-- No entries --".
                     if let Ok(Value::Object(fields)) = serde_json::from_slice(&self.line) {
@@ -327,16 +336,46 @@ impl Entries {
 
     /// What became of journalctl.
     async fn end(&mut self) -> Result<(), ReadError> {
-        let mut words = Vec::new();
-        let complaints = (&mut self.complaints).take(MAX_COMPLAINT);
-        { complaints }.read_to_end(&mut words).await.map_err(ReadError::Io)?;
+        let words = self.complaints.rest().await.map_err(ReadError::Io)?;
         // It may have more to say than anybody reads.
         self.child.start_kill().or_else(|error| match error.kind() {
             io::ErrorKind::InvalidInput => Ok(()),
             _ => Err(ReadError::Io(error)),
         })?;
         let status = self.child.wait().await.map_err(ReadError::Io)?;
-        verdict(status.success(), &String::from_utf8_lossy(&words))
+        verdict(status.success(), &words)
+    }
+}
+
+/// What journalctl says on its standard error.
+#[derive(Debug)]
+struct Complaints {
+    from: ChildStderr,
+    /// The beginning of what it has said, at most [`MAX_COMPLAINT`].
+    words: Vec<u8>,
+}
+
+impl Complaints {
+    /// Listens as long as it is polled: journalctl would wait for room in its pipe. May be dropped
+    /// at any moment.
+    async fn hear(&mut self) -> Infallible {
+        while self.next().await.is_ok_and(|bytes| bytes > 0) {}
+        pending().await
+    }
+
+    /// The beginning of all that it has said, once it says no more or more than is kept.
+    async fn rest(&mut self) -> io::Result<String> {
+        while self.words.len() < MAX_COMPLAINT && self.next().await? > 0 {}
+        Ok(String::from_utf8_lossy(&self.words).into_owned())
+    }
+
+    /// How many bytes it has said now; 0 if it says no more.
+    async fn next(&mut self) -> io::Result<usize> {
+        let mut said = [0; MAX_COMPLAINT];
+        let bytes = self.from.read(&mut said).await?;
+        let room = MAX_COMPLAINT - self.words.len();
+        self.words.extend(&said[..bytes.min(room)]);
+        Ok(bytes)
     }
 }
 

@@ -252,6 +252,23 @@ async fn a_failure_has_its_words() {
     assert!(matches!(error, ReadError::NoJournalctl), "{error:?}");
 }
 
+/// More of them than a pipe holds, before the first line and between lines.
+#[tokio::test]
+async fn complaints_hold_up_no_line() {
+    let journalctl = Journalctl::new(
+        "warn() { head -c 300000 /dev/zero | tr '\\0' w >&2; }
+        echo 'You are currently not seeing messages' >&2
+        warn; echo '{\"MESSAGE\":\"one\"}'; warn; echo '{\"MESSAGE\":\"two\"}'",
+    );
+    let mut stream = journalctl.reader().logs(&query()).unwrap();
+    for expected in ["one", "two"] {
+        assert_eq!(stream.next().await.unwrap().unwrap().message, expected);
+    }
+    // The first of them are kept.
+    let end = stream.next().await.unwrap_err();
+    assert!(matches!(end, ReadError::NotAllowed), "{end:?}");
+}
+
 #[tokio::test]
 async fn a_follower_gets_lines_as_they_come_and_is_gone_when_dropped() {
     let journalctl =
