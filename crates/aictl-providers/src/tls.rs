@@ -11,7 +11,7 @@ use aictl_api::endpoint::Host;
 use tokio_rustls::{
     TlsConnector,
     rustls::{
-        CertificateError, ClientConfig, Error, RootCertStore,
+        CertificateError, ClientConfig, Error, OtherError, RootCertStore,
         crypto::ring,
         pki_types::{CertificateDer, ServerName, pem::PemObject},
     },
@@ -99,11 +99,14 @@ fn trouble(error: &Error) -> Trouble {
             | C::NotValidYet
             | C::NotValidYetContext { .. } => TlsTrouble::Expired,
             C::NotValidForName | C::NotValidForNameContext { .. } => TlsTrouble::WrongName,
-            C::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-                TlsTrouble::CaCertificate
-            }
+            C::Other(OtherError(other)) if is_cas_own(other.as_ref()) => TlsTrouble::CaCertificate,
             other => TlsTrouble::Other(sentence(&other.to_string()).unwrap_or_default()),
         },
         other => TlsTrouble::Other(sentence(&other.to_string()).unwrap_or_default()),
     })
+}
+
+/// Whether a server showed the certificate of a CA: an error that rustls passes on as it is.
+fn is_cas_own(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
