@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use crate::args::DEFAULT_RUNS;
-use crate::bench::{GUARD_OVER_BARE, GUARD_OVER_BUBBLEWRAP, SECTIONS};
+use crate::bench::{GUARD_OVER_BARE, GUARD_OVER_BUBBLEWRAP, GUARD_OVERHEAD, SECTIONS};
 use crate::failure::Failure;
 use crate::test::TIERS;
 
@@ -44,7 +44,8 @@ pub fn text() -> String {
       --install              install absent peers with apt-get (default when root)
       --no-install           install nothing
       --guard                fail if aictl run is over {GUARD_OVER_BARE} x bare, or over
-                             {GUARD_OVER_BUBBLEWRAP} x bubblewrap, or aictl status is late
+                             {GUARD_OVER_BUBBLEWRAP} x bubblewrap, or adds more than
+                             {GUARD_OVERHEAD} ms, or aictl status is late
   install [--destdir DIR]    build, and install on this machine (as root), or below DIR
   uninstall [--destdir DIR]  take away what install has put there
   dist [--rpm]               build, and make a Debian package in target/package (and one of rpm)

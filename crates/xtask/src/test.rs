@@ -85,7 +85,7 @@ pub const TIERS: &[Tier] = &[
         about: "root: the guards of the bench; only if named",
         on_demand: true,
         needs: machine::NEEDS,
-        run: |workspace, _| bench::guard_installed(workspace).map(|()| Vec::new()),
+        run: |workspace, _| bench::guard(workspace).map(|()| Vec::new()),
     },
     Tier {
         name: "nvidia",
