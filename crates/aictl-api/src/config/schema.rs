@@ -83,7 +83,8 @@ fn sandbox() -> Value {
     };
     let python = json!({
         "type": "string",
-        "description": "The Python that runs scripts, as an absolute path",
+        "description": "The Python that runs scripts, as an absolute path; with it they run without \
+                        the helper, which has one of its own",
         "pattern": "^/",
     });
     let warm = json!({
