@@ -97,3 +97,62 @@ fn who_is_elsewhere_has_to_be_asked_first() {
     assert_eq!(ran.code, Some(126), "{ran}");
     assert_eq!(ran.stdout, "");
 }
+
+/// Calls the helper for a run that cannot be, and prints what it is told.
+const REFUSED: &str = "\
+import dbus, fcntl, os, sys
+script = os.memfd_create('script', os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+os.write(script, b'x = 1\\n')
+fcntl.fcntl(script, 1033, 1 | 2 | 4 | 8)
+helper = dbus.SystemBus().get_object('org.aictl1', '/org/aictl1', introspect=False)
+helper = dbus.Interface(helper, 'org.aictl1.Sandbox')
+try:
+    run, *streams = helper.Run(
+        dbus.types.UnixFd(script), 'a.py', sys.argv[1], [], 'standard', (0,) * 6, 0,
+        signature='hssass(tttttt)t')
+    print('Done', helper.Wait(run)['outcome'])
+except dbus.DBusException as error:
+    print(error.get_dbus_name().split('.')[-1], error.get_dbus_message())
+";
+
+/// Whatever is wrong with the keeper of the sandboxes: where its parts are is nothing to a caller.
+#[test]
+fn no_error_of_the_sandboxes_names_a_path_of_ours() {
+    const DROP_IN: &str = "/run/systemd/system/aictl-sandboxd.service.d/zz-broken.conf";
+    let machine = machine();
+    machine.let_all_run("");
+    let call =
+        |runtime: &str| machine.run(Who::Bob, &["python3", "-I", "-c", REFUSED, runtime]).ok();
+    let told = |what: &str, runtime: &str, name: &str| {
+        let told = call(runtime);
+        println!("{what}: {told}");
+        assert!(told.starts_with(name), "{what}: {told}");
+        for ours in ["/usr/lib", "/run/", "/proc/", "/sys/", "/tmp/", ".rs:", "panicked", "src/"] {
+            assert!(!told.contains(ours), "{what}: {ours}: {told}");
+        }
+    };
+    told("no interpreter", "node", "NoInterpreter ");
+    let stop =
+        || ["aictl-sandboxd.socket", "aictl-sandboxd.service"].map(|unit| machine.stop(unit));
+    stop();
+    told("no keeper", "python", "Unavailable ");
+    machine.root(&["mkdir", "--parents", "/run/systemd/system/aictl-sandboxd.service.d"]);
+    for (what, setting, error) in [
+        ("no namespaces", "RestrictNamespaces=yes", "Unavailable "),
+        // It cannot even take what it is given.
+        ("no descriptors", "LimitNOFILE=8", "InvalidArgument "),
+        ("no mounts", "SystemCallFilter=~@mount", "Unavailable "),
+        ("no program", "ExecStart=\nExecStart=/bin/false", "Unavailable "),
+    ] {
+        machine.write(DROP_IN, &format!("[Service]\n{setting}\n"));
+        machine.root(&["systemctl", "daemon-reload"]);
+        machine.root(&["systemctl", "start", "aictl-sandboxd.socket"]);
+        told(what, "python", error);
+        stop();
+        machine.root(&["systemctl", "reset-failed"]);
+    }
+    machine.remove(DROP_IN);
+    machine.root(&["systemctl", "daemon-reload"]);
+    machine.root(&["systemctl", "start", "aictl-sandboxd.socket"]);
+    assert_eq!(call("python"), "Done exited\n");
+}

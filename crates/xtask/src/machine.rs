@@ -18,6 +18,7 @@ use crate::args::{STRICT_VARIABLE, TestOptions};
 use crate::debian::{self, Need};
 use crate::failure::Failure;
 use crate::install::{self, Host};
+use crate::test::SHUFFLES;
 use crate::workspace::{self, Workspace};
 
 pub use bench::use_for_bench;
@@ -218,12 +219,14 @@ fn test(
     machine: &Machine,
 ) -> Result<(), Failure> {
     let strict = options.strict;
-    let mut args = vec!["test", "--package", "aictl-tests", "--test", name];
+    let mut args = vec!["--config", SHUFFLES, "test", "--package", "aictl-tests", "--test", name];
     if strict {
         args.push("--locked");
     }
+    // They take turns with the machine, in an order that is new each time: each finds it as it was.
+    args.extend(["--", "-Z", "unstable-options", "--shuffle"]);
     if !options.only.is_empty() {
-        args.extend(["--", "--show-output"]);
+        args.push("--show-output");
         args.extend(options.only.iter().map(String::as_str));
     }
     let mut command = workspace.cargo(&args);

@@ -104,7 +104,7 @@ pub const TIERS: &[Tier] = &[
 ];
 
 /// Lets tests be shuffled, which is not stable.
-const SHUFFLES: &str = r#"target."cfg(unix)".runner=["env","RUSTC_BOOTSTRAP=1"]"#;
+pub const SHUFFLES: &str = r#"target."cfg(unix)".runner=["env","RUSTC_BOOTSTRAP=1"]"#;
 
 /// What became of a tier.
 #[derive(Debug)]

@@ -80,7 +80,11 @@ async fn the_end_loses_no_queued_call() {
         pending.answer().await.unwrap();
     }
     world.life.await.unwrap().unwrap();
-    assert_eq!(world.journal.calls().len(), MAX_PLAIN);
+    let records = world.journal.take();
+    let calls = records.iter().filter(|entry| entry["MESSAGE_ID"] == aictl_api::audit::CALL);
+    assert_eq!(calls.count(), MAX_PLAIN);
+    // The last word is that it has ended.
+    assert_eq!(records.last().unwrap()["MESSAGE_ID"], aictl_api::audit::STOPPED);
 }
 
 #[tokio::test]
