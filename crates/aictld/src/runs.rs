@@ -19,6 +19,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
+    thread::available_parallelism,
     time::{Duration, Instant},
 };
 
@@ -39,7 +40,7 @@ use tokio::{
 
 pub use drive::Why;
 pub use order::{Code, Order, check};
-use queue::{Bounds, Full, Queue};
+use queue::{Bounds, Full, Next, Queue};
 pub use trial::Trial;
 
 use crate::{
@@ -66,6 +67,8 @@ pub type Ended = Result<RunRecord, CallError>;
 #[derive(Debug)]
 pub struct Runs {
     sandboxd: PathBuf,
+    /// The machine's cores, as far as they are ours.
+    cores: usize,
     state: Mutex<State>,
 }
 
@@ -76,6 +79,8 @@ struct State {
     runs: HashMap<String, Arc<Run>>,
     /// How each of those that wait is told that it begins.
     turns: HashMap<String, oneshot::Sender<()>>,
+    /// Whether it is looked again, in a moment, who may begin.
+    looks_again: bool,
 }
 
 /// One run.
@@ -138,7 +143,18 @@ impl Runs {
     /// None yet; the keeper of the sandboxes listens at `sandboxd`.
     #[must_use]
     pub fn new(sandboxd: &Path) -> Self {
-        Self { sandboxd: sandboxd.to_owned(), state: Mutex::default() }
+        let cores = available_parallelism().map_or(1, usize::from);
+        Self { sandboxd: sandboxd.to_owned(), cores, state: Mutex::default() }
+    }
+
+    /// How many there may be by this configuration.
+    fn bounds(&self, config: &Sandbox) -> Bounds {
+        Bounds {
+            running: config.runs(),
+            running_of_one: config.runs_per_user(),
+            waiting_of_one: config.queue_per_user(),
+            cores: self.cores,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -178,24 +194,35 @@ impl Runs {
         runs.sort_by_key(|run| run.came);
         runs.into_iter().map(|run| run.listed()).collect()
     }
+}
 
-    /// Has those begin whose turn it is.
-    fn begin(&self, state: &mut State, bounds: Bounds) {
-        while let Some(id) = state.queue.next(bounds) {
-            if let Some(turn) = state.turns.remove(&id) {
-                // One that ends just now gives its place back itself.
-                let _ended = turn.send(());
+/// Has those begin whose turn it is, and looks again when the next may that is held back.
+fn begin(helper: &Arc<Helper>, state: &mut State, bounds: Bounds) {
+    loop {
+        match state.queue.next(bounds, Instant::now()) {
+            Next::Run(id) => {
+                if let Some(turn) = state.turns.remove(&id) {
+                    // One that ends just now gives its place back itself.
+                    let _ended = turn.send(());
+                }
             }
+            Next::In(pause) => {
+                if !std::mem::replace(&mut state.looks_again, true) {
+                    tokio::spawn(begin_after(Arc::clone(helper), pause));
+                }
+                return;
+            }
+            Next::Nothing => return,
         }
     }
 }
 
-fn bounds(config: &Sandbox) -> Bounds {
-    Bounds {
-        running: config.runs(),
-        running_of_one: config.runs_per_user(),
-        waiting_of_one: config.queue_per_user(),
-    }
+async fn begin_after(helper: Arc<Helper>, pause: Duration) {
+    time::sleep(pause).await;
+    let bounds = helper.runs.bounds(&helper.policies.now().sandbox);
+    let mut state = helper.runs.lock();
+    state.looks_again = false;
+    begin(&helper, &mut state, bounds);
 }
 
 impl Run {
@@ -290,7 +317,8 @@ pub fn accept(
     let (go, may_go) = oneshot::channel();
     {
         let mut state = helper.runs.lock();
-        let pushed = state.queue.push(caller.uid, id.to_owned(), order.bytes(), bounds(config));
+        let (name, bounds) = (id.to_owned(), helper.runs.bounds(config));
+        let pushed = state.queue.push(caller.uid, name, order.bytes(), bounds, Instant::now());
         pushed.map_err(|full| {
             let what = match full {
                 Full::Mine => "too many of your runs wait for their turn",
@@ -300,7 +328,7 @@ pub fn accept(
         })?;
         state.runs.insert(id.to_owned(), Arc::clone(&run));
         state.turns.insert(id.to_owned(), turn);
-        helper.runs.begin(&mut state, bounds(config));
+        begin(helper, &mut state, bounds);
     }
     let Order { script, name, runtime, args, profile, limits, want_result, .. } = order;
     let warm = config.warm();
@@ -423,12 +451,12 @@ async fn give_back(helper: &Arc<Helper>, run: &Arc<Run>, rest: Option<drive::Res
 }
 
 /// Gives a run's place to the next.
-fn leave(helper: &Helper, run: &Run) {
-    let bounds = bounds(&helper.policies.now().sandbox);
+fn leave(helper: &Arc<Helper>, run: &Run) {
+    let bounds = helper.runs.bounds(&helper.policies.now().sandbox);
     let mut state = helper.runs.lock();
     state.turns.remove(&run.id);
-    state.queue.leave(run.uid(), &run.id);
-    helper.runs.begin(&mut state, bounds);
+    state.queue.leave(run.uid(), &run.id, Instant::now());
+    begin(helper, &mut state, bounds);
 }
 
 async fn tell(helper: &Helper, member: &str, run: &Run) {

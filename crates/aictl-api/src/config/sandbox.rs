@@ -23,8 +23,16 @@ const fn count(name: &'static str, default: u64, min: u64, max: u64) -> LimitSpe
 
 /// How many runs the helper lets there be, with what each number means.
 pub(super) const COUNTS: [(LimitSpec, &str); 3] = [
-    (count("runs", 16, 1, 256), "Runs through the helper at one time, of all users together"),
-    (count("runs-per-user", 4, 1, 64), "Runs of one user through the helper at one time"),
+    (
+        count("runs", 16, 1, 256),
+        "Runs through the helper at one time, of all users together; the last place is for one who \
+         has none",
+    ),
+    (
+        count("runs-per-user", 4, 1, 64),
+        "Runs of one user through the helper at one time; while others are about, further ones that \
+         would leave no core free begin a second apart",
+    ),
     (
         count("queue-per-user", 64, 0, 4096),
         "Runs of one user that wait for their turn; one more is refused",

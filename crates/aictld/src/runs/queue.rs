@@ -1,12 +1,25 @@
 //! Whose turn it is: runs wait in a queue of their user's, and users take turns, so that who has
 //! many runs waits for his own and not others for him.
+//!
+//! Who has none that runs goes first, and finds a place, and a core, that the others' further runs
+//! have left: see [`turn`].
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
 
 /// The most runs that wait at one time, of all users together: each holds descriptors.
 pub const MAX_WAITING: usize = 8192;
 /// The most bytes of arguments that waiting runs hold together.
 pub const MAX_HELD: usize = 64 << 20;
+
+/// How long after his last run somebody still counts as one who is about: people look at what came
+/// out before they go on.
+const ABOUT: Duration = Duration::from_secs(3);
+/// How long after his last run has begun a user's next one is held back for others: longer than what
+/// a flood is made of, and short for who has another one run for long.
+const HELD_BACK: Duration = Duration::from_secs(1);
 
 /// How many runs there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +30,59 @@ pub struct Bounds {
     pub running_of_one: usize,
     /// Waiting, of one user.
     pub waiting_of_one: usize,
+    /// How many can get on at one time: the machine's cores.
+    pub cores: usize,
+}
+
+/// When a run that waits may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Now.
+    Now,
+    /// Not before so much time has gone by.
+    In(Duration),
+    /// When another one has ended.
+    Later,
+}
+
+/// What a user's next run finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Finds {
+    /// How many of his run, and of all.
+    mine: usize,
+    all: usize,
+    /// Whether there are others, who have runs or have just had some.
+    others: bool,
+    /// How long ago his last one began.
+    since: Duration,
+}
+
+/// When a user's next run may begin: his first one as soon as there is a place. A further one leaves
+/// the last place to somebody who has none, where one user cannot have all of them; and while others
+/// are about, it leaves a core free, or lets a moment go by.
+fn turn(finds: Finds, bounds: Bounds) -> Turn {
+    let Finds { mine, all, others, since } = finds;
+    let is_further = mine > 0;
+    let takes_the_last = all + 1 >= bounds.running && bounds.running > bounds.running_of_one;
+    let leaves_no_core = all + 1 >= bounds.cores;
+    if all >= bounds.running || mine >= bounds.running_of_one || is_further && takes_the_last {
+        Turn::Later
+    } else if is_further && others && leaves_no_core && since < HELD_BACK {
+        Turn::In(HELD_BACK - since)
+    } else {
+        Turn::Now
+    }
+}
+
+/// What a [`Queue`] has next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next<R> {
+    /// This one begins.
+    Run(R),
+    /// None, before so much time has gone by or one ends.
+    In(Duration),
+    /// None, before one ends.
+    Nothing,
 }
 
 /// There is no room for one more run.
@@ -44,9 +110,18 @@ pub struct Queue<R> {
     /// How many wait, and the bytes that they hold.
     count: usize,
     held: usize,
-    /// Never an entry of 0.
-    running: HashMap<u32, usize>,
+    running: HashMap<u32, Running>,
     all_running: usize,
+    /// Who came or went last, and who before: one of them is not the one that is asked about.
+    last: [Option<(u32, Instant)>; 2],
+}
+
+/// The runs that a user has: never none.
+#[derive(Debug)]
+struct Running {
+    count: usize,
+    /// When the last of them began.
+    begun: Instant,
 }
 
 impl<R> Default for Queue<R> {
@@ -58,6 +133,7 @@ impl<R> Default for Queue<R> {
             held: 0,
             running: HashMap::new(),
             all_running: 0,
+            last: [None; 2],
         }
     }
 }
@@ -67,10 +143,18 @@ impl<R: PartialEq> Queue<R> {
     ///
     /// # Errors
     /// If there is no room for it.
-    pub fn push(&mut self, uid: u32, run: R, bytes: usize, bounds: Bounds) -> Result<(), Full> {
+    pub fn push(
+        &mut self,
+        uid: u32,
+        run: R,
+        bytes: usize,
+        bounds: Bounds,
+        now: Instant,
+    ) -> Result<(), Full> {
+        self.saw(uid, now);
         let mine = self.waiting.get(&uid).map_or(0, VecDeque::len);
         // Nobody waits who could run: `next` is asked until it has none.
-        let runs_at_once = mine == 0 && self.has_place(uid, bounds);
+        let runs_at_once = mine == 0 && self.turn(uid, bounds, now) == Turn::Now;
         if !runs_at_once && mine >= bounds.waiting_of_one {
             return Err(Full::Mine);
         }
@@ -86,15 +170,62 @@ impl<R: PartialEq> Queue<R> {
         Ok(())
     }
 
-    fn has_place(&self, uid: u32, bounds: Bounds) -> bool {
-        self.all_running < bounds.running
-            && self.running.get(&uid).copied().unwrap_or(0) < bounds.running_of_one
+    /// Somebody has come or gone.
+    fn saw(&mut self, uid: u32, now: Instant) {
+        let [last, before] = &mut self.last;
+        if last.is_some_and(|(other, _)| other != uid) {
+            *before = *last;
+        }
+        *last = Some((uid, now));
+    }
+
+    /// Whether there is anybody but this user.
+    fn others(&self, uid: u32, now: Instant) -> bool {
+        let just_now = |(other, at): &(u32, Instant)| {
+            *other != uid && now.saturating_duration_since(*at) < ABOUT
+        };
+        self.last.iter().flatten().any(just_now)
+            || self.running.keys().chain(&self.turns).any(|other| *other != uid)
+    }
+
+    fn turn(&self, uid: u32, bounds: Bounds, now: Instant) -> Turn {
+        let mine = self.running.get(&uid);
+        let finds = Finds {
+            mine: mine.map_or(0, |mine| mine.count),
+            all: self.all_running,
+            others: self.others(uid, now),
+            since: mine.map_or(Duration::MAX, |mine| now.saturating_duration_since(mine.begun)),
+        };
+        turn(finds, bounds)
     }
 
     /// The run that is to begin now, if one is; it counts as running from then on. Its user's next
-    /// one waits for all others' turns.
-    pub fn next(&mut self, bounds: Bounds) -> Option<R> {
-        let at = self.turns.iter().position(|uid| self.has_place(*uid, bounds))?;
+    /// one waits for all others' turns, and for all who have none that runs.
+    pub fn next(&mut self, bounds: Bounds, now: Instant) -> Next<R> {
+        let mut soonest = None;
+        let mut further = None;
+        let mut first = None;
+        for (at, uid) in self.turns.iter().enumerate() {
+            match self.turn(*uid, bounds, now) {
+                Turn::Now if !self.running.contains_key(uid) => {
+                    first = Some(at);
+                    break;
+                }
+                Turn::Now => further = further.or(Some(at)),
+                Turn::In(time) => {
+                    soonest = Some(soonest.map_or(time, |other: Duration| other.min(time)));
+                }
+                Turn::Later => {}
+            }
+        }
+        match first.or(further).and_then(|at| self.begin(at, now)) {
+            Some(run) => Next::Run(run),
+            None => soonest.map_or(Next::Nothing, Next::In),
+        }
+    }
+
+    /// The user whose turn is at this place in the order has it.
+    fn begin(&mut self, at: usize, now: Instant) -> Option<R> {
         let uid = self.turns.remove(at)?;
         let mine = self.waiting.get_mut(&uid)?;
         let Waiting { run, bytes } = mine.pop_front()?;
@@ -104,13 +235,15 @@ impl<R: PartialEq> Queue<R> {
         }
         self.count -= 1;
         self.held -= bytes;
-        *self.running.entry(uid).or_default() += 1;
+        let mine = self.running.entry(uid).or_insert(Running { count: 0, begun: now });
+        *mine = Running { count: mine.count + 1, begun: now };
         self.all_running += 1;
         Some(run)
     }
 
     /// A run has ended, or never will begin.
-    pub fn leave(&mut self, uid: u32, run: &R) {
+    pub fn leave(&mut self, uid: u32, run: &R, now: Instant) {
+        self.saw(uid, now);
         let Some(mine) = self.waiting.get_mut(&uid) else { return self.ended(uid) };
         let Some(at) = mine.iter().position(|waiting| waiting.run == *run) else {
             return self.ended(uid);
@@ -126,9 +259,9 @@ impl<R: PartialEq> Queue<R> {
 
     fn ended(&mut self, uid: u32) {
         if let Some(mine) = self.running.get_mut(&uid) {
-            *mine -= 1;
+            mine.count -= 1;
             self.all_running -= 1;
-            if *mine == 0 {
+            if mine.count == 0 {
                 self.running.remove(&uid);
             }
         }
@@ -145,57 +278,156 @@ impl<R: PartialEq> Queue<R> {
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { running: 3, running_of_one: 2, waiting_of_one: 2 };
+    /// With cores enough.
+    const fn bounds(running: usize, running_of_one: usize, waiting_of_one: usize) -> Bounds {
+        Bounds { running, running_of_one, waiting_of_one, cores: usize::MAX }
+    }
+
+    const BOUNDS: Bounds = bounds(3, 2, 2);
+
+    /// The one that begins, if one does.
+    fn next(queue: &mut Queue<u32>, bounds: Bounds, now: Instant) -> Option<u32> {
+        match queue.next(bounds, now) {
+            Next::Run(run) => Some(run),
+            _ => None,
+        }
+    }
 
     /// All that begin now.
-    fn begin(queue: &mut Queue<u32>, bounds: Bounds) -> Vec<u32> {
-        std::iter::from_fn(|| queue.next(bounds)).collect()
+    fn begin(queue: &mut Queue<u32>, bounds: Bounds, now: Instant) -> Vec<u32> {
+        std::iter::from_fn(|| next(queue, bounds, now)).collect()
+    }
+
+    #[test]
+    fn a_first_run_has_the_next_place_and_a_further_one_leaves_one_and_a_core() {
+        const MS: fn(u64) -> Duration = Duration::from_millis;
+        // Of two cores; with four runs of one user, and 16 of all.
+        let two = Bounds { cores: 2, ..bounds(16, 4, 9) };
+        let eight = Bounds { cores: 8, ..two };
+        let alone = Bounds { cores: 2, ..bounds(4, 4, 9) };
+        let find = |mine, all, others, since| Finds { mine, all, others, since: MS(since) };
+        let table = [
+            ("the only one", two, find(0, 0, false, 9999), Turn::Now),
+            ("the first one", two, find(0, 15, true, 9999), Turn::Now),
+            ("all places are taken", two, find(0, 16, true, 9999), Turn::Later),
+            ("nobody else is about", two, find(1, 1, false, 0), Turn::Now),
+            ("nobody else is about", two, find(3, 3, false, 0), Turn::Now),
+            ("his places are taken", two, find(4, 4, false, 9999), Turn::Later),
+            ("no core is left", two, find(1, 1, true, 0), Turn::In(MS(1000))),
+            ("no core is left", two, find(1, 1, true, 900), Turn::In(MS(100))),
+            ("he has waited for it", two, find(1, 1, true, 1000), Turn::Now),
+            ("a core is left", eight, find(1, 6, true, 0), Turn::Now),
+            ("no core is left", eight, find(1, 7, true, 0), Turn::In(MS(1000))),
+            ("the last place is another's", two, find(1, 15, true, 9999), Turn::Later),
+            ("the last place is another's", two, find(1, 15, false, 9999), Turn::Later),
+            ("one may have them all", alone, find(3, 3, true, 9999), Turn::Now),
+        ];
+        for (what, bounds, finds, expected) in table {
+            assert_eq!(turn(finds, bounds), expected, "{what}: {finds:?}");
+        }
+    }
+
+    #[test]
+    fn a_flood_leaves_a_core_while_others_are_about_and_has_it_when_they_have_gone() {
+        let bounds = Bounds { cores: 2, ..bounds(16, 4, 1000) };
+        let mut now = Instant::now();
+        let mut queue = Queue::default();
+        let fill = |queue: &mut Queue<u32>, from: u32, now| {
+            (from..from + 100).for_each(|run| queue.push(1, run, 0, bounds, now).unwrap());
+        };
+        fill(&mut queue, 0, now);
+        assert_eq!(begin(&mut queue, bounds, now), [0, 1, 2, 3]);
+        // Somebody comes, and has his run at once; of the four one after the other ends.
+        queue.push(2, 1000, 0, bounds, now).unwrap();
+        assert_eq!(begin(&mut queue, bounds, now), [1000]);
+        for run in 0..3 {
+            now += Duration::from_millis(50);
+            queue.leave(1, &run, now);
+            assert!(begin(&mut queue, bounds, now).is_empty());
+        }
+        queue.leave(2, &1000, now);
+        assert!(begin(&mut queue, bounds, now).is_empty());
+        for run in 3..13 {
+            now += Duration::from_millis(100);
+            queue.leave(1, &run, now);
+            assert_eq!(begin(&mut queue, bounds, now), [run + 1], "the first of his");
+            assert_eq!(queue.next(bounds, now), Next::In(HELD_BACK));
+        }
+        // One that takes long is no reason to wait for ever.
+        assert_eq!(begin(&mut queue, bounds, now + HELD_BACK), [14]);
+        now += HELD_BACK + ABOUT;
+        assert_eq!(begin(&mut queue, bounds, now), [15, 16]);
+    }
+
+    #[test]
+    fn who_has_none_that_runs_goes_before_who_has() {
+        let now = Instant::now();
+        let bounds = bounds(3, 3, 9);
+        let mut queue = Queue::default();
+        for run in 0..6 {
+            queue.push(1, run, 0, bounds, now).unwrap();
+        }
+        assert_eq!(begin(&mut queue, bounds, now), [0, 1, 2]);
+        queue.push(2, 10, 0, bounds, now).unwrap();
+        queue.push(2, 11, 0, bounds, now).unwrap();
+        queue.push(3, 20, 0, bounds, now).unwrap();
+        // By their turns alone the first of these would be the next one of the first user.
+        for (run, next) in [(0, 10), (1, 20), (2, 3)] {
+            queue.leave(1, &run, now);
+            assert_eq!(begin(&mut queue, bounds, now), [next]);
+        }
     }
 
     #[test]
     fn so_many_run_so_many_wait_and_one_more_is_refused() {
+        let now = Instant::now();
         let mut queue = Queue::default();
         for run in 0..4 {
-            assert_eq!(queue.push(7, run, 0, BOUNDS), Ok(()));
-            assert_eq!(begin(&mut queue, BOUNDS), if run < 2 { vec![run] } else { vec![] });
+            assert_eq!(queue.push(7, run, 0, BOUNDS, now), Ok(()));
+            assert_eq!(begin(&mut queue, BOUNDS, now), if run < 2 { vec![run] } else { vec![] });
         }
-        assert_eq!(queue.push(7, 4, 0, BOUNDS), Err(Full::Mine));
+        assert_eq!(queue.push(7, 4, 0, BOUNDS, now), Err(Full::Mine));
         // Another user's is not.
-        assert_eq!(queue.push(8, 10, 0, BOUNDS), Ok(()));
-        assert_eq!(begin(&mut queue, BOUNDS), [10]);
-        assert_eq!(queue.push(9, 20, 0, BOUNDS), Ok(()));
-        assert!(begin(&mut queue, BOUNDS).is_empty());
+        assert_eq!(queue.push(8, 10, 0, BOUNDS, now), Ok(()));
+        assert_eq!(begin(&mut queue, BOUNDS, now), [10]);
+        assert_eq!(queue.push(9, 20, 0, BOUNDS, now), Ok(()));
+        assert!(begin(&mut queue, BOUNDS, now).is_empty());
         assert_eq!(queue.counts(), (3, 3));
-        queue.leave(7, &0);
-        assert_eq!(begin(&mut queue, BOUNDS), [2]);
-        assert_eq!(queue.push(7, 5, 0, BOUNDS), Ok(()));
+        queue.leave(7, &0, now);
+        assert_eq!(begin(&mut queue, BOUNDS, now), [20]);
+        queue.leave(9, &20, now);
+        assert!(begin(&mut queue, BOUNDS, now).is_empty(), "the last place");
+        queue.leave(8, &10, now);
+        assert_eq!(begin(&mut queue, BOUNDS, now), [2]);
+        assert_eq!(queue.push(7, 5, 0, BOUNDS, now), Ok(()));
         // Who may have nobody wait runs at once or not at all.
         let none = Bounds { waiting_of_one: 0, ..BOUNDS };
         let mut queue = Queue::default();
-        assert_eq!(queue.push(7, 0, 0, none), Ok(()));
-        assert_eq!(begin(&mut queue, none), [0]);
-        assert_eq!(queue.push(7, 1, 0, none), Ok(()));
-        assert_eq!(begin(&mut queue, none), [1]);
-        assert_eq!(queue.push(7, 2, 0, none), Err(Full::Mine));
+        assert_eq!(queue.push(7, 0, 0, none, now), Ok(()));
+        assert_eq!(begin(&mut queue, none, now), [0]);
+        assert_eq!(queue.push(7, 1, 0, none, now), Ok(()));
+        assert_eq!(begin(&mut queue, none, now), [1]);
+        assert_eq!(queue.push(7, 2, 0, none, now), Err(Full::Mine));
     }
 
     #[test]
     fn users_take_turns_whoever_came_first_with_however_many() {
-        let bounds = Bounds { running: 1, running_of_one: 1, waiting_of_one: 4096 };
+        let now = Instant::now();
+        let bounds = bounds(1, 1, 4096);
         let mut queue = Queue::default();
         for run in 0..1000 {
-            queue.push(1, run, 0, bounds).unwrap();
+            queue.push(1, run, 0, bounds, now).unwrap();
         }
         for uid in 2..12 {
-            queue.push(uid, uid * 1000, 0, bounds).unwrap();
-            queue.push(uid, uid * 1000 + 1, 0, bounds).unwrap();
+            queue.push(uid, uid * 1000, 0, bounds, now).unwrap();
+            queue.push(uid, uid * 1000 + 1, 0, bounds, now).unwrap();
         }
         let mut order = Vec::new();
-        let mut running = queue.next(bounds);
+        let mut running = next(&mut queue, bounds, now);
         while let Some(run) = running {
             order.push(run);
-            queue.leave((run / 1000).max(1), &run);
-            running = queue.next(bounds);
+            queue.leave((run / 1000).max(1), &run, now);
+            running = next(&mut queue, bounds, now);
         }
         let round: Vec<u32> = (2..12).map(|uid| uid * 1000).collect();
         assert_eq!(order[0], 0);
@@ -209,39 +441,42 @@ mod tests {
 
     #[test]
     fn one_that_leaves_while_it_waits_takes_no_place_and_gives_none_back() {
-        let bounds = Bounds { running: 1, running_of_one: 1, waiting_of_one: 9 };
+        let now = Instant::now();
+        let bounds = bounds(1, 1, 9);
         let mut queue = Queue::default();
         for run in 0..3 {
-            queue.push(1, run, 10, bounds).unwrap();
+            queue.push(1, run, 10, bounds, now).unwrap();
         }
-        assert_eq!(begin(&mut queue, bounds), [0]);
-        queue.leave(1, &1);
+        assert_eq!(begin(&mut queue, bounds, now), [0]);
+        queue.leave(1, &1, now);
         assert_eq!(queue.counts(), (1, 1));
-        assert!(begin(&mut queue, bounds).is_empty());
-        queue.leave(1, &0);
-        assert_eq!(begin(&mut queue, bounds), [2]);
-        queue.leave(1, &2);
+        assert!(begin(&mut queue, bounds, now).is_empty());
+        queue.leave(1, &0, now);
+        assert_eq!(begin(&mut queue, bounds, now), [2]);
+        queue.leave(1, &2, now);
         assert!(queue.turns.is_empty() && queue.waiting.is_empty() && queue.running.is_empty());
         assert_eq!((queue.counts(), queue.held), ((0, 0), 0));
     }
 
     #[test]
     fn what_waits_is_bounded_in_number_and_in_bytes() {
-        let bounds = Bounds { running: 1, running_of_one: 1, waiting_of_one: usize::MAX };
+        let now = Instant::now();
+        let bounds = bounds(1, 1, usize::MAX);
         let mut queue = Queue::default();
-        assert_eq!(queue.push(1, 0, MAX_HELD, bounds), Ok(()));
-        assert_eq!(queue.push(2, 1, 1, bounds), Err(Full::All));
-        queue.leave(1, &0);
+        assert_eq!(queue.push(1, 0, MAX_HELD, bounds, now), Ok(()));
+        assert_eq!(queue.push(2, 1, 1, bounds, now), Err(Full::All));
+        queue.leave(1, &0, now);
         for run in 0..u32::try_from(MAX_WAITING).unwrap() {
-            queue.push(run % 5, run, 0, bounds).unwrap();
+            queue.push(run % 5, run, 0, bounds, now).unwrap();
         }
-        assert_eq!(queue.push(9, 0, 0, bounds), Err(Full::All));
+        assert_eq!(queue.push(9, 0, 0, bounds, now), Err(Full::All));
     }
 
     /// Any order of pushes, turns and ends: no bound is passed, nobody who could run waits, and no
     /// user begins twice while another who could begin waits.
     #[test]
     fn whatever_happens_the_bounds_hold_and_the_turns_are_fair() {
+        let now = Instant::now();
         // A generator of numbers (Marsaglia, "Xorshift RNGs") keeps every failure repeatable.
         let mut state = 0x2545_f491_u32;
         let mut random = move |below: u32| {
@@ -250,23 +485,23 @@ mod tests {
             state ^= state << 5;
             state % below
         };
-        let bounds = Bounds { running: 4, running_of_one: 2, waiting_of_one: 5 };
+        let bounds = bounds(4, 2, 5);
         let mut queue = Queue::default();
         let mut alive: Vec<(u32, u32)> = Vec::new();
         let mut begun: Vec<u32> = Vec::new();
         for run in 0..20_000 {
             if random(5) < 3 {
                 let uid = random(4);
-                if queue.push(uid, run, 1, bounds).is_ok() {
+                if queue.push(uid, run, 1, bounds, now).is_ok() {
                     alive.push((uid, run));
                 }
             } else if !alive.is_empty() {
                 let index = random(u32::try_from(alive.len()).unwrap()) as usize;
                 let (uid, run) = alive.swap_remove(index);
-                queue.leave(uid, &run);
+                queue.leave(uid, &run, now);
                 begun.retain(|of| *of != run);
             }
-            while let Some(run) = queue.next(bounds) {
+            while let Some(run) = next(&mut queue, bounds, now) {
                 begun.push(run);
             }
             let of = |uid: u32| {
@@ -280,7 +515,9 @@ mod tests {
             for uid in 0..4 {
                 let (runs, waits) = of(uid);
                 assert!(runs <= bounds.running_of_one && waits <= bounds.waiting_of_one);
-                let could_run = runs < bounds.running_of_one && begun.len() < bounds.running;
+                // A further one leaves the last place.
+                let places = bounds.running - usize::from(runs > 0);
+                let could_run = runs < bounds.running_of_one && begun.len() < places;
                 assert!(!could_run || waits == 0, "{uid} waits for nothing");
             }
             assert_eq!(queue.counts(), (begun.len(), alive.len() - begun.len()));

@@ -1,8 +1,9 @@
 """Scripts that are run for many users, by a library that is not ours: a module, and a program.
 
-runs.py ten QUEUED ROUNDS     how long runs take of ten users at once, one with QUEUED that wait
+runs.py ten QUEUED ROUNDS     how long runs take of nine users, and beside a tenth with QUEUED that wait
 runs.py turns QUEUED ROUNDS   the same where one script runs at one time: who begins before whom
 runs.py flood COUNT           one user has COUNT scripts run that never end, and leaves
+runs.py places                who begins, and with which nice value, where three scripts run at one time
 runs.py connections COUNT     four users have a script run on each of COUNT connections, and leave
 
 What was seen is printed as JSON. Run by root.
@@ -12,6 +13,7 @@ import json
 import multiprocessing
 import os
 import pwd
+import random
 import statistics
 import subprocess
 import sys
@@ -25,6 +27,8 @@ LONG = (600_000, 0, 0, 0, 0, 0)
 ERROR = "org.aictl1.Error."
 # Everybody but the first is honest.
 PEOPLE = ["anna", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy"]
+# How many seconds somebody waits before his next run, about.
+PACE = 0.2
 # Its processes have a name by which they are found, whatever their command lines are.
 ENDLESS = """import ctypes, signal
 ctypes.CDLL(None).prctl(15, b"run-in-flight", 0, 0, 0)  # PR_SET_NAME
@@ -91,12 +95,15 @@ def flooder(queued, script, ready, over):
     os._exit(0)
 
 
-def honest(name, rounds, gate, results):
+def honest(name, rounds, pace, gate, results):
+    """Has a script run so many times, and waits so many seconds before each."""
     become(name)
     with open(f"{pwd.getpwnam(name).pw_dir}/hello.py", "w") as file:
         file.write("print('hello')\n")
     gate.wait()
     for _ in range(rounds):
+        # Nobody waits for exactly as long as the others.
+        time.sleep(random.uniform(0.5, 1.5) * pace)
         began = time.monotonic()
         done = subprocess.run(
             ["aictl", "run", "--no-stdin", f"{os.environ['HOME']}/hello.py"], capture_output=True, text=True
@@ -105,10 +112,10 @@ def honest(name, rounds, gate, results):
         results.put((name, done.returncode, done.stdout + done.stderr, took))
 
 
-def crowd(names, rounds):
-    """The honest at once: milliseconds of each run."""
+def crowd(names, rounds, pace):
+    """The honest at the same time: milliseconds of each run."""
     gate, results = multiprocessing.Barrier(len(names)), multiprocessing.Queue()
-    people = [multiprocessing.Process(target=honest, args=(name, rounds, gate, results)) for name in names]
+    people = [multiprocessing.Process(target=honest, args=(name, rounds, pace, gate, results)) for name in names]
     for person in people:
         person.start()
     seen = [results.get() for _ in range(rounds * len(names))]
@@ -127,26 +134,34 @@ def told(times):
 
 
 def ten(queued, rounds):
+    """What a run takes of each of nine users alone on the machine, of one beside a tenth with QUEUED
+    runs that wait, and of the nine beside him: at the pace of people, who look at what came out. Then
+    what it takes of nine who do not, each of whom has one run after the other.
+    """
     others = PEOPLE[1:]
-    crowd(others[:1], 3)
-    lone = [took for name in others for took in crowd([name], rounds)]
-    nine = crowd(others, rounds)
+    crowd(others[:1], 3, PACE)
+    lone = [took for name in others for took in crowd([name], rounds, PACE)]
+    nine = crowd(others, rounds, PACE)
+    in_a_row = crowd(others, rounds, 0)
     ready, over = multiprocessing.Queue(), multiprocessing.Event()
-    flood = "end = __import__('time').process_time() + 0.05\nwhile __import__('time').process_time() < end: pass"
+    flood = "end = __import__('time').process_time() + 0.1\nwhile __import__('time').process_time() < end: pass"
     anna = multiprocessing.Process(target=flooder, args=(queued, flood, ready, over))
     anna.start()
     flooded = ready.get()
-    one = [took for name in others for took in crowd([name], rounds)]
-    all_ten = crowd(others, rounds)
+    one = [took for name in others for took in crowd([name], rounds, PACE)]
+    all_ten = crowd(others, rounds, PACE)
+    all_in_a_row = crowd(others, rounds, 0)
     bus = dbus.SystemBus(private=True)
     left = len(call(bus, "List", "t", dbus.UInt64(1))[0])
     over.set()
     anna.join()
     return {
         "lone": told(lone),
-        "nine at once": told(nine),
         "one beside the flood": told(one),
+        "nine": told(nine),
         "nine beside the flood": told(all_ten),
+        "nine in a row": told(in_a_row),
+        "nine in a row beside the flood": told(all_in_a_row),
         "flood": flooded,
         "still there at the end": left,
     }
@@ -244,6 +259,62 @@ def turns(queued, rounds):
     }
 
 
+SAYS = """import os, sys
+print(os.nice(0), flush=True)
+sys.stdin.read()
+"""
+
+
+def bus_of(name):
+    """A connection to the bus that is this user's."""
+    os.seteuid(pwd.getpwnam(name).pw_uid)
+    try:
+        return dbus.SystemBus(private=True)
+    finally:
+        os.seteuid(0)
+
+
+class Waits:
+    """A script that says which nice value it has, and then waits for the end of its input."""
+
+    def __init__(self, bus):
+        self.run, out, err, self.end = run(bus, sealed(SAYS), stdin=True, limits=LONG)
+        os.close(err)
+        self.out = open(out)
+
+    def nice(self):
+        """Waits until it has begun."""
+        return int(self.out.readline())
+
+    def leave(self):
+        os.close(self.end)
+        assert self.out.read() == ""
+
+
+def places():
+    """Of three places anna has one and bob, the second of anna's leaves the third to carol."""
+    everybody = dbus.SystemBus(private=True)
+    anna, bob, carol = (bus_of(name) for name in PEOPLE[:3])
+
+    def states():
+        listed = {str(one["run"]): str(one["state"]) for one in call(everybody, "List", "t", dbus.UInt64(1))[0]}
+        return {name: listed[one.run] for name, one in there.items() if one.run in listed}
+
+    there = {"anna's": Waits(anna), "bob's": Waits(bob)}
+    nice = {name: one.nice() for name, one in there.items()}
+    there["anna's second"] = Waits(anna)
+    there["carol's"] = Waits(carol)
+    nice["carol's"] = there["carol's"].nice()
+    while_all_are_there = states()
+    there.pop("carol's").leave()
+    there.pop("bob's").leave()
+    nice["anna's second"] = there["anna's second"].nice()
+    when_they_have_gone = states()
+    for one in there.values():
+        one.leave()
+    return {"nice": nice, "while all are there": while_all_are_there, "when they have gone": when_they_have_gone}
+
+
 def ask_for(name, count, fresh, results, gate):
     """Has `count` endless scripts run, each on a connection of its own if `fresh`, and keeps them."""
     become(name)
@@ -290,5 +361,5 @@ def connections(count):
 
 if __name__ == "__main__":
     what, *numbers = sys.argv[1:]
-    known = {"ten": ten, "turns": turns, "flood": flood, "connections": connections}
+    known = {"ten": ten, "turns": turns, "places": places, "flood": flood, "connections": connections}
     print(json.dumps(known[what](*map(int, numbers)), indent=1))
