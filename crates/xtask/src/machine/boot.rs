@@ -1,7 +1,7 @@
 //! A machine from its boot to its end.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -20,12 +20,18 @@ const LOOK: Duration = Duration::from_millis(100);
 /// What nspawn's own filter of system calls would keep from the sandbox.
 const SYSTEM_CALLS: &str = "landlock_create_ruleset landlock_add_rule landlock_restrict_self";
 
+/// Held by the machine that is up: the systemd of a second one would have the same control groups,
+/// and kill what is the first one's.
+const LOCK: &str = "/run/aictl-machine.lock";
+
 /// A machine that runs. What it writes is in memory, and gone with it.
 #[derive(Debug)]
 pub struct Machine {
     nspawn: Child,
     /// Its PID 1, as seen from here.
     leader: u32,
+    /// Held for as long as it is up.
+    _alone: File,
 }
 
 /// A directory of ours that a machine sees.
@@ -47,13 +53,27 @@ impl Bind {
     }
 }
 
+/// Waits until no other machine is up, and keeps others from it.
+fn alone() -> Result<File, Failure> {
+    let lock = File::create(LOCK).map_err(|error| file("cannot write", LOCK, error))?;
+    match lock.try_lock() {
+        Ok(()) => return Ok(lock),
+        Err(TryLockError::WouldBlock) => eprintln!("waiting for another machine to end"),
+        Err(TryLockError::Error(error)) => return Err(file("cannot lock", LOCK, error)),
+    }
+    lock.lock().map_err(|error| file("cannot lock", LOCK, error))?;
+    Ok(lock)
+}
+
 impl Machine {
     /// Boots a machine from `image`, with the directories `binds` of ours at their places in it, for
-    /// reading only, and waits until it is up; its console goes to `console`.
+    /// reading only, and waits until it is up; its console goes to `console`. Where another is up, it
+    /// waits for its end first.
     ///
     /// # Errors
     /// A failure if it does not come up.
     pub fn boot(image: &Path, binds: &[Bind], console: &Path) -> Result<Self, Failure> {
+        let alone = alone()?;
         let notify = Notify::new()?;
         let output = File::create(console).map_err(|e| file("cannot write", console, e))?;
         let errors = output.try_clone().map_err(|e| file("cannot write", console, e))?;
@@ -75,7 +95,7 @@ impl Machine {
             .stderr(errors)
             .spawn()
             .map_err(|source| Failure::Start { program: "systemd-nspawn".to_owned(), source })?;
-        let mut machine = Self { nspawn, leader: 0 };
+        let mut machine = Self { nspawn, leader: 0, _alone: alone };
         match machine.wait_until_up(&notify) {
             Ok(leader) => {
                 machine.leader = leader;
