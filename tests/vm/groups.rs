@@ -130,10 +130,6 @@ fn users_share_the_processor_and_not_runs() {
     let mut runs: Vec<Run> = (0..MANY_RUNS).map(|_| start(4001, many)).collect();
     runs.push(start(4002, one));
     let mut runs: Vec<Run> = runs.into_iter().map(|run| run.wait_for("READY")).collect();
-    assert_eq!(weights(many), ["6"; MANY_RUNS]);
-    assert_eq!(weights(one), ["100"]);
-    let supervisor = group_of(SERVICE).join("supervisor/cpu.weight");
-    assert_eq!(fs::read_to_string(supervisor).unwrap().trim(), "10000");
     // Of what both use from now on each has about half: by runs it would be a seventeenth.
     let (many_before, one_before) = (used(many), used(one));
     let since = || (used(many) - many_before, used(one) - one_before);
@@ -141,6 +137,10 @@ fn users_share_the_processor_and_not_runs() {
     let (of_many, of_one) = since();
     println!("16 runs of one: {of_many} us, one of another: {of_one} us");
     assert!(of_one * 2 > of_many && of_many * 2 > of_one, "{of_many} us and {of_one} us");
+    assert_eq!(weights(many), ["6"; MANY_RUNS]);
+    assert_eq!(weights(one), ["100"]);
+    let supervisor = group_of(SERVICE).join("supervisor/cpu.weight");
+    assert_eq!(fs::read_to_string(supervisor).unwrap().trim(), "10000");
     // Who has but one left has his whole part again.
     for run in runs.drain(1..) {
         run.cancel();

@@ -360,6 +360,21 @@ mod tests {
     }
 
     #[test]
+    fn who_has_a_run_is_about_however_long_ago_he_came() {
+        let bounds = Bounds { cores: 2, ..bounds(16, 4, 9) };
+        let mut now = Instant::now();
+        let mut queue = Queue::default();
+        queue.push(2, 10, 0, bounds, now).unwrap();
+        assert_eq!(begin(&mut queue, bounds, now), [10]);
+        now += ABOUT * 9;
+        for run in 0..2 {
+            queue.push(1, run, 0, bounds, now).unwrap();
+        }
+        assert_eq!(begin(&mut queue, bounds, now), [0]);
+        assert_eq!(queue.next(bounds, now), Next::In(HELD_BACK));
+    }
+
+    #[test]
     fn who_has_none_that_runs_goes_before_who_has() {
         let now = Instant::now();
         let bounds = bounds(3, 3, 9);
