@@ -26,10 +26,12 @@ const HOSTILE: [(&str, &str); 13] = [
 ];
 
 /// Some of whose tests are about an attack.
-const SOME: [(&str, &str); 5] = [
+const SOME: [(&str, &str); 7] = [
     ("helper::sandbox", "crates/aictld/tests/helper/sandbox.rs"),
     ("helper::order", "crates/aictld/src/runs/order.rs"),
     ("helper::queue", "crates/aictld/src/runs/queue.rs"),
+    ("helper::porter", "crates/aictld/src/porter.rs"),
+    ("helper::door", "crates/aictld/src/peer/door.rs"),
     ("protocol", "crates/aictl-sandbox/src/protocol.rs"),
     ("copies", "crates/aictl-sandbox/src/engine/tests/copies.rs"),
 ];

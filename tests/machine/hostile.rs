@@ -1,5 +1,10 @@
 //! Callers who mean no good: hostile values, hostile bytes, and a crowd.
 
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::Stdio,
+};
+
 use serde_json::{Value, json};
 
 use crate::machine::{Machine, STAND_INS, Who, machine};
@@ -140,5 +145,46 @@ fn a_flood_of_large_bodies_does_not_fill_the_helper() {
         let ours = |name: &String| name.starts_with("org.aictl1.Error.");
         assert!(seen.as_object().unwrap().keys().any(ours), "{seen}");
         assert!(peak < PEAK, "{peak} KiB");
+    });
+}
+
+/// Bob sends what takes an hour to close, and lets nobody else have it; Carol is answered meanwhile.
+#[test]
+fn what_takes_an_hour_to_close_holds_up_nobody() {
+    let machine = machine();
+    unlimited(&machine);
+    survives(&machine, || {
+        let argv = ["python3", "-I", &stand_in("parcels.py")];
+        let mut bob = machine.command(Who::Bob, &argv);
+        let mut bob = bob.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut go_on = bob.stdin.take().unwrap();
+        let mut seen = Value::Null;
+        for line in BufReader::new(bob.stdout.take().unwrap()).lines().map(Result::unwrap) {
+            if line.starts_with('{') {
+                seen = serde_json::from_str(&line).unwrap();
+                continue;
+            }
+            eprintln!("{line}");
+            let carol = Who::Person("carol");
+            machine.call_with(&["--peer"], carol, "Manager.Health", "", &[]).ok();
+            machine.call(carol, "Services.Get", "s", &[json!("ollama")]).ok();
+            writeln!(go_on).unwrap();
+        }
+        assert!(bob.wait().unwrap().success());
+        let came = json!({
+            "before AUTH": "the end",
+            "during AUTH": "the end",
+            "out of band": "the end",
+            "not agreed on": "the end",
+            "with a call that takes none": "InvalidArgument",
+            "as script": "InvalidArgument",
+            "more than any call has": "InvalidArgument",
+            "within a message": "the end",
+            "within another": "InvalidArgument",
+            "left behind": "the end",
+            "in a crowd": "the end",
+            "all are closed": true,
+        });
+        assert_eq!(seen, came);
     });
 }

@@ -12,6 +12,7 @@ pub mod interpreter;
 pub mod protocol;
 pub mod sandboxd;
 
+mod apart;
 mod engine;
 mod identity;
 mod socket;
@@ -21,5 +22,8 @@ mod sys;
 mod warm;
 mod weaken;
 
+pub use apart::Apart;
 pub use engine::{Copy as TemplateCopy, Original as TemplateOriginal, Script, ScriptError};
-pub use sys::{cloexec_from, ignore_signal, sealed_memfd, stdout_was_closed, take_no_descriptors};
+pub use sys::{
+    cloexec_from, ignore_signal, is_sealed, sealed_memfd, stdout_was_closed, take_no_descriptors,
+};

@@ -3,8 +3,9 @@
 //!
 //! Arguments that no call has are dropped as they come: the call itself is left, with the types of
 //! its arguments and without their bytes, and is answered like any other. Descriptors that come
-//! with a call are closed at once, but for the few of the one call that takes some ([`wire`]);
-//! answers to the helper's own calls may have some, such as the bus's word of who a caller is.
+//! with a call are received elsewhere ([`porter`]), and one gets here, if it may be a script and
+//! comes with the one call that takes some ([`wire`]); answers to the helper's own calls may have
+//! some, such as the bus's word of who a caller is.
 
 use std::{
     io,
@@ -21,10 +22,11 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use aictl_core::systemd::Bus;
-use tokio::net::{UnixStream, unix::OwnedReadHalf};
+use tokio::{io::Interest, net::UnixStream, sync::Semaphore, time};
 use zbus::{
     Address, Connection, Message,
     address::transport::{Transport, UnixSocket},
@@ -37,19 +39,27 @@ use zbus::{
 
 use crate::{
     call::MAX_BODY,
-    descriptors,
-    peer::socket::{START, Writer, lengths},
+    descriptors::{self, look},
+    peer::{
+        door::Door,
+        socket::{START, Writer, lengths},
+    },
+    porter::{self, Came},
     wire,
 };
 
 /// The most bytes of the header's fields, such as path and names: the bus bounds the names, but not
 /// the path.
 const MAX_FIELDS: usize = 8 * 1024;
-/// The most descriptors that are received with one message: more than the bus lets through
+/// The most descriptors that are received with an answer: more than the bus lets through
 /// (dbus-daemon(1), max_message_unix_fds). The kernel closes what is beyond.
 const MAX_DESCRIPTORS: usize = 64;
 /// How much is dropped at one time.
 const DROP: usize = 16 * 1024;
+/// The most messages at one time whose descriptors are not all closed yet.
+const MAX_TAKEN: usize = 32;
+/// How long to wait for the machine to have a thread for them.
+const TAKE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connects to the bus. Calls that are dropped whole are counted in `dropped`: a path as long as
 /// that is no object of ours, and who calls is not known before the end of the header.
@@ -57,55 +67,88 @@ const DROP: usize = 16 * 1024;
 /// # Errors
 /// If there is no bus, or it does not let us in.
 pub async fn connect(bus: &Bus, dropped: Arc<AtomicU64>) -> zbus::Result<Connection> {
+    let stream = stream(bus).await?;
+    Builder::socket(halves(stream, dropped)).build().await
+}
+
+/// Connects to the bus once more, to call others and hear their signals. Nobody can send descriptors
+/// to it: the bus passes none on to who has not agreed to it.
+///
+/// # Errors
+/// If there is no bus, or it does not let us in.
+pub async fn connect_plainly(bus: &Bus) -> zbus::Result<Connection> {
+    let door = Arc::new(Door::new(stream(bus).await?));
+    let writer = Writer::new(Arc::clone(&door), false);
+    let halves: BoxedSplit = Split::new(Box::new(Plain(Bytes(door))), Box::new(writer));
+    Builder::socket(halves).build().await
+}
+
+/// Connects to the bus's socket.
+async fn stream(bus: &Bus) -> zbus::Result<UnixStream> {
     let address = match bus {
         Bus::System => Address::system()?,
         Bus::User => Address::session()?,
         Bus::At(address) => address.parse()?,
     };
-    let stream = match address.transport() {
+    match address.transport() {
         Transport::Unix(unix) => match unix.path() {
-            UnixSocket::File(path) => UnixStream::connect(path).await?,
+            UnixSocket::File(path) => Ok(UnixStream::connect(path).await?),
             UnixSocket::Abstract(name) => {
                 let address = SocketAddr::from_abstract_name(name.as_bytes())?;
                 let stream = StdStream::connect_addr(&address)?;
                 stream.set_nonblocking(true)?;
-                UnixStream::from_std(stream)?
+                Ok(UnixStream::from_std(stream)?)
             }
-            _ => return Err(zbus::Error::Unsupported),
+            _ => Err(zbus::Error::Unsupported),
         },
-        _ => return Err(zbus::Error::Unsupported),
-    };
-    Builder::socket(halves(stream, dropped)).build().await
+        _ => Err(zbus::Error::Unsupported),
+    }
 }
 
 fn halves(stream: UnixStream, dropped: Arc<AtomicU64>) -> BoxedSplit {
-    let (read, write) = stream.into_split();
-    let reader = Reader { bytes: Bytes(read), dropped };
-    Split::new(Box::new(reader), Box::new(Writer::new(write, true)))
+    let door = Arc::new(Door::new(stream));
+    let writer = Writer::new(Arc::clone(&door), true);
+    let room = Arc::new(Semaphore::new(MAX_TAKEN));
+    let reader = Reader { bytes: Bytes(door), room, dropped };
+    Split::new(Box::new(reader), Box::new(writer))
 }
 
 /// Bytes as they come.
+#[derive(Debug, Clone)]
+struct Bytes(Arc<Door>);
+
+/// What comes over a connection that nobody can send descriptors to.
 #[derive(Debug)]
-struct Bytes(OwnedReadHalf);
+struct Plain(Bytes);
 
 #[async_trait]
-impl ReadHalf for Bytes {
+impl ReadHalf for Plain {
     async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        self.0.receive(buffer).await
+    }
+
+    fn can_pass_unix_fd(&self) -> bool {
+        false
+    }
+}
+
+impl Bytes {
+    async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-        descriptors::receive(self.0.as_ref(), buffer, &mut space).await
+        descriptors::receive(self.0.stream()?, buffer, &mut space).await
     }
 }
 
 impl Bytes {
     /// Fills the buffer: first with what was read early, with the end of the handshake. Returns the
     /// descriptors that came with it.
-    async fn fill(&mut self, early: &mut Vec<u8>, buffer: &mut [u8]) -> io::Result<Vec<OwnedFd>> {
+    async fn fill(&self, early: &mut Vec<u8>, buffer: &mut [u8]) -> io::Result<Vec<OwnedFd>> {
         let mut filled = early.len().min(buffer.len());
         buffer[..filled].copy_from_slice(&early[..filled]);
         early.drain(..filled);
         let mut descriptors = Vec::new();
         while filled < buffer.len() {
-            let (read, more) = self.recvmsg(&mut buffer[filled..]).await?;
+            let (read, more) = self.receive(&mut buffer[filled..]).await?;
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -132,7 +175,44 @@ impl Bytes {
 #[derive(Debug)]
 struct Reader {
     bytes: Bytes,
+    /// Room for messages whose descriptors are not all closed yet.
+    room: Arc<Semaphore>,
     dropped: Arc<AtomicU64>,
+}
+
+impl Reader {
+    /// Reads the first bytes of a message, with the descriptors that come along: all that come with
+    /// an answer, and what may be a script of those that anybody sends.
+    async fn first(
+        &self,
+        early: &mut Vec<u8>,
+        start: &mut [u8; START],
+    ) -> io::Result<Vec<OwnedFd>> {
+        if !early.is_empty() {
+            return self.bytes.fill(early, start).await;
+        }
+        let stream = self.bytes.0.stream()?;
+        loop {
+            let mut seen = [0; START];
+            let next = stream.async_io(Interest::READABLE, || look(stream, &mut seen)).await?;
+            // The bus lets nobody answer but whom the helper has asked.
+            if !next.descriptors || is_answer(seen) {
+                return self.bytes.fill(early, start).await;
+            }
+            let room = Arc::clone(&self.room).acquire_owned().await.map_err(io::Error::other)?;
+            let Ok(taken) = porter::take(stream, START, room).await else {
+                // It is still there, or it is the end of the connection.
+                time::sleep(TAKE_PAUSE).await;
+                continue;
+            };
+            early.extend(taken.bytes);
+            self.bytes.fill(early, start).await?;
+            return Ok(match taken.came {
+                Came::One(script) => vec![script],
+                Came::Nothing | Came::Many => Vec::new(),
+            });
+        }
+    }
 }
 
 #[async_trait]
@@ -146,14 +226,13 @@ impl ReadHalf for Reader {
         loop {
             let mut start = [0; START];
             // They come with a message's first bytes.
-            let came = self.bytes.fill(early, &mut start).await?;
+            let came = self.first(early, &mut start).await?;
             let (fields, body) = lengths(start).ok_or(zbus::Error::ExcessData)?;
             let is_call = is_call(start);
-            // The bus lets nobody answer but whom the helper has asked.
             if is_answer(start) {
                 descriptors.extend(came);
                 early.splice(0..0, start);
-                return self.bytes.receive_message(seq, early, descriptors).await;
+                return Plain(self.bytes.clone()).receive_message(seq, early, descriptors).await;
             }
             if fields > MAX_FIELDS || (body > MAX_BODY && !is_call) {
                 drop(came);
@@ -176,12 +255,12 @@ impl ReadHalf for Reader {
             }
             header[..START].copy_from_slice(&start);
             early.splice(0..0, header);
-            return self.bytes.receive_message(seq, early, descriptors).await;
+            return Plain(self.bytes.clone()).receive_message(seq, early, descriptors).await;
         }
     }
 
     async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-        self.bytes.recvmsg(buffer).await
+        self.bytes.receive(buffer).await
     }
 
     /// So that the bus passes on those that the helper sends.

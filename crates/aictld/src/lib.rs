@@ -23,6 +23,7 @@ pub mod logs;
 pub mod peer;
 pub mod policy;
 pub mod polkit;
+pub mod porter;
 pub mod request_id;
 pub mod runs;
 pub mod services;

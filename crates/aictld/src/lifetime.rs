@@ -149,9 +149,9 @@ impl Life {
             Err(reason) => (None, Some(reason)),
         };
         let (systemd, no_systemd) = match &connection {
-            Some(_) => match Systemd::connect(bus).await {
-                Ok(systemd) => (Some(systemd), None),
-                Err(error) => (None, Some(error.to_string())),
+            Some(_) => match in_time(crate::bus::connect_plainly(&bus)).await {
+                Ok(connection) => (Some(Systemd::on(connection)), None),
+                Err(reason) => (None, Some(reason)),
             },
             None => (None, None),
         };
@@ -368,6 +368,11 @@ async fn connect(bus: &Bus, unrecorded: Arc<AtomicU64>) -> Result<Connection, St
         }
         zbus::Result::Ok(connection)
     };
+    in_time(connect).await
+}
+
+/// What comes of connecting, and the reason if nothing does.
+async fn in_time<T>(connect: impl Future<Output = zbus::Result<T>>) -> Result<T, String> {
     match time::timeout(END_TIME, connect).await {
         Ok(connected) => connected.map_err(|error| error.to_string()),
         Err(_elapsed) => Err(format!("no answer within {END_TIME:?}")),

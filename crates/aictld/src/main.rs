@@ -9,7 +9,10 @@ use std::{
 
 use aictl_core::config_files::{self, Trust};
 use aictl_sandbox::activation;
-use aictld::lifetime::{Life, LifeError, Order, Settings};
+use aictld::{
+    lifetime::{Life, LifeError, Order, Settings},
+    porter,
+};
 use nix::{
     sys::socket::{SockType, getsockopt, sockopt},
     unistd::{geteuid, getuid},
@@ -98,6 +101,7 @@ fn serve() -> Result<(), Failure> {
         return Err(Failure::Root);
     }
     let sockets = activation::take_sockets().map_err(|e| Failure::System("LISTEN_FDS", e))?;
+    porter::start();
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -18,9 +18,11 @@ use crate::{
     caller::{Caller, Seat},
     dispatch::{self, Line},
     helper::Helper,
+    peer::door::{Bytes, Door},
     polkit::Subject,
 };
 
+pub mod door;
 mod handshake;
 pub mod socket;
 
@@ -60,14 +62,17 @@ impl Peers {
 
     /// Serves a connection, in a task of its own. One too many is closed.
     pub fn accept(&self, helper: &Arc<Helper>, stream: UnixStream) {
-        let Ok(caller) = caller(&stream) else { return };
+        let door = Door::new(stream);
+        let Ok(caller) = door.stream().and_then(caller) else { return };
         let Some(place) = self.place(caller.uid) else { return };
         let helper = Arc::clone(helper);
+        // Its place is taken until all is closed that came over it.
+        let held = Arc::new((place, helper.activity.begin()));
         tokio::spawn(async move {
-            let in_use = helper.activity.begin();
+            let bytes = Bytes::new(door, Arc::clone(&held) as door::Held);
             // A client that does not speak the protocol is told nothing and owed nothing.
-            let _gone = serve(&helper, stream, caller).await;
-            drop((place, in_use));
+            let _gone = serve(&helper, bytes, caller).await;
+            drop(held);
         });
     }
 }
@@ -94,13 +99,13 @@ fn caller(stream: &UnixStream) -> io::Result<Caller> {
     Ok(Caller::new(uid, pid, subject))
 }
 
-async fn serve(helper: &Arc<Helper>, mut stream: UnixStream, caller: Caller) -> zbus::Result<()> {
+async fn serve(helper: &Arc<Helper>, mut bytes: Bytes, caller: Caller) -> zbus::Result<()> {
     let guid = Guid::generate();
-    let handshake = handshake::serve(&mut stream, caller.uid, guid.as_str());
+    let handshake = handshake::serve(&mut bytes, caller.uid, guid.as_str());
     let agreed = time::timeout(HANDSHAKE_TIME, handshake)
         .await
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    let halves = socket::halves(stream, agreed.descriptors);
+    let halves = socket::halves(bytes, agreed.descriptors);
     let mut messages =
         Builder::authenticated_socket(halves, guid).p2p().build_message_stream().await?;
     let line = Line::peer((&messages).into());

@@ -17,14 +17,12 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream as StdStream,
     },
-    thread,
 };
 
-use rustix::{
-    io::ioctl_fionread,
-    net::{RecvFlags, recv},
-};
+use rustix::net::{RecvFlags, recv};
 use tokio::{io::Interest, net::UnixStream};
+
+use crate::porter;
 
 /// A new stream out of the helper: the caller's end, and ours, which never waits. Nothing can be
 /// sent to that.
@@ -86,7 +84,7 @@ impl Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         if let Some(Ok(end)) = self.0.take().map(UnixStream::into_std) {
-            let_go(end);
+            porter::hang_up(end);
         }
     }
 }
@@ -95,15 +93,6 @@ impl Drop for Watched {
 /// reads and closes it has to bear what is sent along.
 fn take_bytes_alone(end: &StdStream) -> bool {
     aictl_sandbox::take_no_descriptors(end.as_fd()).is_ok()
-}
-
-/// Closes an end, in a thread of its own if that may take its time.
-fn let_go(end: StdStream) {
-    // From here on nothing more can be sent to it.
-    let is_shut = end.shutdown(Shutdown::Read).is_ok();
-    if !is_shut || ioctl_fionread(&end).unwrap_or(1) > 0 {
-        let _closed_here = thread::Builder::new().spawn(move || drop(end));
-    }
 }
 
 /// The end of a stream that a script's standard input is read from, until somebody reads it.
@@ -134,7 +123,7 @@ impl Inward {
     pub fn leave(mut self) {
         if let (Some(end), false) = (self.end.take(), self.bytes_alone) {
             // He may have closed that already, and what was sent along is closed with ours.
-            let _closed_here = thread::Builder::new().spawn(move || drop(end));
+            porter::let_go(end.into());
         }
     }
 }
@@ -142,7 +131,7 @@ impl Inward {
 impl Drop for Inward {
     fn drop(&mut self) {
         if let Some(end) = self.end.take() {
-            let_go(end);
+            porter::hang_up(end);
         }
     }
 }

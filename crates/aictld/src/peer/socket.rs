@@ -1,34 +1,30 @@
 //! The two halves of a connection of our own socket, as zbus takes them.
 //!
 //! Two things are done here that zbus leaves to a friendly world: a message has a largest size,
-//! known before room is made for it, and descriptors are not received at all, but for the few of
-//! the one call that takes some ([`wire`]). (Read without room for them, they are closed by the
-//! kernel: unix(7).)
+//! known before room is made for it, and descriptors are received elsewhere ([`super::door`]), where they
+//! come with a message's first bytes; anywhere else they end the connection. Of them all, one gets
+//! here, if it may be a script and comes with the one call that takes some ([`wire`]).
 
 use std::{
     io::{self, IoSlice},
-    mem::MaybeUninit,
     os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    sync::Arc,
 };
 
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, Interest},
-    net::{
-        UnixStream,
-        unix::{OwnedReadHalf, OwnedWriteHalf},
-    },
-};
+use rustix::net::{Shutdown, shutdown};
+use tokio::io::{AsyncReadExt, Interest};
 use zbus::{
     Message,
     connection::socket::{BoxedSplit, ReadHalf, Split, WriteHalf},
     export::async_trait::async_trait,
 };
 
+use super::door::{Bytes, Door};
 use crate::{
     call::MAX_RUN_BODY,
-    descriptors,
-    wire::{self, MAX_RUN_DESCRIPTORS},
+    porter::{Came, Taken},
+    wire,
 };
 
 /// The most bytes of a message: header and arguments.
@@ -38,23 +34,23 @@ pub const START: usize = 16;
 
 /// The halves of a connection after its handshake.
 #[must_use]
-pub fn halves(stream: UnixStream, descriptors: bool) -> BoxedSplit {
-    let (read, write) = stream.into_split();
-    let reader = Bounded(Reader { half: read, descriptors });
-    Split::new(Box::new(reader), Box::new(Writer::new(write, descriptors)))
+pub fn halves(bytes: Bytes, descriptors: bool) -> BoxedSplit {
+    let writer = Writer::new(Arc::clone(bytes.door()), descriptors);
+    let reader = Reader { bytes, descriptors };
+    Split::new(Box::new(Bounded(reader)), Box::new(writer))
 }
 
 /// Bytes as they come.
 #[derive(Debug)]
 struct Reader {
-    half: OwnedReadHalf,
+    bytes: Bytes,
     descriptors: bool,
 }
 
 #[async_trait]
 impl ReadHalf for Reader {
     async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-        let read = self.half.read(buffer).await?;
+        let read = self.bytes.read(buffer).await?;
         Ok((read, Vec::new()))
     }
 
@@ -64,32 +60,21 @@ impl ReadHalf for Reader {
 }
 
 impl Reader {
-    /// Reads into the whole buffer; returns the descriptors that came along.
-    async fn fill(&mut self, buffer: &mut [u8]) -> io::Result<Vec<OwnedFd>> {
-        let mut descriptors = Vec::new();
-        let mut filled = 0;
-        while filled < buffer.len() {
-            let read = match self.descriptors {
-                false => self.half.read(&mut buffer[filled..]).await?,
-                true => {
-                    let (read, more) = self.receive(&mut buffer[filled..]).await?;
-                    descriptors.extend(more);
-                    read
-                }
-            };
-            if read == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            filled += read;
+    /// Reads the first bytes of a message; returns what may be a script of what came along.
+    async fn first(&mut self, start: &mut [u8; START]) -> io::Result<Option<OwnedFd>> {
+        if !self.descriptors {
+            self.bytes.read_exact(start).await?;
+            return Ok(None);
         }
-        Ok(descriptors)
-    }
-
-    /// Reads bytes with descriptors: one more than any call has shows that there are too many.
-    async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-        let mut space =
-            [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_RUN_DESCRIPTORS + 1))];
-        descriptors::receive(self.half.as_ref(), buffer, &mut space).await
+        let Taken { bytes, came } = self.bytes.with_all(START).await?;
+        let (first, rest) = start.split_at_mut(bytes.len());
+        first.copy_from_slice(&bytes);
+        // At the end, this says so.
+        self.bytes.read_exact(rest).await?;
+        Ok(match came {
+            Came::One(script) => Some(script),
+            Came::Nothing | Came::Many => None,
+        })
     }
 }
 
@@ -106,15 +91,14 @@ impl ReadHalf for Bounded {
         descriptors: &mut Vec<OwnedFd>,
     ) -> zbus::Result<Message> {
         let mut start = [0; START];
-        // They come with a message's first bytes.
-        let came = self.0.fill(&mut start).await?;
+        let came = self.0.first(&mut start).await?;
         let (fields, _) = lengths(start).ok_or(zbus::Error::ExcessData)?;
         if size(start).is_none_or(|size| size > MAX_MESSAGE) {
             return Err(zbus::Error::ExcessData);
         }
         let mut header = vec![0; fields];
-        self.0.fill(&mut header).await?;
-        match wire::may_have(&header, start[0], came.len()) {
+        self.0.bytes.read_exact(&mut header).await?;
+        match wire::may_have(&header, start[0], came.iter().count()) {
             true => descriptors.extend(came),
             false => {
                 drop(came);
@@ -155,25 +139,31 @@ pub fn lengths(start: [u8; START]) -> Option<(usize, usize)> {
 /// Bytes as they go, with descriptors.
 #[derive(Debug)]
 pub struct Writer {
-    half: OwnedWriteHalf,
+    door: Arc<Door>,
     descriptors: bool,
 }
 
 impl Writer {
     /// A half to write to, whose other end takes descriptors or does not.
     #[must_use]
-    pub const fn new(half: OwnedWriteHalf, descriptors: bool) -> Self {
-        Self { half, descriptors }
+    pub const fn new(door: Arc<Door>, descriptors: bool) -> Self {
+        Self { door, descriptors }
     }
 }
 
 #[async_trait]
 impl WriteHalf for Writer {
     async fn sendmsg(&mut self, buffer: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        let stream = self.door.stream()?;
         if fds.is_empty() {
-            return self.half.write(buffer).await;
+            loop {
+                stream.writable().await?;
+                match stream.try_write(buffer) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    written => return written,
+                }
+            }
         }
-        let stream: &UnixStream = self.half.as_ref();
         let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
         let send = || {
             let rights = [ControlMessage::ScmRights(&raw)];
@@ -185,7 +175,7 @@ impl WriteHalf for Writer {
     }
 
     async fn close(&mut self) -> io::Result<()> {
-        self.half.shutdown().await
+        Ok(shutdown(self.door.stream()?, Shutdown::Write)?)
     }
 
     fn can_pass_unix_fd(&self) -> bool {
@@ -195,6 +185,8 @@ impl WriteHalf for Writer {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{io::AsyncWriteExt, net::UnixStream};
+
     use super::*;
 
     #[test]
@@ -221,7 +213,8 @@ mod tests {
         start[0] = b'l';
         start[4..8].copy_from_slice(&(100u32 << 20).to_le_bytes());
         client.write_all(&start).await.unwrap();
-        let (mut read, _) = halves(server, false).take();
+        let bytes = Bytes::new(Door::new(server), Arc::new(()));
+        let (mut read, _) = halves(bytes, false).take();
         let mut bytes = Vec::new();
         let error = read.receive_message(1, &mut bytes, &mut Vec::new()).await.unwrap_err();
         assert!(matches!(error, zbus::Error::ExcessData), "{error}");

@@ -13,7 +13,6 @@ import pty
 import select
 import signal
 import socket
-import struct
 import sys
 import tempfile
 import threading
@@ -22,6 +21,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 
 import dbus
 import runs
+from linger import lingering
 
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 libc = ctypes.CDLL(None, use_errno=True)
@@ -243,20 +243,6 @@ def unread():
     beside = outcome(runs.run(bus, memory()))
     record = runs.call(bus, "Wait", "s", name)
     return {"beside": beside, "outcome": record[0]["outcome"], "cut": bool(record[0]["stdout_truncated"])}
-
-
-def lingering():
-    """A socket that whoever closes it last waits for, an hour long (SO_LINGER); with its other end."""
-    server = socket.create_server(("127.0.0.1", 0))
-    end, other = socket.create_connection(server.getsockname()), server.accept()[0]
-    end.setblocking(False)
-    try:
-        while True:
-            end.send(bytes(65536))
-    except BlockingIOError:
-        pass
-    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3600))
-    return end, other
 
 
 def full_pipe():

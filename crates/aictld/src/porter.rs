@@ -1,0 +1,391 @@
+//! Who takes in what strangers send along, and lets go of it: never the helper's own thread.
+//!
+//! To close a descriptor that a stranger made can take as long as he wants, and so can to drop one
+//! that was never received. So whatever comes with descriptors is received by a thread that holds
+//! nothing else ([`Apart`]), of which the helper gets none but sealed memory; and a connection with
+//! something left in it ends with such a thread. A descriptor that holds up even that, such as one of
+//! a file system in user space, holds up nobody else.
+
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    net::Shutdown,
+    os::{
+        fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd},
+        unix::net::UnixStream as StdStream,
+    },
+    sync::{
+        OnceLock,
+        mpsc::{self, Receiver, Sender},
+    },
+    thread,
+};
+
+use aictl_api::limits;
+use aictl_sandbox::{Apart, is_sealed};
+use nix::sys::signal::SigSet;
+use rustix::{
+    fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, ftruncate, memfd_create},
+    io::{fcntl_dupfd_cloexec, ioctl_fionread},
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+    },
+};
+use tokio::{io::AsyncReadExt, net::UnixStream};
+
+use crate::descriptors;
+
+/// The most bytes that are taken at one time.
+pub const MAX_TAKEN: usize = 8192;
+/// The most descriptors that the kernel passes at one time (unix(7)).
+const SCM_MAX_FD: usize = 253;
+/// What an answer begins with: that no descriptors came, or that some did.
+const NOTHING: u8 = 0;
+const SOMETHING: u8 = 1;
+/// A number that none of the descriptors that a thread takes has: the highest is closed last.
+const LAST: i32 = 512;
+
+/// What the porter is told to do.
+#[derive(Debug)]
+enum Order {
+    /// Let go of this.
+    LetGo(OwnedFd),
+    /// Take what comes next from there, so many bytes at the most.
+    Take { from: OwnedFd, most: usize, answer: StdStream },
+}
+
+/// The porter of this process, since a table of descriptors is a process's; `None` if there is none
+/// to be had.
+static PORTER: OnceLock<Option<Sender<Order>>> = OnceLock::new();
+
+/// Has the porter start. The sooner, the fewer descriptors his threads get to see.
+pub fn start() {
+    let _started = porter();
+}
+
+fn porter() -> Option<&'static Sender<Order>> {
+    let start = || {
+        let apart = Apart::new().ok()?;
+        let (sender, orders) = mpsc::channel();
+        let serve = move || {
+            // What signals are for is done elsewhere.
+            let _blocked = SigSet::all().thread_block();
+            serve(apart, &orders);
+        };
+        thread::Builder::new().name("porter".to_owned()).spawn(serve).ok()?;
+        Some(sender)
+    };
+    PORTER.get_or_init(start).as_ref()
+}
+
+fn serve(mut apart: Apart, orders: &Receiver<Order>) {
+    for order in orders {
+        match order {
+            Order::LetGo(fd) => let_go_apart(&mut apart, fd),
+            Order::Take { from, most, answer } => {
+                let take = move |[from, to]: [BorrowedFd<'static>; 2]| take_apart(from, to, most);
+                // If it is not done, there is no answer.
+                let _none = apart.start([from.as_fd(), answer.as_fd()], take);
+            }
+        }
+    }
+}
+
+/// Has a thread be the last to hold this, and end.
+fn let_go_apart(apart: &mut Apart, fd: OwnedFd) {
+    let (go, wait) = mpsc::channel::<()>();
+    let both = [fd.as_fd(); 2];
+    let ended = move |_: [BorrowedFd<'static>; 2]| {
+        let _told = wait.recv();
+    };
+    let started = apart.start(both, ended);
+    match started {
+        Ok(()) => drop(fd),
+        Err(_) => close_elsewhere(fd),
+    }
+    drop(go);
+}
+
+fn close_elsewhere(fd: OwnedFd) {
+    let _closed_here = thread::Builder::new().spawn(move || drop(fd));
+}
+
+/// Closes a descriptor that may take its time, elsewhere.
+pub fn let_go(fd: OwnedFd) {
+    let Some(porter) = porter() else { return close_elsewhere(fd) };
+    if let Err(mpsc::SendError(Order::LetGo(fd))) = porter.send(Order::LetGo(fd)) {
+        close_elsewhere(fd);
+    }
+}
+
+/// Closes our end of a stream: elsewhere, if something was sent to it that nobody has received.
+pub fn hang_up(end: StdStream) {
+    // From here on nothing more can be sent to it.
+    let is_shut = end.shutdown(Shutdown::Read).is_ok();
+    if !is_shut || ioctl_fionread(&end).unwrap_or(1) > 0 {
+        let_go(end.into());
+    }
+}
+
+/// What was taken.
+#[derive(Debug)]
+pub struct Taken {
+    /// The bytes; none at the end of the stream.
+    pub bytes: Vec<u8>,
+    /// What came with them.
+    pub came: Came,
+}
+
+/// The descriptors that came with bytes.
+#[derive(Debug)]
+pub enum Came {
+    /// None.
+    Nothing,
+    /// One: this, if it is sealed memory, or else a stand-in.
+    One(OwnedFd),
+    /// More than any call has.
+    Many,
+}
+
+/// Has the next bytes of a stream, so many at the most, taken with the descriptors that come with
+/// them. `held` is let go once the last of these has been closed, however long that is.
+///
+/// # Errors
+/// If nothing could be taken: what is left of the stream is of no use.
+pub async fn take(from: &UnixStream, most: usize, held: impl Send + 'static) -> io::Result<Taken> {
+    let from = from.as_fd().try_clone_to_owned()?;
+    let (ours, answer) = StdStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let mut ours = UnixStream::from_std(ours)?;
+    let order = Order::Take { from, most, answer };
+    porter().and_then(|porter| porter.send(order).ok()).ok_or(io::ErrorKind::ResourceBusy)?;
+    let mut bytes = vec![0; 1 + most.min(MAX_TAKEN)];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let (count, script) = descriptors::receive(&ours, &mut bytes, &mut space).await?;
+    bytes.truncate(count);
+    if bytes.is_empty() {
+        return Err(io::ErrorKind::ConnectionAborted.into());
+    }
+    let came = match (script.into_iter().next(), bytes.remove(0)) {
+        (Some(script), _) => Came::One(script),
+        (None, NOTHING) => Came::Nothing,
+        (None, _) => Came::Many,
+    };
+    tokio::spawn(async move {
+        // Nothing more is sent: it is the end of the thread.
+        let _ended = ours.read(&mut [0]).await;
+        drop(held);
+    });
+    Ok(Taken { bytes, came })
+}
+
+/// Takes, and answers; in a thread of its own, which ends then.
+fn take_apart(from: BorrowedFd<'_>, to: BorrowedFd<'_>, most: usize) {
+    // What was taken is closed before this is, so that its end tells.
+    let Ok(to) = fcntl_dupfd_cloexec(to, LAST) else { return };
+    let mut bytes = vec![0; most.min(MAX_TAKEN)];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SCM_MAX_FD))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let received = recvmsg(from, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags);
+    let taken = control.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+        _ => None,
+    });
+    let taken: Vec<OwnedFd> = taken.flatten().collect();
+    if let Ok(received) = received {
+        let bytes = bytes.get(..received.bytes).unwrap_or_default();
+        let is_whole = !received.flags.contains(ReturnFlags::CTRUNC);
+        answer(to.as_fd(), bytes, &taken, is_whole);
+    }
+    // Closed with the thread, for which nothing lingers, and not by it.
+    for fd in taken.into_iter().chain([to]) {
+        let _number = fd.into_raw_fd();
+    }
+}
+
+/// Hands on what the helper may have of what came.
+fn answer(to: BorrowedFd<'_>, bytes: &[u8], taken: &[OwnedFd], is_whole: bool) {
+    let stand_in;
+    let script = match taken {
+        [one] if is_whole => match judge(one.as_fd()) {
+            Judged::Script => Some(one.as_fd()),
+            judged => {
+                stand_in = judged.stand_in().ok();
+                stand_in.as_ref().map(AsFd::as_fd)
+            }
+        },
+        _ => None,
+    };
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let script: Vec<_> = script.into_iter().collect();
+    if !script.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(&script));
+    }
+    let first = [if taken.is_empty() && is_whole { NOTHING } else { SOMETHING }];
+    // Who asked may be gone.
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    let _gone = sendmsg(to, &[IoSlice::new(&first), IoSlice::new(bytes)], &mut control, flags);
+}
+
+/// What a descriptor is, as far as it can be found out without asking whoever made it.
+#[derive(Debug, PartialEq, Eq)]
+enum Judged {
+    /// Sealed memory, soon closed.
+    Script,
+    /// Sealed memory of this size, more than any script has: to close it is to clear it.
+    Huge(u64),
+    /// Anything else.
+    Odd,
+}
+
+fn judge(fd: BorrowedFd<'_>) -> Judged {
+    // Before anything else: no file but memory has seals, and to look at another may take a wait.
+    if !is_sealed(fd) {
+        return Judged::Odd;
+    }
+    let Ok(stat) = fstat(fd) else { return Judged::Odd };
+    let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
+    // Memory can have pages behind its end, too (fallocate(2)).
+    let pages = u64::try_from(stat.st_blocks).unwrap_or(u64::MAX).saturating_mul(512);
+    match size.max(pages) > 2 * limits::SOURCE.max {
+        true => Judged::Huge(size.max(limits::SOURCE.max + 1)),
+        false => Judged::Script,
+    }
+}
+
+impl Judged {
+    /// What the helper looks at instead, to say what is wrong: memory with nothing in it, that is
+    /// refused for the same reason.
+    fn stand_in(&self) -> io::Result<OwnedFd> {
+        let memory = memfd_create(c"stand-in", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        if let Self::Huge(size) = self {
+            ftruncate(&memory, *size)?;
+            fcntl_add_seals(&memory, SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+        }
+        Ok(memory)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        io::{Read, Write},
+        net::{TcpListener, TcpStream},
+        os::unix::fs::FileExt,
+        sync::Arc,
+    };
+
+    use aictl_sandbox::sealed_memfd;
+    use nix::{
+        libc,
+        sys::socket::{ControlMessage, MsgFlags, sendmsg as send, setsockopt, sockopt::Linger},
+    };
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// A socket that whoever closes it last waits for, an hour long; with its other end.
+    fn lingering() -> (OwnedFd, TcpStream) {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut end = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        let other = server.accept().unwrap().0;
+        end.set_nonblocking(true).unwrap();
+        while end.write(&[0; 65536]).is_ok() {}
+        setsockopt(&end, Linger, &libc::linger { l_onoff: 1, l_linger: 3600 }).unwrap();
+        (end.into(), other)
+    }
+
+    /// Sends bytes with descriptors, which nobody else has then.
+    fn post(to: &StdStream, bytes: &[u8], fds: Vec<OwnedFd>) {
+        use std::os::fd::AsRawFd;
+        let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+        let rights = [ControlMessage::ScmRights(&raw)];
+        let rights = if raw.is_empty() { &[][..] } else { &rights[..] };
+        let bytes = [IoSlice::new(bytes)];
+        send::<()>(to.as_raw_fd(), &bytes, rights, MsgFlags::MSG_DONTWAIT, None).unwrap();
+    }
+
+    fn pair() -> (StdStream, UnixStream) {
+        let (theirs, ours) = StdStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (theirs, UnixStream::from_std(ours).unwrap())
+    }
+
+    /// What is taken of this, and after all of it is closed.
+    async fn taken(fds: Vec<OwnedFd>) -> Came {
+        let (theirs, ours) = pair();
+        post(&theirs, b"four", fds);
+        let closed = Arc::new(Semaphore::new(1));
+        let held = Arc::clone(&closed).try_acquire_owned().unwrap();
+        let taken = take(&ours, 3, held).await.unwrap();
+        let _let_go = closed.acquire().await.unwrap();
+        assert_eq!(taken.bytes, b"fou");
+        let mut rest = [0; 2];
+        assert_eq!(ours.try_read(&mut rest).unwrap(), 1);
+        taken.came
+    }
+
+    async fn one(fds: Vec<OwnedFd>) -> OwnedFd {
+        match taken(fds).await {
+            Came::One(script) => script,
+            other => panic!("{other:?} is not one"),
+        }
+    }
+
+    #[tokio::test]
+    async fn one_script_is_handed_on_and_nothing_else() {
+        let script = one(vec![sealed_memfd(b"print(1)").unwrap()]).await;
+        let mut text = [0; 9];
+        assert_eq!(File::from(script).read_at(&mut text, 0).unwrap(), 8);
+        assert_eq!(&text[..8], b"print(1)");
+        let null = || OwnedFd::from(File::open("/dev/null").unwrap());
+        for odd in [null(), StdStream::pair().unwrap().0.into()] {
+            let stand_in = one(vec![odd]).await;
+            assert!(!is_sealed(stand_in.as_fd()));
+            assert_eq!(fstat(&stand_in).unwrap().st_size, 0);
+        }
+        let many = || sealed_memfd(b"1").unwrap();
+        assert!(matches!(taken(vec![many(), many()]).await, Came::Many));
+        let all = (0..SCM_MAX_FD).map(|_| null()).collect();
+        assert!(matches!(taken(all).await, Came::Many));
+        assert!(matches!(taken(Vec::new()).await, Came::Nothing));
+    }
+
+    #[tokio::test]
+    async fn too_large_a_script_is_told_by_one_with_nothing_in_it() {
+        let huge = memfd_create(c"x", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
+        ftruncate(&huge, 1 << 40).unwrap();
+        fcntl_add_seals(&huge, SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE).unwrap();
+        assert_eq!(judge(huge.as_fd()), Judged::Huge(1 << 40));
+        let inode = fstat(&huge).unwrap().st_ino;
+        let stand_in = one(vec![huge]).await;
+        let stat = fstat(&stand_in).unwrap();
+        assert!(is_sealed(stand_in.as_fd()) && stat.st_ino != inode);
+        assert_eq!((stat.st_size, stat.st_blocks), (1 << 40, 0));
+    }
+
+    /// The other ends are open until the end: whoever closes one of these waits an hour.
+    #[tokio::test]
+    async fn what_takes_an_hour_to_close_takes_none_here() {
+        let mut others = Vec::new();
+        let mut parcel = || {
+            let (end, other) = lingering();
+            others.push(other);
+            end
+        };
+        taken(vec![parcel()]).await;
+        taken(vec![parcel(), parcel(), parcel()]).await;
+        // In a socket that nobody has received it from, and where nobody receives anything.
+        let (outer, inner) = StdStream::pair().unwrap();
+        post(&outer, b"x", vec![parcel()]);
+        taken(vec![inner.into()]).await;
+        let (theirs, ours) = StdStream::pair().unwrap();
+        post(&theirs, b"x", vec![parcel()]);
+        hang_up(ours);
+        assert_eq!((&theirs).read(&mut [0]).unwrap_or(0), 0);
+    }
+}
