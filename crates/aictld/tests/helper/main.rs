@@ -4,10 +4,10 @@
 
 mod authorisation;
 mod calls;
+mod events;
 mod gpus;
 mod lifetime;
 mod limits;
-mod log;
 mod logs;
 mod peer;
 mod records;
