@@ -19,6 +19,7 @@ use std::{
         mpsc::{self, Receiver, Sender},
     },
     thread,
+    time::Duration,
 };
 
 use aictl_api::limits;
@@ -40,6 +41,8 @@ use crate::descriptors;
 pub const MAX_TAKEN: usize = 8192;
 /// The most descriptors that the kernel passes at one time (unix(7)).
 const SCM_MAX_FD: usize = 253;
+/// How long to wait for the machine to have room for a thread.
+const PAUSE: Duration = Duration::from_millis(100);
 /// What an answer begins with: that no descriptors came, or that some did.
 const NOTHING: u8 = 0;
 const SOMETHING: u8 = 1;
@@ -94,19 +97,25 @@ fn serve(mut apart: Apart, orders: &Receiver<Order>) {
 
 /// Has a thread be the last to hold this, and end.
 fn let_go_apart(apart: &mut Apart, fd: OwnedFd) {
-    let (go, wait) = mpsc::channel::<()>();
-    let both = [fd.as_fd(); 2];
-    let ended = move |_: [BorrowedFd<'static>; 2]| {
-        let _told = wait.recv();
-    };
-    let started = apart.start(both, ended);
-    match started {
-        Ok(()) => drop(fd),
-        Err(_) => close_elsewhere(fd),
+    loop {
+        let (go, wait) = mpsc::channel::<()>();
+        let end = move |_: [BorrowedFd<'static>; 2]| {
+            let _told = wait.recv();
+        };
+        match apart.start([fd.as_fd(); 2], end) {
+            Ok(()) => {
+                drop(fd);
+                drop(go);
+                return;
+            }
+            // There is no room for a thread just now.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
+            Err(_) => return close_elsewhere(fd),
+        }
     }
-    drop(go);
 }
 
+/// The best that a kernel allows which knows of no tables for one thread (before Linux 5.9).
 fn close_elsewhere(fd: OwnedFd) {
     let _closed_here = thread::Builder::new().spawn(move || drop(fd));
 }
