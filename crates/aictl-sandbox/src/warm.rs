@@ -6,7 +6,8 @@
 //! for one; after [`IDLE`](policy::IDLE) without a run, or when memory is short, those that wait end.
 //!
 //! When runs come faster than interpreters start, those that find none waiting get a copy of a
-//! [template](Template), which is started then. A run that does not get one either is started cold.
+//! [template](Template), which is started then, and makes a few in advance while the burst lasts. A
+//! run that does not get one either is started cold.
 
 mod policy;
 mod pressure;
@@ -65,7 +66,26 @@ struct State {
     failed: Option<Failed>,
     missed: Option<Instant>,
     template: Option<Made>,
+    /// Copies of it that wait.
+    spare: VecDeque<(Armed, Stamp)>,
+    /// How many runs wait for a copy of their own.
+    copying: usize,
     template_failed: Option<Failed>,
+}
+
+/// Takes the first that lives, of an interpreter that is still what it was; what it finds of others
+/// is `gone`.
+fn first(
+    from: &mut VecDeque<(Armed, Stamp)>,
+    now: Option<Stamp>,
+    gone: &mut Vec<(Armed, Stamp)>,
+) -> Option<Armed> {
+    loop {
+        match from.pop_front()? {
+            (armed, stamp) if Some(stamp) == now && armed.lives() => return Some(armed),
+            other => gone.push(other),
+        }
+    }
 }
 
 /// The template that is there.
@@ -123,6 +143,8 @@ impl Warm {
             failed: None,
             missed: None,
             template: None,
+            spare: VecDeque::new(),
+            copying: 0,
             template_failed: None,
         };
         let warm = Arc::new(Self {
@@ -144,22 +166,19 @@ impl Warm {
         Ok(warm)
     }
 
-    /// One that waits, if there is one, or else a copy of the template, if there is one; the next
-    /// is on its way.
+    /// One that waits, if there is one, or else a copy of the template, made in advance or now, if
+    /// there is one; the next is on its way.
     #[must_use]
     pub fn take(&self) -> Option<Armed> {
         let now = Stamp::of(self.interpreter.exe());
         let mut gone = Vec::new();
         let mut state = self.state();
         state.asked = Some(Instant::now());
-        let taken = loop {
-            match state.waiting.pop_front() {
-                // Not of an interpreter that has been replaced since.
-                Some((armed, stamp)) if Some(stamp) == now && armed.lives() => break Some(armed),
-                Some(other) => gone.push(other),
-                None => break None,
-            }
-        };
+        let waiting = first(&mut state.waiting, now, &mut gone);
+        if waiting.is_none() && self.library.is_some() {
+            state.missed = Some(Instant::now());
+        }
+        let taken = waiting.or_else(|| first(&mut state.spare, now, &mut gone));
         // Nor a copy of such a one: another takes its place when one is missed.
         let stale = state.template.take_if(|made| Some(made.stamp) != now);
         let template = match &mut state.template {
@@ -169,14 +188,17 @@ impl Warm {
             }
             _ => None,
         };
-        if taken.is_none() && self.library.is_some() {
-            state.missed = Some(Instant::now());
-        }
+        state.copying += usize::from(template.is_some());
         drop(state);
         self.changed.notify_all();
         // Their end takes a moment, for which nobody else has to wait.
         drop((gone, stale));
-        taken.or_else(|| template.and_then(|template| self.copy_of(template)))
+        taken.or_else(|| {
+            let copy = self.copy_of(template?);
+            self.state().copying -= 1;
+            self.changed.notify_all();
+            copy
+        })
     }
 
     /// A copy of this template, which is none any more if it does not make one.
@@ -217,6 +239,8 @@ impl Warm {
                 failed: state.failed.map(failed),
                 missed: state.missed.map(ago),
                 copies: state.template.as_ref().map(|made| made.copies),
+                spare: state.spare.len(),
+                copying: state.copying,
                 template_failed: state.template_failed.map(failed),
             };
             state = match policy::next(&situation) {
@@ -228,12 +252,32 @@ impl Warm {
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
                 Next::Drain => {
-                    let gone = (std::mem::take(&mut state.waiting), state.template.take());
+                    let gone = (
+                        std::mem::take(&mut state.waiting),
+                        std::mem::take(&mut state.spare),
+                        state.template.take(),
+                    );
                     self.without(state, gone)
                 }
                 Next::EndTemplate => {
-                    let gone = state.template.take();
+                    let gone = (std::mem::take(&mut state.spare), state.template.take());
                     self.without(state, gone)
+                }
+                Next::EndCopies => {
+                    let gone = std::mem::take(&mut state.spare);
+                    self.without(state, gone)
+                }
+                Next::Copy => {
+                    let made = state.template.as_mut().map(|made| {
+                        made.copies = made.copies.saturating_add(1);
+                        (Arc::clone(&made.template), made.stamp)
+                    });
+                    drop(state);
+                    let copied =
+                        made.and_then(|(template, stamp)| Some((self.copy_of(template)?, stamp)));
+                    let mut state = self.state();
+                    state.spare.extend(copied);
+                    state
                 }
                 Next::Start => {
                     drop(state);

@@ -8,6 +8,10 @@ pub const IDLE: Duration = Duration::from_secs(600);
 pub const PRESSURE: Duration = Duration::from_secs(30);
 /// A template whose copies nobody has needed for so long ends.
 pub const TEMPLATE_IDLE: Duration = Duration::from_secs(60);
+/// A burst of runs is over when none has needed a copy for so long.
+pub const BURST: Duration = Duration::from_secs(1);
+/// How many copies are made in advance in a burst: a run need not wait for its own to be made.
+pub const SPARE: usize = 2;
 /// Copies share the layout of their address space and their hash seed: no more than so many do.
 pub const COPIES: u32 = 1000;
 /// While runs come faster than this one after the other, the machine is left to them.
@@ -35,6 +39,10 @@ pub struct Situation {
     pub missed: Option<Duration>,
     /// How many copies the template has made, where there is one.
     pub copies: Option<u32>,
+    /// How many copies wait.
+    pub spare: usize,
+    /// How many runs wait for a copy of their own.
+    pub copying: usize,
     /// As for [`Self::failed`], of templates.
     pub template_failed: Option<(u32, Duration)>,
 }
@@ -50,6 +58,10 @@ pub enum Next {
     StartTemplate,
     /// Ends the template.
     EndTemplate,
+    /// Has the template make a copy.
+    Copy,
+    /// Ends the copies that wait.
+    EndCopies,
     /// Looks again after this time, or when something has changed.
     Wait(Duration),
     /// Waits until something has changed.
@@ -76,10 +88,18 @@ pub fn next(situation: &Situation) -> Next {
 fn next_of_template(situation: &Situation) -> Next {
     let Some(missed) = situation.missed else { return Next::WaitForChange };
     let left = TEMPLATE_IDLE.checked_sub(missed).filter(|left| !left.is_zero());
+    let burst = BURST.checked_sub(missed).filter(|left| !left.is_zero());
     match (situation.copies, left) {
         (None, None) => Next::WaitForChange,
         (Some(_), None) => Next::EndTemplate,
-        (Some(..COPIES), Some(left)) => Next::Wait(left),
+        (Some(..COPIES), Some(left)) => match (burst, situation.spare) {
+            // Where runs wait already, the template has enough to do.
+            (Some(until), ..SPARE) if situation.copying > 0 => Next::Wait(until),
+            (Some(_), ..SPARE) => Next::Copy,
+            (Some(until), _) => Next::Wait(until),
+            (None, 0) => Next::Wait(left),
+            (None, _) => Next::EndCopies,
+        },
         (None | Some(_), Some(_)) => match blocked(situation.template_failed) {
             Some(left) => Next::Wait(left),
             None => Next::StartTemplate,
@@ -141,6 +161,8 @@ mod tests {
             failed: None,
             missed: None,
             copies: None,
+            spare: 0,
+            copying: 0,
             template_failed: None,
         };
         let burst = Situation { asked: Some(ms(1)), missed: Some(ms(1)), ..calm };
@@ -167,7 +189,29 @@ mod tests {
             ("failed long ago", Situation { failed: Some((1, s(1))), ..calm }, Next::Start),
             ("fails always", Situation { failed: Some((9, s(20))), ..calm }, Next::Wait(s(100))),
             ("none waits in a burst", burst, Next::StartTemplate),
-            ("a template is there", Situation { copies: Some(0), ..burst }, Next::Wait(ms(19))),
+            ("a template is there", Situation { copies: Some(0), ..burst }, Next::Copy),
+            ("one copy waits", Situation { copies: Some(1), spare: 1, ..burst }, Next::Copy),
+            (
+                "but runs wait for theirs",
+                Situation { copies: Some(1), copying: 1, ..burst },
+                Next::Wait(ms(19)),
+            ),
+            ("enough do", Situation { copies: Some(2), spare: 2, ..burst }, Next::Wait(ms(19))),
+            (
+                "enough do, and no run comes",
+                Situation { copies: Some(2), spare: 2, missed: Some(ms(400)), ..full },
+                Next::Wait(ms(600)),
+            ),
+            (
+                "they are not needed any more",
+                Situation { copies: Some(2), spare: 2, missed: Some(BURST), ..full },
+                Next::EndCopies,
+            ),
+            (
+                "nor when an interpreter is missing",
+                Situation { copies: Some(2), spare: 1, missed: Some(BURST), ..calm },
+                Next::EndCopies,
+            ),
             ("it is old", Situation { copies: Some(COPIES), ..burst }, Next::StartTemplate),
             (
                 "no template starts",
