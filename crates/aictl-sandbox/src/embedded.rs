@@ -66,6 +66,6 @@ impl Begun {
         let (engine, armed) = begun?;
         let stdin = stdin.map(Source::any);
         let task = Task { job, script: &script, interpreter, stdin };
-        engine::run(&engine, armed, task, client, PATIENCE)
+        engine::run(&engine, armed, task, client, PATIENCE).map(|ended| ended.record)
     }
 }

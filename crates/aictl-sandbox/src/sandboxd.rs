@@ -19,7 +19,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use aictl_api::record::RunRecord;
 use nix::{
     errno::Errno,
     sys::{
@@ -33,7 +32,9 @@ use nix::{
 };
 
 use crate::{
-    engine::{self, Armed, Engine, EngineError, Memory, Remote, Script, ScriptError, Source, Task},
+    engine::{
+        self, Armed, Ended, Engine, EngineError, Memory, Remote, Script, ScriptError, Source, Task,
+    },
     identity,
     interpreter::{self, Interpreter, Runtime},
     protocol::{Job, RejectKind, Rejection, Reply, Request},
@@ -384,13 +385,15 @@ fn serve_client(guest: &Arc<Guest>) {
     let client = guest.client.as_fd();
     // Where nobody reads it, it is closed after the answer, since that may take its time.
     let mut stdin = None;
-    let reply = match receive_job(client) {
+    let ended = match receive_job(client) {
         Ok(None) => return,
-        Ok(Some((job, fds))) => run_job(guest, &job, fds, &mut stdin)
-            .map_or_else(Reply::Rejected, |record| Reply::Done(Box::new(record))),
-        Err(message) => Reply::Rejected(Rejection { kind: RejectKind::Invalid, message }),
+        Ok(Some((job, fds))) => run_job(guest, &job, fds, &mut stdin),
+        Err(message) => Err(Rejection { kind: RejectKind::Invalid, message }),
     };
-    answer(client, &reply);
+    match ended {
+        Ok(Ended { record, .. }) => answer(client, &Reply::Done(Box::new(record))),
+        Err(rejection) => answer(client, &Reply::Rejected(rejection)),
+    }
 }
 
 /// Runs a job with the descriptors that came with it: the script, and a stream for standard input.
@@ -399,7 +402,7 @@ fn run_job(
     job: &Job,
     fds: Vec<OwnedFd>,
     stdin: &mut Option<Source>,
-) -> Result<RunRecord, Rejection> {
+) -> Result<Ended, Rejection> {
     let service = &guest.place.0;
     let mut client = Remote(guest.client.as_fd());
     let mut fds = fds.into_iter();
@@ -421,7 +424,7 @@ fn run_job(
         Rejection::new(RejectKind::NoInterpreter, format!("no {} is set up here", job.runtime))
     })?;
     if let Some(record) = static_check::refused(job, &script, &mut client)? {
-        return Ok(record);
+        return Ok(record.into());
     }
     let engine = &service.engine;
     let warm = service.warm.as_ref().filter(|_| job.warm && job.runtime == Runtime::Python);

@@ -11,8 +11,8 @@ use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{
-        AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
-        sendmsg, socketpair,
+        AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv,
+        recvmsg, sendmsg, socketpair,
     },
 };
 
@@ -96,7 +96,14 @@ pub fn receive(socket: BorrowedFd<'_>, flags: MsgFlags) -> io::Result<Packet> {
 /// # Errors
 /// As there.
 pub fn receive_with(socket: BorrowedFd<'_>, flags: MsgFlags, most: usize) -> io::Result<Packet> {
-    let mut bytes = vec![0; MAX_MESSAGE];
+    // Its length first: most are short, and room for the longest takes longer than all the rest.
+    let length = loop {
+        match recv(socket.as_raw_fd(), &mut [], flags | MsgFlags::MSG_PEEK | MsgFlags::MSG_TRUNC) {
+            Err(Errno::EINTR) => {}
+            other => break other?,
+        }
+    };
+    let mut bytes = vec![0; length.min(MAX_MESSAGE)];
     let mut control = cmsg_space!([RawFd; SCM_MAX_FD]);
     let (length, fds, cut) = {
         let mut parts = [IoSliceMut::new(&mut bytes)];

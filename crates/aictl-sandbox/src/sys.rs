@@ -891,6 +891,8 @@ pub fn count_processes(proc_dir: RawFd) -> SysResult<u32> {
     struct Buffer([u8; 4096]);
     let mut buffer = Buffer([0; 4096]);
     let mut count = 0;
+    // From its beginning, however often it was read.
+    nix::unistd::lseek(borrow(proc_dir), 0, nix::unistd::Whence::SeekSet)?;
     loop {
         // SAFETY: the buffer is live and of the length given.
         let ret = unsafe {

@@ -92,6 +92,8 @@ impl Service {
             match connection.receive().unwrap() {
                 Reply::Output(_, bytes) => printed.extend(bytes),
                 Reply::Done(record) => {
+                    // Only with the connection its place is given back.
+                    assert!(matches!(connection.receive(), Err(ClientError::Ended)));
                     return Ok((*record, String::from_utf8_lossy(&printed).into_owned()));
                 }
                 Reply::Rejected(rejection) => {

@@ -7,6 +7,7 @@ use std::{
     ffi::CStr,
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     sync::atomic::Ordering::SeqCst,
+    time::Duration,
 };
 
 use ::landlock::{RulesetCreated, RulesetError};
@@ -29,6 +30,7 @@ use nix::{
 };
 
 use super::{
+    ending::{self, Ending},
     landlock::{self, Grant},
     plan::{Entry, LIMITED, Plan, RESULT_FD, Tree},
     step::Step,
@@ -97,6 +99,8 @@ struct Built {
     program: i32,
     /// A descriptor for the sandbox's /proc; -1 where there is none.
     proc_dir: RawFd,
+    /// Whether the program has waited for its job.
+    waited: bool,
 }
 
 /// Writes down what failed first, and ends.
@@ -184,7 +188,7 @@ fn finish(plan: &mut Plan, program: i32) -> Result<Built, Failed> {
         // Its program waits for others.
         (true, true) => {}
     }
-    Ok(Built { program, proc_dir })
+    Ok(Built { program, proc_dir, waited: waits && !is_template })
 }
 
 /// Closes every descriptor but two.
@@ -574,30 +578,64 @@ pub const PAUSE: Signal = Signal::SIGUSR1;
 /// As above.
 pub const RESUME: Signal = Signal::SIGUSR2;
 
-/// Reaps whatever ends, until the program does; then writes down how.
-fn wait_for(plan: &Plan, &Built { program, proc_dir }: &Built) -> Failed {
-    plan.board.get().program_started.store(sys::now(), SeqCst);
-    let keep = if proc_dir >= 0 { sys::dup_onto(proc_dir, 0) } else { Ok(()) };
-    if let Err(errno) = keep.and_then(|()| sys::close_from(u32::from(proc_dir >= 0))) {
-        return (Step::CloseFds, errno);
+/// The signal with which sandboxd asks whether the program has come into its end.
+pub const HAS_ENDED: Signal = Signal::SIGTERM;
+/// The signal with which a program that is about to end hears that its memory was looked at.
+const SEEN: Signal = Signal::SIGURG;
+/// How often the first process looks for it then.
+const LOOKS: usize = 16;
+/// And how long it waits between two looks.
+const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_micros(30);
+/// What says that the program has come into its end.
+pub const OVER: &[u8] = b"over";
+
+/// Where the first process keeps the sandbox's /proc, and where it can be heard.
+const PROC: RawFd = 0;
+/// As above.
+const DOOR: RawFd = 1;
+
+/// Leaves the first process with nothing open but those two; whether it has them.
+fn keep_two(plan: &Plan, proc_dir: RawFd) -> SysResult<bool> {
+    const ASIDE: FcntlArg<'_> = FcntlArg::F_DUPFD_CLOEXEC(DOOR + 1);
+    if proc_dir < 0 {
+        return sys::close_from(0).map(|()| false);
     }
+    let aside = |fd: RawFd| fcntl(sys::borrow(fd), ASIDE);
+    let (proc_dir, door) = (aside(proc_dir)?, aside(plan.door[INSIDE])?);
+    sys::dup_onto(proc_dir, PROC)?;
+    sys::dup_onto(door, DOOR)?;
+    sys::close_from(DOOR as u32 + 1).map(|()| true)
+}
+
+/// Reaps whatever ends, until the program does; then writes down how.
+fn wait_for(plan: &Plan, &Built { program, proc_dir, waited }: &Built) -> Failed {
+    plan.board.get().program_started.store(sys::now(), SeqCst);
+    let mut looks = match keep_two(plan, proc_dir) {
+        Ok(can_look) => can_look && waited,
+        Err(errno) => return (Step::CloseFds, errno),
+    };
+    let mut is_told = false;
     loop {
         match attended().wait() {
             // Each process in here gets it, whatever that process wants.
             Ok(PAUSE) => drop(kill(EVERYONE, Signal::SIGSTOP)),
             Ok(RESUME) => drop(kill(EVERYONE, Signal::SIGCONT)),
+            Ok(HAS_ENDED) if looks => {
+                looks = false;
+                is_told = tell_of_end(plan, program);
+            }
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return (Step::Fork, errno),
         }
         loop {
             match sys::wait_any_now() {
+                // Somebody may be reading already what was written down then.
+                Ok(Some((pid, _))) if pid == program && is_told => sys::exit_now(0),
                 Ok(Some((pid, status))) if pid == program => {
                     let board = plan.board.get();
                     write_usage(board);
-                    let left = sys::count_processes(0).unwrap_or(0);
-                    board.left_over.store(left, SeqCst);
-                    board.wait_status.store(status, SeqCst);
-                    board.ended.store(1, SeqCst);
+                    let left = sys::count_processes(PROC).unwrap_or(0);
+                    write_end(board, left, status);
                     sys::exit_now(0)
                 }
                 Ok(Some(_)) => {}
@@ -606,6 +644,38 @@ fn wait_for(plan: &Plan, &Built { program, proc_dir }: &Built) -> Failed {
             }
         }
     }
+}
+
+/// Looks whether the program has come into its end, with nobody but this process beside it; if so,
+/// writes down what is known, and says so. What is left for the kernel to do, nobody has to wait for.
+fn tell_of_end(plan: &Plan, program: i32) -> bool {
+    let peak = ending::peak_memory(PROC, program);
+    // Where nobody else counts memory, that has to be known, and the program waits for it.
+    if plan.watched && (peak.is_none() || kill(Pid::from_raw(program), SEEN).is_err()) {
+        return false;
+    }
+    let is_plain = (0..LOOKS).any(|look| {
+        // It takes a moment, for which it needs the processor.
+        if look > 0 {
+            std::thread::sleep(PAUSE_BETWEEN_LOOKS);
+        }
+        Ending::of(PROC, program).is_ok_and(|ending| ending.is_plain())
+    });
+    let alone = sys::count_processes(PROC) == Ok(2);
+    let used = sys::cpu_time_of(program).and_then(|of| Ok(of + sys::cpu_time_of(0)?));
+    let (true, true, Ok(used)) = (is_plain, alone, used) else { return false };
+    let board = plan.board.get();
+    board.cpu.store(u64::try_from(used.as_micros()).unwrap_or(u64::MAX), SeqCst);
+    board.max_rss.store(peak.unwrap_or(0), SeqCst);
+    write_end(board, 2, 0);
+    send(DOOR, OVER, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT).is_ok()
+}
+
+/// Writes down how the program has ended, and how many processes there were then.
+fn write_end(board: &StatusBoard, left_over: u32, status: i32) {
+    board.left_over.store(left_over, SeqCst);
+    board.wait_status.store(status, SeqCst);
+    board.ended.store(1, SeqCst);
 }
 
 /// Writes down what this process and all that it has waited for have used.
@@ -627,5 +697,5 @@ const EVERYONE: Pid = Pid::from_raw(-1);
 
 /// What the first process waits for: blocked, so that nothing is lost between two waits.
 pub fn attended() -> SigSet {
-    [Signal::SIGCHLD, PAUSE, RESUME].into_iter().collect()
+    [Signal::SIGCHLD, PAUSE, RESUME, HAS_ENDED].into_iter().collect()
 }

@@ -11,7 +11,7 @@ def _end(code, known, names):
     sys.exit(code)
 def _end_soon(code, known, names):
     # Returns where Python has to do it.
-    import _io, _weakref, atexit, builtins, gc, os, sys
+    import _io, _signal, _weakref, atexit, builtins, gc, os, sys
     modules, of_sys, module_type = sys.modules, vars(sys), type(sys)
     native = modules['_frozen_importlib_external'].ExtensionFileLoader
     new = [name for name in modules if name not in known]
@@ -85,4 +85,13 @@ def _end_soon(code, known, names):
         clear(of_sys)
         gc.collect()
         of_sys.update(stdout=streams[0], stderr=streams[1])
-    os._exit((code or 0) & 255 if flushed() else 120)
+    status = (code or 0) & 255 if flushed() else 120
+    if not status:
+        # Who reads there looks then whether this is the end, so that nobody waits for the kernel's
+        # part of it.
+        os.closerange(1, 3)
+        if names[3]:
+            # What it has used can be seen only while it lives: it waits to be told that it was.
+            _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGURG])
+            _signal.sigtimedwait([_signal.SIGURG], 0.002)
+    os._exit(status)

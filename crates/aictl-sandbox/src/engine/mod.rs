@@ -4,6 +4,7 @@ mod cgroup;
 mod child;
 mod client;
 mod copy;
+mod ending;
 mod input;
 mod landlock;
 mod load;
@@ -36,7 +37,7 @@ pub use input::Source;
 pub use sandbox::{Armed, Task};
 pub use script::{Script, ScriptError};
 pub use seccomp::{Memory, calls};
-pub use supervise::run;
+pub use supervise::{Ended, run};
 pub use template::Template;
 
 use plan::Common;

@@ -53,10 +53,16 @@ pub enum Read {
     End,
 }
 
+/// How much the first read of a stream takes, in bytes.
+const FIRST_ROOM: usize = 4096;
+
 /// One of the program's output streams, read up to its limit.
 pub struct Output {
     fd: Option<OwnedFd>,
     left: u64,
+    /// How much one read takes: most streams bring a line or two, for which nobody needs the room of
+    /// a large chunk.
+    room: usize,
     /// Whether more came than the limit allows.
     pub truncated: bool,
 }
@@ -65,7 +71,7 @@ impl Output {
     /// Reads from `fd`, `limit` bytes at most.
     #[must_use]
     pub fn new(fd: OwnedFd, limit: u64) -> Self {
-        Self { fd: Some(fd), left: limit, truncated: false }
+        Self { fd: Some(fd), left: limit, room: FIRST_ROOM, truncated: false }
     }
 
     /// The descriptor to wait for, while there is anything to come.
@@ -84,7 +90,7 @@ impl Output {
     pub fn read(&mut self) -> Read {
         // A stream that was cut stays open, so that the program does not see it break.
         let Some(fd) = self.fd() else { return Read::End };
-        let mut chunk = vec![0; MAX_CHUNK];
+        let mut chunk = vec![0; self.room];
         match read(fd, &mut chunk) {
             Err(Errno::EAGAIN | Errno::EINTR) => Read::Nothing,
             Ok(0) | Err(_) => {
@@ -92,6 +98,9 @@ impl Output {
                 Read::End
             }
             Ok(count) => {
+                if count == self.room {
+                    self.room = (self.room * 2).min(MAX_CHUNK);
+                }
                 let keep = usize::try_from(self.left).unwrap_or(usize::MAX).min(count);
                 chunk.truncate(keep);
                 self.left -= keep as u64;

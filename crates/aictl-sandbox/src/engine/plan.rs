@@ -489,15 +489,16 @@ fn waiting(interpreter: &Interpreter, bootstrap: &str) -> io::Result<Program> {
 }
 
 /// What tells that program its job: texts, each with a NUL at its end, of which the first is empty
-/// where no `result` is wanted.
-pub fn message(job: &Job) -> Vec<u8> {
+/// where no `result` is wanted, and the second where nobody `watches` what it uses.
+pub fn message(job: &Job, watches: Memory) -> Vec<u8> {
     let send = if job.want_result { "1" } else { "" };
+    let watched = if watches == Memory::Watched { "1" } else { "" };
     let allowed = match &job.profile {
         Profile::Strict(policy) => allowed(&policy.imports),
         Profile::Standard => String::new(),
     };
     let script = format!("{}/{}", work_dir(), job.name.as_str());
-    let texts = [send, &allowed, &script].into_iter();
+    let texts = [send, watched, &allowed, &script].into_iter();
     let texts = texts.chain(job.args.as_slice().iter().map(String::as_str));
     texts.flat_map(|text| text.bytes().chain([0])).collect()
 }

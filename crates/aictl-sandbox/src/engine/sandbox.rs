@@ -205,14 +205,17 @@ impl Frame {
     /// Ends it, if it has not ended yet; what all of it used, as far as that is known.
     pub fn end(&self) -> Rusage {
         sys::pidfd_kill(self.pidfd());
-        self.first.reap().unwrap_or_else(|| {
-            // It is no child of ours, and has left word unless it was killed.
-            let board = self.board.get();
-            Rusage {
-                cpu: Duration::from_micros(board.cpu.load(SeqCst)),
-                max_rss: board.max_rss.load(SeqCst),
-            }
-        })
+        // Whose first process is no child of ours, has left word unless it was killed.
+        self.first.reap().unwrap_or_else(|| self.used())
+    }
+
+    /// What all of it had used when its program came into its end, if that is known.
+    pub fn used(&self) -> Rusage {
+        let board = self.board.get();
+        Rusage {
+            cpu: Duration::from_micros(board.cpu.load(SeqCst)),
+            max_rss: board.max_rss.load(SeqCst),
+        }
     }
 }
 
@@ -362,7 +365,11 @@ impl Armed {
         let input = task.stdin.map(|from| Input::pump(from, pipes.stdin.ours)).transpose();
         // The program's ends of the pipes close here, as they go out of scope.
         Ok(Sandbox {
-            watch: group.is_none() && ready.is_none(),
+            expected: match &ready {
+                Some(_) => Expected::End,
+                None if group.is_none() => Expected::Proc,
+                None => Expected::Nothing,
+            },
             frame,
             meter: ready.and_then(|ready| ready.meter),
             _share: share,
@@ -400,7 +407,9 @@ impl Armed {
             ..Order::default()
         };
         if self.ready.is_some() {
-            return self.frame.tell(&Order { message: &plan::message(job), ..of_job });
+            return self
+                .frame
+                .tell(&Order { message: &plan::message(job, engine.memory()), ..of_job });
         }
         let roots = Roots::new(interpreter, &engine.staged)
             .map_err(prepare("the interpreter's directory"))?;
@@ -418,11 +427,22 @@ impl Armed {
     }
 }
 
+/// What comes from a sandbox, besides its output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// Its /proc, /work and /tmp, where nothing else counts what it uses.
+    Proc,
+    /// That its program has come into its end.
+    End,
+    /// Nothing.
+    Nothing,
+}
+
 /// A sandbox that runs a job, from outside.
 pub struct Sandbox {
     pub frame: Frame,
-    /// Whether its /proc, /work and /tmp are still to arrive.
-    pub watch: bool,
+    /// What is still to come from it.
+    pub expected: Expected,
     pub meter: Option<ProcMeter>,
     /// Given back before its group goes.
     pub _share: Option<Share>,

@@ -23,7 +23,7 @@ use super::{
     client::{Client, Wish, timeout, wait_for_room},
     outcome::{self, End, Seen, Stop},
     pipes::{Output, Read},
-    sandbox::{Armed, Sandbox, Task},
+    sandbox::{Armed, Expected, Sandbox, Task},
     step::Step,
     usage::{ProcMeter, Usage},
 };
@@ -40,6 +40,29 @@ const LOOK_FASTEST: Duration = Duration::from_millis(4);
 /// How fast a program is thought to be able to take memory at the most, in bytes a second.
 const FASTEST_GROWTH: u64 = 4 << 30;
 
+/// A run that is over: nothing of its script is executed any more. What the kernel has not given back
+/// yet is waited for when this goes, for which nobody who waits for the record has to.
+pub struct Ended {
+    /// What it came to.
+    pub record: RunRecord,
+    _sandbox: Option<Sandbox>,
+}
+
+#[cfg(test)]
+impl Ended {
+    /// Whether the kernel is not through with it yet.
+    pub fn is_in_its_end(&self) -> bool {
+        self._sandbox.as_ref().is_some_and(|sandbox| sandbox.frame.lives())
+    }
+}
+
+/// One that needed no sandbox.
+impl From<RunRecord> for Ended {
+    fn from(record: RunRecord) -> Self {
+        Self { record, _sandbox: None }
+    }
+}
+
 /// Runs a job in a sandbox that stands ready, for `client`, to which its output goes as it comes. The
 /// client may take as long as `patience` to take what is left when the run is over.
 ///
@@ -51,21 +74,22 @@ pub fn run(
     task: Task<'_>,
     client: &mut dyn Client,
     patience: Duration,
-) -> Result<RunRecord, Rejection> {
+) -> Result<Ended, Rejection> {
     let started = Instant::now();
     let Task { job, script, .. } = task;
     let (isolation, missing) = engine.layers();
     let start = Some(armed.kind());
-    let sandbox = armed.start(engine, task)?;
+    let mut sandbox = armed.start(engine, task)?;
     // Beside the start of the program, which has its own copy.
     let sha256 = script.sha256();
     let record = sandbox.supervise(client, job, started, sha256, patience)?;
-    Ok(RunRecord { start, isolation, missing, ..record })
+    let record = RunRecord { start, isolation, missing, ..record };
+    Ok(Ended { record, _sandbox: Some(sandbox) })
 }
 
 impl Sandbox {
     fn supervise(
-        mut self,
+        &mut self,
         client: &mut dyn Client,
         job: &Job,
         started: Instant,
@@ -74,7 +98,10 @@ impl Sandbox {
     ) -> Result<RunRecord, Rejection> {
         let mut state = Watching::new(started, &job.limits);
         self.watch_until_end(client, &mut state);
-        let rusage = self.frame.end();
+        let rusage = match state.over {
+            true => self.frame.used(),
+            false => self.frame.end(),
+        };
         // Who was ended from here while it was being made, has nothing wrong with it.
         let failed = self.frame.setup_error().filter(|_| state.stop.is_none());
         if let Some(error) = failed {
@@ -110,14 +137,29 @@ impl Sandbox {
                     Wish::Pause => self.pause(client, state),
                 }
             }
-            if ready.watch && !self.take_proc() {
-                state.unwatched = true;
-                return;
+            if ready.word {
+                match self.take_word() {
+                    Some(Word::Proc | Word::Nothing) => {}
+                    Some(Word::Over) => {
+                        state.over = true;
+                        return;
+                    }
+                    None => {
+                        state.unwatched = true;
+                        return;
+                    }
+                }
             }
             for stream in [Stream::Stdout, Stream::Stderr] {
                 if state.pending.is_none() {
                     self.forward(stream, client, state);
                 }
+            }
+            // Both closed: that is how the interpreter ends. Whether it does, is for the kernel to say.
+            let closed = self.stdout.fd().is_none() && self.stderr.fd().is_none();
+            if closed && self.expected == Expected::End && !state.asked {
+                state.asked = true;
+                sys::pidfd_signal(self.frame.pidfd(), child::HAS_ENDED);
             }
             if let Some(result) = &mut self.result {
                 state.collect_result(result);
@@ -159,7 +201,7 @@ impl Sandbox {
         if let Some((stream, _)) = &state.pending {
             fds.push(PollFd::new(client.room(*stream), PollFlags::POLLOUT));
         }
-        let watch = self.watch.then(|| {
+        let word = (self.expected != Expected::Nothing).then(|| {
             fds.push(PollFd::new(self.frame.door.as_fd(), readable));
             fds.len() - 1
         });
@@ -180,7 +222,7 @@ impl Sandbox {
                 events.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR)
             })
         };
-        Ready { ended: any(0), client: in_or_gone(1), watch: watch.is_some_and(any) }
+        Ready { ended: any(0), client: in_or_gone(1), word: word.is_some_and(any) }
     }
 
     /// Whether there is anything to look at from time to time.
@@ -188,18 +230,22 @@ impl Sandbox {
         self.meter.is_some() || self.group.is_some()
     }
 
-    /// Takes over the sandbox's /proc, which its first process sends when all is built.
-    /// Returns whether it can be watched from now on, or has failed to come so far.
-    fn take_proc(&mut self) -> bool {
-        self.watch = false;
-        match socket::receive(self.frame.door.as_fd(), MsgFlags::MSG_DONTWAIT) {
-            Ok(packet) => {
+    /// Takes what the sandbox's first process sends: its /proc when all is built, or word that its
+    /// program has come into its end. `None` if it cannot be watched from now on.
+    fn take_word(&mut self) -> Option<Word> {
+        let expected = std::mem::replace(&mut self.expected, Expected::Nothing);
+        let packet = socket::receive(self.frame.door.as_fd(), MsgFlags::MSG_DONTWAIT);
+        match (expected, packet) {
+            (Expected::Proc, Ok(packet)) => {
                 let mut fds = packet.fds.into_iter();
                 self.meter = fds.next().map(|proc_dir| ProcMeter::new(proc_dir, fds.collect()));
                 // The end of the connection: the making failed, and the board says how.
-                self.meter.is_some() || packet.bytes.is_empty()
+                (self.meter.is_some() || packet.bytes.is_empty()).then_some(Word::Proc)
             }
-            Err(_) => false,
+            (Expected::Proc, Err(_)) => None,
+            (Expected::End, Ok(packet)) if packet.bytes == child::OVER => Some(Word::Over),
+            // That it has ended altogether is seen by itself.
+            (Expected::End | Expected::Nothing, _) => Some(Word::Nothing),
         }
     }
 
@@ -362,7 +408,18 @@ impl Sandbox {
 struct Ready {
     ended: bool,
     client: bool,
-    watch: bool,
+    word: bool,
+}
+
+/// What a sandbox's first process has sent.
+#[derive(Debug)]
+enum Word {
+    /// Its /proc, or that there will be none.
+    Proc,
+    /// The program has come into its end.
+    Over,
+    /// Nothing that anybody needs.
+    Nothing,
 }
 
 /// What is known of a run while it lasts.
@@ -377,6 +434,10 @@ struct Watching {
     stop: Option<Stop>,
     /// Nobody would see it pass its limits.
     unwatched: bool,
+    /// Whether the program has come into its end has been asked.
+    asked: bool,
+    /// The program has come into its end, and nothing but the first process is left beside it.
+    over: bool,
     peak: u64,
     cpu: Duration,
     result: Vec<u8>,
@@ -392,6 +453,8 @@ impl Watching {
             broken: false,
             stop: None,
             unwatched: false,
+            asked: false,
+            over: false,
             peak: 0,
             cpu: Duration::ZERO,
             result: Vec::new(),

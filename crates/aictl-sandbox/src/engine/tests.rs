@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod copies;
+mod ends;
 
 use std::{
     os::fd::AsFd,
@@ -23,7 +24,7 @@ use aictl_api::{
 };
 use nix::sys::{signal::Signal, socket::MsgFlags};
 
-use super::{Armed, Engine, Remote, Script, Task, Template, run};
+use super::{Armed, Ended, Engine, Remote, Script, Task, Template, run};
 use crate::{
     interpreter::{self, Interpreter, Runtime},
     protocol::{Job, Profile, Reply, RequestId, ScriptArgs, ScriptName},
@@ -87,20 +88,26 @@ fn copy_of(engine: &Engine, template: &Arc<Template>) -> Armed {
 
 /// Runs a script in this sandbox; returns the record with all that it printed.
 fn run_in(engine: &Engine, armed: Armed, job: &Job, script: &str) -> (RunRecord, Vec<u8>) {
+    let (ended, printed) = ended_in(engine, armed, job, script);
+    (ended.record, printed)
+}
+
+/// As above, before all that the kernel has to do is waited for.
+fn ended_in(engine: &Engine, armed: Armed, job: &Job, script: &str) -> (Ended, Vec<u8>) {
     let (ours, theirs) = socket::pair().unwrap();
     let script = Script::new(script.into(), 1 << 20).unwrap();
     let mut client = Remote(theirs.as_fd());
     let python = python();
     let patience = Duration::ZERO;
     let task = Task { job, script: &script, interpreter: &python, stdin: None };
-    let record = run(engine, armed, task, &mut client, patience).unwrap();
+    let ended = run(engine, armed, task, &mut client, patience).unwrap();
     let mut printed = Vec::new();
     while let Ok(packet) = socket::receive(ours.as_fd(), MsgFlags::MSG_DONTWAIT) {
         if let Reply::Output(_, bytes) = Reply::decode(&packet.bytes).unwrap() {
             printed.extend(bytes);
         }
     }
-    (record, printed)
+    (ended, printed)
 }
 
 /// Between clone and exec only one thread of many exists: a lock that another one held would

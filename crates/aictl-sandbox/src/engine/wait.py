@@ -3,7 +3,7 @@ def _wait(copy):
     # What scripts import most. None of these keeps anything that differs from run to run.
     import collections, dataclasses, datetime, enum, functools, itertools, json, math, re
     # And what the end takes.
-    import _io, _weakref, atexit
+    import _io, _signal, _weakref, atexit
     # The first time is the slowest.
     exec(compile('_ = 0', '', 'exec', 0, True), {})
     known = set(sys.modules)
@@ -18,7 +18,7 @@ def _wait(copy):
     os.close(4)
     if not job:
         os._exit(0)
-    send, *rest = job.decode('utf-8').split('\0')[:-1]
+    send, watched, *rest = job.decode('utf-8').split('\0')[:-1]
     if send:
         send = sys.argv[1]
     else:
@@ -32,7 +32,7 @@ def _wait(copy):
         if name[:2] == '__':
             new[name] = {} if name == '__annotations__' else value
     sys.modules['__main__'] = main
-    return known, names, (new, ['-c', send, *rest], _strict)
+    return known, (*names, watched), (new, ['-c', send, *rest], _strict)
 def _go(copy):
     known, names, job = _wait(copy)
     try:
