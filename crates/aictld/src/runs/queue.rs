@@ -2,7 +2,7 @@
 //! many runs waits for his own and not others for him.
 //!
 //! Who has none that runs goes first, and finds a place, and a core, that the others' further runs
-//! have left: see [`turn`].
+//! have left: see `turn`.
 
 use std::{
     collections::{HashMap, VecDeque},
