@@ -1,6 +1,9 @@
 //! The Debian package, on a Debian that has little more than a login: it is installed, used,
 //! upgraded, removed and purged. `cargo xtask test package` makes the package and boots the machine.
 //!
+//! The package for systems of rpm is tried there too, since no Fedora is to be had: its files, and
+//! what its scripts do to systemd, to the users and to polkit; not what it depends on.
+//!
 //! The tests share the machine, and each leaves it without the package. The first that runs finds it
 //! without what the package depends on, too.
 
@@ -59,6 +62,9 @@ fn without() -> Taken {
     if is_known(&machine) {
         // A test that failed left it.
         apt(&machine, &["purge", "aictl"]).ok();
+    }
+    if machine.run(Who::Root, &["rpm", "--query", "aictl"]).code == Some(0) {
+        machine.root(&["rpm", "--erase", "--nodeps", "aictl"]);
     }
     let controllers = machine.read("/sys/fs/cgroup/cgroup.controllers");
     if !controllers.split_whitespace().any(|name| name == "memory") {
@@ -323,4 +329,90 @@ fn one_that_was_removed_can_be_installed_again() {
     runs(&machine);
     apt(&machine, &["purge", "aictl"]).ok();
     is_gone(&machine);
+}
+
+/// Where rpmbuild puts a package.
+const ARCH: &str = std::env::consts::ARCH;
+/// Where only one of the packages has something, as its system wants it.
+const OF_ONE: [&str; 4] =
+    ["/usr/share/doc/aictl", "/usr/share/licenses", "/usr/share/lintian", "/usr/share/zsh"];
+
+/// Runs rpm; neither it nor a script of the package complains.
+#[track_caller]
+fn rpm(machine: &Machine, words: &[&str]) -> String {
+    let ran = machine.run(Who::Root, &[&["rpm"], words].concat());
+    // systemd-sysusers tells of those whom it makes.
+    assert!(ran.stderr.lines().all(|line| line.starts_with("Creating ")), "{ran}");
+    ran.ok()
+}
+
+/// Every file of the package with its kind, mode and owner, but where the two differ.
+fn installed(machine: &Machine) -> Vec<String> {
+    let mut files = all(machine);
+    files.retain(|line| {
+        line.split_once(" /").is_some_and(|(_, path)| {
+            let path = format!("/{path}");
+            path.contains("aictl") && !OF_ONE.iter().any(|one| path.starts_with(one))
+        })
+    });
+    files
+}
+
+#[test]
+fn the_package_for_rpm_holds_the_same_and_does_the_same() {
+    let machine = without();
+    let [package, _] = packages(&machine);
+    let of_rpm = |revision| {
+        let version = env!("CARGO_PKG_VERSION");
+        format!("{PACKAGES}/{ARCH}/aictl-{version}-{revision}.{ARCH}.rpm")
+    };
+    apt(&machine, &["install", "rpm"]).ok();
+    install(&machine, &package);
+    let by_dpkg = installed(&machine);
+    apt(&machine, &["purge", "aictl"]).ok();
+    let before = all(&machine);
+
+    rpm(&machine, &["--install", "--nodeps", &of_rpm(1)]);
+    rpm(&machine, &["--verify", "--nodeps", "aictl"]);
+    assert_eq!(installed(&machine), by_dpkg);
+    for unit in UNITS {
+        assert_eq!(machine.property(unit, "UnitFileState"), "enabled", "{unit}");
+    }
+    for unit in WAITING {
+        assert_eq!(machine.property(unit, "ActiveState"), "active", "{unit}");
+    }
+    let completions = "/usr/share/zsh/site-functions/_aictl";
+    assert!(machine.exists(completions) && machine.exists("/usr/share/licenses/aictl/LICENSE"));
+    runs(&machine);
+
+    // What was set stays, over an upgrade with a run in flight.
+    machine.write(CONFIG, "[services.mine]\nunit = \"mine.service\"\n");
+    machine.root(&["systemctl", "disable", "--now", "aictl-polkit-rules.path"]);
+    let run = waiting(&machine);
+    rpm(&machine, &["--upgrade", "--nodeps", &of_rpm(2)]);
+    has_failed(&machine, run);
+    assert_eq!(machine.property("aictl-polkit-rules.path", "UnitFileState"), "disabled");
+    assert_eq!(machine.property("aictl-polkit-rules.path", "ActiveState"), "inactive");
+    assert_eq!(machine.property("aictld.socket", "ActiveState"), "active");
+    runs(&machine);
+    assert!(machine.read(RULES).contains("\"mine.service\""));
+
+    machine.remove(CONFIG);
+    let run = waiting(&machine);
+    rpm(&machine, &["--erase", "--nodeps", "aictl"]);
+    has_failed(&machine, run);
+    is_stopped(&machine);
+    // Users stay, as everywhere where rpm is at home: their numbers must not become another's.
+    let after = all(&machine);
+    let left: Vec<_> = after.iter().filter(|line| !before.contains(line)).collect();
+    // And directories that where rpm is at home are another package's, and what rpm remembers by.
+    let may_stay = |line: &str| {
+        let is_others = line.starts_with("d ") && !line.contains("aictl");
+        line.starts_with("aictl") || is_others || line.contains("/root/.rpmdb")
+    };
+    assert!(left.iter().all(|line| may_stay(line)), "{left:#?}");
+    let lost: Vec<_> = before.iter().filter(|line| !after.contains(line)).collect();
+    assert_eq!(lost, [""; 0]);
+    machine.root(&["userdel", "aictl"]);
+    machine.root(&["userdel", "aictl-sandbox"]);
 }

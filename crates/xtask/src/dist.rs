@@ -5,7 +5,7 @@
 
 pub mod deb;
 mod libraries;
-mod rpm;
+pub mod rpm;
 mod tree;
 
 use std::env;
@@ -26,8 +26,8 @@ pub const NEEDS: &[Need] = &[
     Need { program: "strip", package: "binutils" },
     Need { program: "gzip", package: "gzip" },
 ];
-/// What makes the other one.
-const RPM_NEEDS: &[Need] = &[Need { program: "rpmbuild", package: "rpm" }];
+/// What makes the package for systems of rpm.
+pub const RPM_NEEDS: &[Need] = &[Need { program: "rpmbuild", package: "rpm" }];
 
 /// When a package says that it was made, in seconds since 1970: the same for the same commit.
 const EPOCH_VARIABLE: &str = "SOURCE_DATE_EPOCH";

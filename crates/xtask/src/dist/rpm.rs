@@ -54,6 +54,7 @@ fn text(files: &[PathBuf], edition: &Edition) -> String {
     let mut text = SPEC
         .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
         .replace("@REVISION@", &edition.revision.to_string())
+        .replace("@PAYLOAD@", if edition.quick { "w1.gzdio" } else { "w6.xzdio" })
         .replace("@SYNOPSIS@", SYNOPSIS)
         .replace("@ABOUT@", &about.join("\n\n"));
     for path in files {

@@ -1,4 +1,5 @@
-//! The package tier: the Debian package on a Debian that has little more than a login.
+//! The package tier: the Debian package on a Debian that has little more than a login, and the other
+//! one there too.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,7 +7,7 @@ use std::process::Command;
 use super::{Bind, Image, MAKE_PEOPLE_KNOWN, Purpose, image};
 use crate::args::TestOptions;
 use crate::debian::{self, Need};
-use crate::dist::{self, Edition, deb};
+use crate::dist::{self, Edition, deb, rpm};
 use crate::failure::Failure;
 use crate::workspace::{self, Workspace};
 
@@ -20,6 +21,7 @@ pub const NEEDS: &[Need] = &[
     dist::NEEDS[1],
     dist::NEEDS[2],
     dist::NEEDS[3],
+    dist::RPM_NEEDS[0],
     LINTIAN,
 ];
 const LINTIAN: Need = Need { program: "lintian", package: "lintian" };
@@ -35,7 +37,7 @@ pub(super) const PURPOSE: Purpose = Purpose {
         suite: "trixie",
         base: image::BARE,
         packages: &[],
-        fetched: &["dbus", "polkitd", "python3"],
+        fetched: &["dbus", "polkitd", "python3", "rpm"],
         apt: &[],
         hooks: &[],
     },
@@ -45,8 +47,8 @@ pub(super) const PURPOSE: Purpose = Purpose {
     packaged: true,
 };
 
-/// Makes two editions of the package of the programs that are built, the second to upgrade to, has
-/// Debian's judge look at one, and says where a machine finds them; and what could not be done.
+/// Makes two editions of each package of the programs that are built, the second to upgrade to, has
+/// Debian's judge look at one of its own, and says where a machine finds them; and what could not be done.
 ///
 /// # Errors
 /// A failure if a package cannot be made, or is judged faulty.
@@ -62,6 +64,13 @@ pub(super) fn provide(
     let build = |revision| deb::build(workspace, program, &edition(revision), &from);
     let packages: Vec<PathBuf> = [1, 2].into_iter().map(build).collect::<Result<_, _>>()?;
     let mut missing = Vec::new();
+    if debian::is_installed(dist::RPM_NEEDS[0].program) {
+        for revision in [1, 2] {
+            rpm::build(workspace, program, &edition(revision), &from)?;
+        }
+    } else {
+        missing.push("the package for systems of rpm".to_owned());
+    }
     match packages.first() {
         Some(package) if debian::is_installed(LINTIAN.program) => {
             let mut lintian = Command::new(LINTIAN.program);
