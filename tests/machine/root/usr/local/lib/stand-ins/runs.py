@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import pwd
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -293,6 +294,8 @@ class Waits:
 
 def places():
     """Of three places anna has one and bob, the second of anna's leaves the third to carol."""
+    # Who never begins is not waited for until the end of all time.
+    signal.alarm(60)
     everybody = dbus.SystemBus(private=True)
     anna, bob, carol = (bus_of(name) for name in PEOPLE[:3])
 
