@@ -9,7 +9,7 @@ use aictl_api::record::RunRecord;
 
 pub use crate::engine::{Client, Wish};
 use crate::{
-    engine::{self, Armed, Engine, Script, Source, Task},
+    engine::{self, Armed, Ended, Engine, Script, Source, Task},
     identity,
     interpreter::Interpreter,
     protocol::{Job, RejectKind, Rejection},
@@ -66,6 +66,6 @@ impl Begun {
         let (engine, armed) = begun?;
         let stdin = stdin.map(Source::any);
         let task = Task { job, script: &script, interpreter, stdin };
-        engine::run(&engine, armed, task, client, PATIENCE).map(|ended| ended.record)
+        engine::run(&engine, armed, task, client, PATIENCE).map(Ended::leave)
     }
 }

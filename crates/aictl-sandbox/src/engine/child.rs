@@ -586,7 +586,8 @@ const SEEN: Signal = Signal::SIGURG;
 const LOOKS: usize = 16;
 /// And how long it waits between two looks.
 const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_micros(30);
-/// What says that the program has come into its end.
+/// What says that the program has ended, or has come into its end, and that nobody is left but the
+/// first process.
 pub const OVER: &[u8] = b"over";
 
 /// Where the first process keeps the sandbox's /proc, and where it can be heard.
@@ -610,10 +611,11 @@ fn keep_two(plan: &Plan, proc_dir: RawFd) -> SysResult<bool> {
 /// Reaps whatever ends, until the program does; then writes down how.
 fn wait_for(plan: &Plan, &Built { program, proc_dir, waited }: &Built) -> Failed {
     plan.board.get().program_started.store(sys::now(), SeqCst);
-    let mut looks = match keep_two(plan, proc_dir) {
-        Ok(can_look) => can_look && waited,
+    let can_look = match keep_two(plan, proc_dir) {
+        Ok(can_look) => can_look,
         Err(errno) => return (Step::CloseFds, errno),
     };
+    let mut looks = can_look && waited;
     let mut is_told = false;
     loop {
         match attended().wait() {
@@ -636,6 +638,10 @@ fn wait_for(plan: &Plan, &Built { program, proc_dir, waited }: &Built) -> Failed
                     write_usage(board);
                     let left = sys::count_processes(PROC).unwrap_or(0);
                     write_end(board, left, status);
+                    // Nobody else is left: of its own end there is nothing that anybody waits for.
+                    if can_look && left == 1 {
+                        let _unheard = say_over();
+                    }
                     sys::exit_now(0)
                 }
                 Ok(Some(_)) => {}
@@ -668,7 +674,12 @@ fn tell_of_end(plan: &Plan, program: i32) -> bool {
     board.cpu.store(u64::try_from(used.as_micros()).unwrap_or(u64::MAX), SeqCst);
     board.max_rss.store(peak.unwrap_or(0), SeqCst);
     write_end(board, 2, 0);
-    send(DOOR, OVER, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT).is_ok()
+    say_over().is_ok()
+}
+
+/// Says that the program is over.
+fn say_over() -> SysResult<usize> {
+    send(DOOR, OVER, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT)
 }
 
 /// Writes down how the program has ended, and how many processes there were then.

@@ -366,10 +366,10 @@ impl Armed {
         // The program's ends of the pipes close here, as they go out of scope.
         Ok(Sandbox {
             expected: match &ready {
-                Some(_) => Expected::End,
                 None if group.is_none() => Expected::Proc,
-                None => Expected::Nothing,
+                _ => Expected::End,
             },
+            waited: ready.is_some(),
             frame,
             meter: ready.and_then(|ready| ready.meter),
             _share: share,
@@ -430,9 +430,9 @@ impl Armed {
 /// What comes from a sandbox, besides its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// Its /proc, /work and /tmp, where nothing else counts what it uses.
+    /// Its /proc, /work and /tmp, where nothing else counts what it uses; and then its end.
     Proc,
-    /// That its program has come into its end.
+    /// That nobody is left in it but its first process.
     End,
     /// Nothing.
     Nothing,
@@ -443,6 +443,8 @@ pub struct Sandbox {
     pub frame: Frame,
     /// What is still to come from it.
     pub expected: Expected,
+    /// Whether its interpreter has waited for the job.
+    pub waited: bool,
     pub meter: Option<ProcMeter>,
     /// Given back before its group goes.
     pub _share: Option<Share>,

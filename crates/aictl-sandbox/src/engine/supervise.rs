@@ -45,21 +45,34 @@ const FASTEST_GROWTH: u64 = 4 << 30;
 pub struct Ended {
     /// What it came to.
     pub record: RunRecord,
-    _sandbox: Option<Sandbox>,
+    sandbox: Option<Sandbox>,
 }
 
 #[cfg(test)]
 impl Ended {
     /// Whether the kernel is not through with it yet.
     pub fn is_in_its_end(&self) -> bool {
-        self._sandbox.as_ref().is_some_and(|sandbox| sandbox.frame.lives())
+        self.sandbox.as_ref().is_some_and(|sandbox| sandbox.frame.lives())
+    }
+}
+
+impl Ended {
+    /// What it came to, for a process that ends now: what the kernel has still to do it does without
+    /// us, unless there is something to be cleared away after that.
+    #[must_use]
+    pub fn leave(self) -> RunRecord {
+        if let Some(sandbox) = self.sandbox.filter(|sandbox| sandbox.group.is_none()) {
+            // Where it has not ended, it does so with this process.
+            std::mem::forget(sandbox);
+        }
+        self.record
     }
 }
 
 /// One that needed no sandbox.
 impl From<RunRecord> for Ended {
     fn from(record: RunRecord) -> Self {
-        Self { record, _sandbox: None }
+        Self { record, sandbox: None }
     }
 }
 
@@ -84,7 +97,7 @@ pub fn run(
     let sha256 = script.sha256();
     let record = sandbox.supervise(client, job, started, sha256, patience)?;
     let record = RunRecord { start, isolation, missing, ..record };
-    Ok(Ended { record, _sandbox: Some(sandbox) })
+    Ok(Ended { record, sandbox: Some(sandbox) })
 }
 
 impl Sandbox {
@@ -157,7 +170,7 @@ impl Sandbox {
             }
             // Both closed: that is how the interpreter ends. Whether it does, is for the kernel to say.
             let closed = self.stdout.fd().is_none() && self.stderr.fd().is_none();
-            if closed && self.expected == Expected::End && !state.asked {
+            if closed && self.waited && !state.asked {
                 state.asked = true;
                 sys::pidfd_signal(self.frame.pidfd(), child::HAS_ENDED);
             }
@@ -239,6 +252,9 @@ impl Sandbox {
             (Expected::Proc, Ok(packet)) => {
                 let mut fds = packet.fds.into_iter();
                 self.meter = fds.next().map(|proc_dir| ProcMeter::new(proc_dir, fds.collect()));
+                if self.meter.is_some() {
+                    self.expected = Expected::End;
+                }
                 // The end of the connection: the making failed, and the board says how.
                 (self.meter.is_some() || packet.bytes.is_empty()).then_some(Word::Proc)
             }
@@ -436,7 +452,7 @@ struct Watching {
     unwatched: bool,
     /// Whether the program has come into its end has been asked.
     asked: bool,
-    /// The program has come into its end, and nothing but the first process is left beside it.
+    /// Nobody is left but the first process, and a program that has come into its end.
     over: bool,
     peak: u64,
     cpu: Duration,
