@@ -101,7 +101,7 @@ fn in_flight(machine: &Machine) -> Vec<Run> {
     let mut runs: Vec<Run> = people.map(|name| Run::begin(machine, Who::Person(name))).collect();
     runs.iter_mut().for_each(Run::is_on);
     assert_eq!(listed(machine).len(), 20, "{:#?}", listed(machine));
-    assert!(processes(machine) >= runs.len());
+    machine.wait_for("the processes of all", || processes(machine) >= runs.len());
     // An interpreter that had not waited for its run has the script on its command line.
     let lines = machine.root(&["ps", "-C", NAME, "-o", "args="]);
     assert!(lines.lines().any(|line| !line.contains("script.py")), "none had waited: {lines}");
