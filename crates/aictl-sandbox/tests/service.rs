@@ -114,9 +114,19 @@ impl Service {
     ) {
         let pid = unistd::Pid::from_raw(self.child.id().try_into().unwrap());
         kill(pid, Signal::SIGSTOP).unwrap();
+        // The signal takes a moment, in which it could take all of this and be through with it.
+        while !self.tasks().all(|task| is_stopped(&task)) {
+            thread::yield_now();
+        }
         connection.submit(job, script, Some(stdin.as_fd())).unwrap();
         drop(stdin);
         kill(pid, Signal::SIGCONT).unwrap();
+    }
+
+    /// Its threads, in /proc.
+    fn tasks(&self) -> impl Iterator<Item = PathBuf> {
+        let tasks = fs::read_dir(self.proc().join("task")).unwrap();
+        tasks.filter_map(Result::ok).map(|task| task.path())
     }
 
     /// What a script prints whose interpreter was started so.
@@ -304,6 +314,13 @@ fn a_thousand_runs_fifty_at_a_time_leave_nothing() {
     assert_eq!(service.holdings(), before);
     let after = service.resident_kib();
     assert!(after < memory + 2048, "{memory} KiB before, {after} KiB after a thousand runs");
+}
+
+/// Whether a thread is stopped, or is none any more.
+fn is_stopped(task: &Path) -> bool {
+    let state = fs::read_to_string(task.join("stat"));
+    // Its state follows its name, which may hold anything.
+    state.map_or(true, |stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
 }
 
 /// Waits until the threads of all runs have ended, which they do just after their last packet. What

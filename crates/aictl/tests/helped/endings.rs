@@ -1,7 +1,7 @@
 //! Runs that are ended: by the user, by who reads their output, by a disk that is full.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{BufRead, BufReader, Read, Write},
     process::{Command, Stdio},
 };
@@ -49,6 +49,15 @@ fn a_signal_ends_the_run_and_leaves_nothing() {
     installed.works();
 }
 
+/// Whether all threads of a process are stopped.
+fn is_stopped(pid: u32) -> bool {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    tasks.map(|task| fs::read_to_string(task.unwrap().path().join("stat"))).all(|stat| {
+        // Its state follows its name, which may hold anything.
+        stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
+    })
+}
+
 #[test]
 fn who_asks_twice_does_not_wait_for_the_helper() {
     let installed = Installed::new();
@@ -57,6 +66,9 @@ fn who_asks_twice_does_not_wait_for_the_helper() {
     // The keeper does not come to end it.
     let keeper = installed.keeper.pid().unwrap();
     signal(keeper, Signal::SIGSTOP);
+    while !is_stopped(keeper) {
+        std::thread::yield_now();
+    }
     signal(child.id(), Signal::SIGINT);
     installed.call(".Cancel");
     assert_eq!(child.try_wait().unwrap(), None, "it waits for the record of its run");
