@@ -314,11 +314,12 @@ impl World {
     /// Processes on the machine that belong to the run with this id of the case `script`: their
     /// command line or environment holds the id, or they are where its copy of the script is. Only
     /// root may look there; for all others, interpreters are started with the id of their run.
-    /// Zombies have none of these, and do not count.
+    /// Zombies have none of these, and do not count, nor does what is about to be one.
     pub fn processes(&self, run: &str, script: &str) -> Vec<i32> {
         let script = Path::new(WORK).join(script);
         self.matching(|process| {
-            is_told(process, run) || is_script(&process.join("root").join(&script), run)
+            (is_told(process, run) || is_script(&process.join("root").join(&script), run))
+                && !is_at_its_end(process)
         })
     }
 
@@ -362,6 +363,24 @@ impl World {
         });
         pids
     }
+}
+
+/// Whether the kernel has a process at its end, from where nothing of it is executed any more:
+/// `PF_EXITING` among its flags (proc_pid_stat(5)).
+fn is_at_its_end(process: &Path) -> bool {
+    let stat = fs::read(process.join("stat")).unwrap_or_default();
+    let stat = String::from_utf8_lossy(&stat);
+    // Its name may hold anything.
+    let flags = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(6));
+    flags.and_then(|flags| flags.parse::<u32>().ok()).is_some_and(|flags| flags & 4 != 0)
+}
+
+/// Whether a process is the first one of a pid namespace below this one: of a sandbox, not of what
+/// runs in it (proc_pid_status(5)).
+pub fn is_first(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    ids.is_some_and(|ids| ids.split_whitespace().skip(1).last() == Some("1"))
 }
 
 /// Whether the command line or the environment that a process was started with holds `run`.

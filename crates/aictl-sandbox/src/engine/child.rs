@@ -99,8 +99,8 @@ struct Built {
     program: i32,
     /// A descriptor for the sandbox's /proc; -1 where there is none.
     proc_dir: RawFd,
-    /// Whether the program has waited for its job.
-    waited: bool,
+    /// Whether the program has waited for its job, and how it ends will be told to this process.
+    sees_end: bool,
 }
 
 /// Writes down what failed first, and ends.
@@ -173,6 +173,10 @@ fn finish(plan: &mut Plan, program: i32) -> Result<Built, Failed> {
         ready.at(Step::Wait)?;
     }
     let is_template = plan.load.is_template();
+    // While it still lives for sure.
+    let sees_end = waits
+        && !is_template
+        && Ending::of(proc_dir, program).is_ok_and(|ending| ending.can_be_seen());
     if waits && !is_template {
         await_job(plan)?;
         adapt(plan, program)?;
@@ -188,7 +192,7 @@ fn finish(plan: &mut Plan, program: i32) -> Result<Built, Failed> {
         // Its program waits for others.
         (true, true) => {}
     }
-    Ok(Built { program, proc_dir, waited: waits && !is_template })
+    Ok(Built { program, proc_dir, sees_end })
 }
 
 /// Closes every descriptor but two.
@@ -609,13 +613,13 @@ fn keep_two(plan: &Plan, proc_dir: RawFd) -> SysResult<bool> {
 }
 
 /// Reaps whatever ends, until the program does; then writes down how.
-fn wait_for(plan: &Plan, &Built { program, proc_dir, waited }: &Built) -> Failed {
+fn wait_for(plan: &Plan, &Built { program, proc_dir, sees_end }: &Built) -> Failed {
     plan.board.get().program_started.store(sys::now(), SeqCst);
     let can_look = match keep_two(plan, proc_dir) {
         Ok(can_look) => can_look,
         Err(errno) => return (Step::CloseFds, errno),
     };
-    let mut looks = can_look && waited;
+    let mut looks = can_look && sees_end;
     let mut is_told = false;
     loop {
         match attended().wait() {

@@ -31,17 +31,28 @@ pub struct Ending {
     threads: u32,
     /// Page faults of the children that it has waited for: 0 if it has waited for none.
     children_faults: u64,
-    /// How it ends, as wait(2) will tell; `None` where that may not be seen.
-    status: Option<i32>,
+    /// Where its program lies in memory: 0 where it has no memory any more, 1 for whoever may not
+    /// look.
+    code: u64,
+    /// How it ends, as wait(2) will tell; 0 also before that is known, and for whoever may not look.
+    status: i32,
 }
 
 impl Ending {
-    /// Whether it is the end of a single thread with exit code 0, which had nobody else work for it.
+    /// Whether it is the end of a single thread with exit code 0, which had nobody else work for it:
+    /// for who may see how others end, as [`can_be_seen`](Self::can_be_seen) tells before.
+    ///
+    /// The kernel writes down how a process ends before it lets its memory go, and not before it says
+    /// that it ends.
     pub const fn is_plain(&self) -> bool {
-        self.begun
-            && self.threads <= 1
-            && self.children_faults == 0
-            && matches!(self.status, Some(0))
+        let is_known = self.begun && self.code == 0;
+        is_known && self.threads <= 1 && self.children_faults == 0 && self.status == 0
+    }
+
+    /// Whether one who looks at a process that lives would be told how it ends (ptrace(2), "Ptrace
+    /// access mode checking").
+    pub const fn can_be_seen(&self) -> bool {
+        !self.begun && self.code > 1
     }
 
     /// How far the process `pid` is, seen in this /proc directory.
@@ -63,10 +74,9 @@ impl Ending {
         let begun = u32::try_from(field(9, 3)?).ok()? & EXITING != 0;
         let children_faults = field(11, 10)?;
         let threads = u32::try_from(field(20, 12)?).ok()?;
-        // Where its program lies: 1 for whoever may not look, 0 where it has no memory any more.
-        let may_be_seen = field(26, 21)? != 1;
+        let code = field(26, 21)?;
         let status = i32::try_from(field(52, 27)?).ok()?;
-        Some(Self { begun, threads, children_faults, status: may_be_seen.then_some(status) })
+        Some(Self { begun, threads, children_faults, code, status })
     }
 }
 
@@ -146,8 +156,8 @@ mod tests {
             (text("x", 4, 5, 1, 0), false),
             (text("x", 4, 0, 1, 256), false),
             (text("x", 4, 0, 1, 9), false),
-            (told("x", 4, 0, 1, 4_194_304, 0), true),
-            // It may not be seen.
+            // How it ends may not be known yet, or may not be seen.
+            (told("x", 4, 0, 1, 4_194_304, 0), false),
             (told("x", 4, 0, 1, 1, 0), false),
         ];
         for (text, plain) in table {
@@ -156,6 +166,20 @@ mod tests {
         for odd in ["", "7 (x)", "7 (x) R 1 7", "7 x R 1 7 7 0 -1 4 0 0 0", "7 (x) R a b c d e f g"]
         {
             assert_eq!(Ending::parse(odd.as_bytes()), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn who_may_not_look_is_known_by_what_is_told_of_the_living() {
+        let of = |begun, code| Ending { begun, threads: 1, children_faults: 0, code, status: 0 };
+        let table = [
+            ((false, 4_194_304), true),
+            ((false, 1), false),
+            ((false, 0), false),
+            ((true, 2), false),
+        ];
+        for ((begun, code), expected) in table {
+            assert_eq!(of(begun, code).can_be_seen(), expected, "{begun} {code}");
         }
     }
 
@@ -175,15 +199,21 @@ mod tests {
             shell.args(["-c", &format!("read x; {command}")]).stdin(Stdio::piped());
             let mut child = shell.spawn().unwrap();
             let pid = i32::try_from(child.id()).unwrap();
-            assert!(!Ending::of(proc_dir, pid).unwrap().begun);
+            // Its program has no place yet at the moment in which it is executed.
+            while !Ending::of(proc_dir, pid).unwrap().can_be_seen() {
+                std::thread::yield_now();
+            }
             assert!(peak_memory(proc_dir, pid).unwrap() > 0);
             drop(child.stdin.take());
             // Not yet waited for, so it is still there.
-            while !Ending::of(proc_dir, pid).unwrap().begun {
+            let ending = loop {
+                match Ending::of(proc_dir, pid).unwrap() {
+                    ending if ending.begun && ending.code == 0 => break ending,
+                    ending => assert!(!ending.is_plain()),
+                }
                 std::thread::yield_now();
-            }
-            let ending = Ending::of(proc_dir, pid).unwrap();
-            assert_eq!((ending.status, ending.is_plain()), (Some(code), code == 0));
+            };
+            assert_eq!((ending.status, ending.is_plain()), (code, code == 0));
             child.wait().unwrap();
             assert_eq!(Ending::of(proc_dir, pid), Err(Errno::ENOENT));
         }
