@@ -71,7 +71,7 @@ fn who_has_one_that_runs_leaves_the_last_place_and_goes_after_others() {
 fn by_default_so_many_runs_of_one_user_are_taken_and_all_others_refused() {
     let machine = machine();
     // It knows of nobody who has just been there, for whom it would hold further runs back.
-    machine.root(&["systemctl", "stop", "aictld.service"]);
+    machine.stop("aictld.service");
     machine.let_all_run("");
     let seen = runs(&machine, &["flood", &FLOOD.to_string()]);
     let answers = seen["answers"].as_object().unwrap();

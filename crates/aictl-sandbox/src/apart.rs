@@ -139,9 +139,15 @@ mod tests {
         let mut apart = Apart::new().unwrap();
         let (end, other) = lingering();
         let (theirs, ours) = UnixStream::pair().unwrap();
-        apart.start([end.as_fd(), ours.as_fd()], |_| {}).unwrap();
+        let (go, wait) = mpsc::channel::<()>();
+        let work = move |_: [BorrowedFd<'static>; 2]| {
+            let _told = wait.recv();
+        };
+        apart.start([end.as_fd(), ours.as_fd()], work).unwrap();
         drop(ours);
+        // The thread must be the last to have it: here it would linger.
         drop(end);
+        drop(go);
         // Its table has gone, and with it what it had.
         let _closed = (&theirs).read(&mut [0]).unwrap();
         drop(other);

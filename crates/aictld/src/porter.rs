@@ -7,6 +7,7 @@
 //! a file system in user space, holds up nobody else.
 
 use std::{
+    collections::VecDeque,
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
     net::Shutdown,
@@ -16,7 +17,7 @@ use std::{
     },
     sync::{
         OnceLock,
-        mpsc::{self, Receiver, Sender},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread,
     time::Duration,
@@ -41,7 +42,7 @@ use crate::descriptors;
 pub const MAX_TAKEN: usize = 8192;
 /// The most descriptors that the kernel passes at one time (unix(7)).
 const SCM_MAX_FD: usize = 253;
-/// How long to wait for the machine to have room for a thread.
+/// How long until it is seen again whether there is room for a thread.
 const PAUSE: Duration = Duration::from_millis(100);
 /// What an answer begins with: that no descriptors came, or that some did.
 const NOTHING: u8 = 0;
@@ -83,34 +84,45 @@ fn porter() -> Option<&'static Sender<Order>> {
 }
 
 fn serve(mut apart: Apart, orders: &Receiver<Order>) {
-    for order in orders {
+    // For which there was no room for a thread: who wants to be served does not wait for them.
+    let mut left = VecDeque::new();
+    loop {
+        let order = match left.is_empty() {
+            true => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            false => orders.recv_timeout(PAUSE),
+        };
         match order {
-            Order::LetGo(fd) => let_go_apart(&mut apart, fd),
-            Order::Take { from, most, answer } => {
+            Ok(Order::LetGo(fd)) => left.push_back(fd),
+            Ok(Order::Take { from, most, answer }) => {
                 let take = move |[from, to]: [BorrowedFd<'static>; 2]| take_apart(from, to, most);
                 // If it is not done, there is no answer.
                 let _none = apart.start([from.as_fd(), answer.as_fd()], take);
             }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        if let Some(fd) = left.pop_front() {
+            left.extend(let_go_apart(&mut apart, fd));
         }
     }
 }
 
-/// Has a thread be the last to hold this, and end.
-fn let_go_apart(apart: &mut Apart, fd: OwnedFd) {
-    loop {
-        let (go, wait) = mpsc::channel::<()>();
-        let end = move |_: [BorrowedFd<'static>; 2]| {
-            let _told = wait.recv();
-        };
-        match apart.start([fd.as_fd(); 2], end) {
-            Ok(()) => {
-                drop(fd);
-                drop(go);
-                return;
-            }
-            // There is no room for a thread just now.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
-            Err(_) => return close_elsewhere(fd),
+/// Has a thread be the last to hold this, and end; gives it back if there is no room for a thread.
+fn let_go_apart(apart: &mut Apart, fd: OwnedFd) -> Option<OwnedFd> {
+    let (go, wait) = mpsc::channel::<()>();
+    let end = move |_: [BorrowedFd<'static>; 2]| {
+        let _told = wait.recv();
+    };
+    match apart.start([fd.as_fd(); 2], end) {
+        Ok(()) => {
+            drop(fd);
+            drop(go);
+            None
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(fd),
+        Err(_) => {
+            close_elsewhere(fd);
+            None
         }
     }
 }
@@ -158,7 +170,8 @@ pub enum Came {
 }
 
 /// Has the next bytes of a stream, so many at the most, taken with the descriptors that come with
-/// them. `held` is let go once the last of these has been closed, however long that is.
+/// them. `held` is let go once the thread has begun to close the last of these: with what waits
+/// to be closed at all it waits, and not with what the kernel then still clears away.
 ///
 /// # Errors
 /// If nothing could be taken: what is left of the stream is of no use.
@@ -191,7 +204,7 @@ pub async fn take(from: &UnixStream, most: usize, held: impl Send + 'static) -> 
 
 /// Takes, and answers; in a thread of its own, which ends then.
 fn take_apart(from: BorrowedFd<'_>, to: BorrowedFd<'_>, most: usize) {
-    // What was taken is closed before this is, so that its end tells.
+    // What was taken is closed before this is, so that its end tells, as far as closing waits.
     let Ok(to) = fcntl_dupfd_cloexec(to, LAST) else { return };
     let mut bytes = vec![0; most.min(MAX_TAKEN)];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SCM_MAX_FD))];

@@ -367,6 +367,8 @@ mod tests {
 
     #[test]
     fn groups_that_cannot_be_removed_are_tried_again_and_in_the_end_stop_new_runs() {
+        // From here on this process is of one user, and so is what it makes.
+        let _engine = crate::engine::tests::engine();
         let root = std::env::temp_dir().join(format!("aictl-groups-{}", std::process::id()));
         fs::create_dir(&root).unwrap();
         let tree = Delegated::at(root.clone());

@@ -30,7 +30,7 @@ use nix::{
 };
 
 use super::{
-    ending::{self, Ending},
+    ending::{self, Look},
     landlock::{self, Grant},
     plan::{Entry, LIMITED, Plan, RESULT_FD, Tree},
     step::Step,
@@ -99,8 +99,9 @@ struct Built {
     program: i32,
     /// A descriptor for the sandbox's /proc; -1 where there is none.
     proc_dir: RawFd,
-    /// Whether the program has waited for its job, and how it ends will be told to this process.
-    sees_end: bool,
+    /// What was opened to [look](Look) at the end of a program that has waited for its job; -1 where
+    /// it has not, or that cannot be seen.
+    look: RawFd,
 }
 
 /// Writes down what failed first, and ends.
@@ -173,10 +174,7 @@ fn finish(plan: &mut Plan, program: i32) -> Result<Built, Failed> {
         ready.at(Step::Wait)?;
     }
     let is_template = plan.load.is_template();
-    // While it still lives for sure.
-    let sees_end = waits
-        && !is_template
-        && Ending::of(proc_dir, program).is_ok_and(|ending| ending.can_be_seen());
+    let look = (waits && !is_template).then(|| Look::at(proc_dir, program)).flatten();
     if waits && !is_template {
         await_job(plan)?;
         adapt(plan, program)?;
@@ -192,7 +190,7 @@ fn finish(plan: &mut Plan, program: i32) -> Result<Built, Failed> {
         // Its program waits for others.
         (true, true) => {}
     }
-    Ok(Built { program, proc_dir, sees_end })
+    Ok(Built { program, proc_dir, look: look.unwrap_or(-1) })
 }
 
 /// Closes every descriptor but two.
@@ -594,41 +592,58 @@ const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_micros(30);
 /// first process.
 pub const OVER: &[u8] = b"over";
 
-/// Where the first process keeps the sandbox's /proc, and where it can be heard.
+/// Where the first process keeps the sandbox's /proc, where it can be heard, and what it looks at the
+/// program's end through.
 const PROC: RawFd = 0;
 /// As above.
 const DOOR: RawFd = 1;
+/// As above.
+const LOOK: RawFd = 2;
 
-/// Leaves the first process with nothing open but those two; whether it has them.
-fn keep_two(plan: &Plan, proc_dir: RawFd) -> SysResult<bool> {
-    const ASIDE: FcntlArg<'_> = FcntlArg::F_DUPFD_CLOEXEC(DOOR + 1);
+/// What the first process has kept open.
+struct Kept {
+    /// Whether it can be heard.
+    is_heard: bool,
+    /// How it sees the program's end, if it does.
+    look: Option<Look>,
+}
+
+/// Leaves the first process with nothing open but those three, as far as it has them.
+fn keep_three(plan: &Plan, proc_dir: RawFd, look: RawFd) -> SysResult<Kept> {
+    const ASIDE: FcntlArg<'_> = FcntlArg::F_DUPFD_CLOEXEC(LOOK + 1);
     if proc_dir < 0 {
-        return sys::close_from(0).map(|()| false);
+        return sys::close_from(0).map(|()| Kept { is_heard: false, look: None });
     }
     let aside = |fd: RawFd| fcntl(sys::borrow(fd), ASIDE);
+    // None of them lies in a place any more that another is to have.
     let (proc_dir, door) = (aside(proc_dir)?, aside(plan.door[INSIDE])?);
+    let look = if look >= 0 { Some(aside(look)?) } else { None };
     sys::dup_onto(proc_dir, PROC)?;
     sys::dup_onto(door, DOOR)?;
-    sys::close_from(DOOR as u32 + 1).map(|()| true)
+    if let Some(look) = look {
+        sys::dup_onto(look, LOOK)?;
+    }
+    sys::close_from(if look.is_some() { LOOK } else { DOOR } as u32 + 1)?;
+    Ok(Kept { is_heard: true, look: look.map(|_| Look::through(LOOK)) })
 }
 
 /// Reaps whatever ends, until the program does; then writes down how.
-fn wait_for(plan: &Plan, &Built { program, proc_dir, sees_end }: &Built) -> Failed {
+fn wait_for(plan: &Plan, &Built { program, proc_dir, look }: &Built) -> Failed {
     plan.board.get().program_started.store(sys::now(), SeqCst);
-    let can_look = match keep_two(plan, proc_dir) {
-        Ok(can_look) => can_look,
+    let kept = match keep_three(plan, proc_dir, look) {
+        Ok(kept) => kept,
         Err(errno) => return (Step::CloseFds, errno),
     };
-    let mut looks = can_look && sees_end;
+    let mut look = kept.look;
     let mut is_told = false;
     loop {
         match attended().wait() {
             // Each process in here gets it, whatever that process wants.
             Ok(PAUSE) => drop(kill(EVERYONE, Signal::SIGSTOP)),
             Ok(RESUME) => drop(kill(EVERYONE, Signal::SIGCONT)),
-            Ok(HAS_ENDED) if looks => {
-                looks = false;
-                is_told = tell_of_end(plan, program);
+            Ok(HAS_ENDED) => {
+                // Once: anybody could ask again and again.
+                is_told = look.take().is_some_and(|look| tell_of_end(plan, program, &look));
             }
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return (Step::Fork, errno),
@@ -643,7 +658,7 @@ fn wait_for(plan: &Plan, &Built { program, proc_dir, sees_end }: &Built) -> Fail
                     let left = sys::count_processes(PROC).unwrap_or(0);
                     write_end(board, left, status);
                     // Nobody else is left: of its own end there is nothing that anybody waits for.
-                    if can_look && left == 1 {
+                    if kept.is_heard && left == 1 {
                         let _unheard = say_over();
                     }
                     sys::exit_now(0)
@@ -658,18 +673,18 @@ fn wait_for(plan: &Plan, &Built { program, proc_dir, sees_end }: &Built) -> Fail
 
 /// Looks whether the program has come into its end, with nobody but this process beside it; if so,
 /// writes down what is known, and says so. What is left for the kernel to do, nobody has to wait for.
-fn tell_of_end(plan: &Plan, program: i32) -> bool {
+fn tell_of_end(plan: &Plan, program: i32, look: &Look) -> bool {
     let peak = ending::peak_memory(PROC, program);
     // Where nobody else counts memory, that has to be known, and the program waits for it.
     if plan.watched && (peak.is_none() || kill(Pid::from_raw(program), SEEN).is_err()) {
         return false;
     }
-    let is_plain = (0..LOOKS).any(|look| {
+    let is_plain = (0..LOOKS).any(|time| {
         // It takes a moment, for which it needs the processor.
-        if look > 0 {
+        if time > 0 {
             std::thread::sleep(PAUSE_BETWEEN_LOOKS);
         }
-        Ending::of(PROC, program).is_ok_and(|ending| ending.is_plain())
+        look.sees_plain_end(PROC, program)
     });
     let alone = sys::count_processes(PROC) == Ok(2);
     let used = sys::cpu_time_of(program).and_then(|of| Ok(of + sys::cpu_time_of(0)?));

@@ -5,14 +5,14 @@
 
 use std::{
     ffi::CStr,
-    os::fd::{AsFd, RawFd},
+    os::fd::{AsFd, IntoRawFd, OwnedFd, RawFd},
     str,
 };
 
 use nix::{
     errno::Errno,
     fcntl::{OFlag, openat},
-    sys::stat::Mode,
+    sys::{stat::Mode, uio::pread},
     unistd::read,
 };
 
@@ -31,35 +31,25 @@ pub struct Ending {
     threads: u32,
     /// Page faults of the children that it has waited for: 0 if it has waited for none.
     children_faults: u64,
-    /// Where its program lies in memory: 0 where it has no memory any more, 1 for whoever may not
-    /// look.
+    /// Where its program lies in memory: 0 where it has no memory any more.
     code: u64,
     /// How it ends, as wait(2) will tell; 0 also before that is known, and for whoever may not look.
     status: i32,
 }
 
 impl Ending {
-    /// Whether it is the end of a single thread with exit code 0, which had nobody else work for it:
-    /// for who may see how others end, as [`can_be_seen`](Self::can_be_seen) tells before.
+    /// Whether it is the end of a single thread with exit code 0, which had nobody else work for it,
+    /// for whoever [may look](Look).
     ///
     /// The kernel writes down how a process ends before it lets its memory go, and not before it says
     /// that it ends.
-    pub const fn is_plain(&self) -> bool {
+    const fn is_plain(&self) -> bool {
         let is_known = self.begun && self.code == 0;
         is_known && self.threads <= 1 && self.children_faults == 0 && self.status == 0
     }
 
-    /// Whether one who looks at a process that lives would be told how it ends (ptrace(2), "Ptrace
-    /// access mode checking").
-    pub const fn can_be_seen(&self) -> bool {
-        !self.begun && self.code > 1
-    }
-
     /// How far the process `pid` is, seen in this /proc directory.
-    ///
-    /// # Errors
-    /// ENOENT if it is gone; EIO if what is told is not understood.
-    pub fn of(proc_dir: RawFd, pid: i32) -> SysResult<Self> {
+    fn of(proc_dir: RawFd, pid: i32) -> SysResult<Self> {
         let mut buffer = [0; 1024];
         let text = read_file(proc_dir, pid, b"/stat\0", &mut buffer)?;
         Self::parse(text).ok_or(Errno::EIO)
@@ -77,6 +67,39 @@ impl Ending {
         let code = field(26, 21)?;
         let status = i32::try_from(field(52, 27)?).ok()?;
         Some(Self { begun, threads, children_faults, code, status })
+    }
+}
+
+/// A file of a process that shows as long as there is anything of it, to whoever may look into it:
+/// what it has read and written (`/proc/PID/io`, proc_pid_io(5)). Whether that is allowed is asked at
+/// each reading, as it is for the status in `/proc/PID/stat`, which is 0 for all others (ptrace(2),
+/// "Ptrace access mode checking"): a process that nobody may look into, since it has said so or has
+/// executed what nobody may read, must not be taken for one that has ended well.
+#[derive(Debug)]
+pub struct Look(RawFd);
+
+impl Look {
+    /// Opens it while the process `pid` lives; `None` where that is not allowed, or the kernel has no
+    /// such file.
+    pub fn at(proc_dir: RawFd, pid: i32) -> Option<RawFd> {
+        let file = open_file(proc_dir, pid, b"/io\0").ok()?;
+        Some(file.into_raw_fd())
+    }
+
+    /// What was opened so, under the number that it has now.
+    pub const fn through(file: RawFd) -> Self {
+        Self(file)
+    }
+
+    /// Whether it may be looked into now.
+    fn is_allowed(&self) -> bool {
+        pread(sys::borrow(self.0), &mut [0; 64], 0).is_ok_and(|length| length > 0)
+    }
+
+    /// Whether the process `pid` has come to its [plain](Ending::is_plain) end.
+    pub fn sees_plain_end(&self, proc_dir: RawFd, pid: i32) -> bool {
+        // In this order: who may look once its memory has gone, might have before.
+        Ending::of(proc_dir, pid).is_ok_and(|ending| ending.is_plain()) && self.is_allowed()
     }
 }
 
@@ -106,12 +129,15 @@ fn read_file<'a>(
     name: &[u8],
     buffer: &'a mut [u8],
 ) -> SysResult<&'a [u8]> {
-    let mut path = [0; 24];
-    let path = path_of(pid, name, &mut path).ok_or(Errno::ENAMETOOLONG)?;
-    let proc_dir = sys::borrow(proc_dir);
-    let file = openat(proc_dir, path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let file = open_file(proc_dir, pid, name)?;
     let length = read(file.as_fd(), buffer)?;
     Ok(buffer.get(..length).unwrap_or_default())
+}
+
+fn open_file(proc_dir: RawFd, pid: i32, name: &[u8]) -> SysResult<OwnedFd> {
+    let mut path = [0; 24];
+    let path = path_of(pid, name, &mut path).ok_or(Errno::ENAMETOOLONG)?;
+    openat(sys::borrow(proc_dir), path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 /// `PID/NAME`; the name ends with a NUL.
@@ -130,8 +156,9 @@ fn path_of<'a>(pid: i32, name: &[u8], path: &'a mut [u8; 24]) -> Option<&'a CStr
 mod tests {
     use std::{
         fs::File,
+        io::Read,
         os::fd::AsRawFd,
-        process::{Command, Stdio},
+        process::{Child, Command, Stdio},
     };
 
     use super::*;
@@ -156,7 +183,7 @@ mod tests {
             (text("x", 4, 5, 1, 0), false),
             (text("x", 4, 0, 1, 256), false),
             (text("x", 4, 0, 1, 9), false),
-            // How it ends may not be known yet, or may not be seen.
+            // How it ends may not be known yet.
             (told("x", 4, 0, 1, 4_194_304, 0), false),
             (told("x", 4, 0, 1, 1, 0), false),
         ];
@@ -170,40 +197,48 @@ mod tests {
     }
 
     #[test]
-    fn who_may_not_look_is_known_by_what_is_told_of_the_living() {
-        let of = |begun, code| Ending { begun, threads: 1, children_faults: 0, code, status: 0 };
-        let table = [
-            ((false, 4_194_304), true),
-            ((false, 1), false),
-            ((false, 0), false),
-            ((true, 2), false),
-        ];
-        for ((begun, code), expected) in table {
-            assert_eq!(of(begun, code).can_be_seen(), expected, "{begun} {code}");
-        }
-    }
-
-    #[test]
     fn the_most_memory_is_read_where_there_is_any() {
         assert_eq!(peak_in(b"Name:\tx\nVmHWM:\t   12 kB\nVmRSS:\t 9 kB\n"), Some(12 << 10));
         assert_eq!(peak_in(b"Name:\tx\nState:\tZ (zombie)\n"), None);
         assert_eq!(peak_in(b"VmHWM:\t18446744073709551615 kB\n"), None);
     }
 
+    /// A child that says that it is there, and ends so when its standard input does.
+    fn child(ends: &str) -> Child {
+        let script = format!(
+            "import ctypes, os, sys\nsys.stdout.write('on\\n')\nsys.stdout.flush()\n\
+             sys.stdin.read()\n{ends}"
+        );
+        let mut python = Command::new("/usr/bin/python3");
+        python.args(["-I", "-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = python.spawn().unwrap();
+        let mut said = [0; 3];
+        child.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+        child
+    }
+
     #[test]
     fn a_process_is_seen_to_live_and_to_have_ended() {
+        // From here on this process is of one user, as its children are.
+        let _engine = crate::engine::tests::engine();
         let proc_dir = File::open("/proc").unwrap();
         let proc_dir = proc_dir.as_raw_fd();
-        for (command, code) in [("exit 0", 0), ("exit 3", 0x300)] {
-            let mut shell = Command::new("/bin/sh");
-            shell.args(["-c", &format!("read x; {command}")]).stdin(Stdio::piped());
-            let mut child = shell.spawn().unwrap();
+        const HIDES: &str = "ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE\n";
+        let table = [
+            (String::from("os._exit(0)"), Some(0)),
+            (String::from("os._exit(3)"), Some(0x300)),
+            (String::from("os.kill(os.getpid(), 9)"), Some(9)),
+            // How these end is not told.
+            (format!("{HIDES}os._exit(0)"), None),
+            (format!("{HIDES}os._exit(3)"), None),
+            (format!("{HIDES}os.kill(os.getpid(), 9)"), None),
+        ];
+        for (ends, expected) in table {
+            let mut child = child(&ends);
             let pid = i32::try_from(child.id()).unwrap();
-            // Its program has no place yet at the moment in which it is executed.
-            while !Ending::of(proc_dir, pid).unwrap().can_be_seen() {
-                std::thread::yield_now();
-            }
-            assert!(peak_memory(proc_dir, pid).unwrap() > 0);
+            let look = Look::through(Look::at(proc_dir, pid).unwrap());
+            assert!(look.is_allowed() && !look.sees_plain_end(proc_dir, pid));
+            assert!(peak_memory(proc_dir, pid).unwrap() > 1 << 20);
             drop(child.stdin.take());
             // Not yet waited for, so it is still there.
             let ending = loop {
@@ -213,9 +248,12 @@ mod tests {
                 }
                 std::thread::yield_now();
             };
-            assert_eq!((ending.status, ending.is_plain()), (code, code == 0));
+            let told = look.is_allowed().then_some(ending.status);
+            assert_eq!(told, expected, "{ends}");
+            assert_eq!(look.sees_plain_end(proc_dir, pid), expected == Some(0), "{ends}");
             child.wait().unwrap();
             assert_eq!(Ending::of(proc_dir, pid), Err(Errno::ENOENT));
+            assert!(!look.is_allowed());
         }
     }
 }

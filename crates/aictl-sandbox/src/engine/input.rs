@@ -215,6 +215,8 @@ mod tests {
 
     #[test]
     fn only_the_end_of_a_stream_is_one() {
+        // From here on this process is of one user, and so is what it makes.
+        let _engine = crate::engine::tests::engine();
         let directory = std::env::temp_dir().join(format!("aictl-input-{}", std::process::id()));
         std::fs::create_dir(&directory).unwrap();
         let listens = UnixListener::bind(directory.join("socket")).unwrap();

@@ -133,6 +133,8 @@ mod tests {
 
     #[test]
     fn a_run_that_comes_or_ends_divides_its_user_s_part_anew_and_no_other_s() {
+        // From here on this process is of one user, and so is what it makes.
+        let _engine = crate::engine::tests::engine();
         let root = std::env::temp_dir().join(format!("aictl-shares-{}", std::process::id()));
         let group = |name: &str| {
             let path = root.join(name);

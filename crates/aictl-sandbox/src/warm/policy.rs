@@ -75,7 +75,8 @@ pub fn next(situation: &Situation) -> Next {
     let Some(asked) = asked else { return Next::WaitForChange };
     let short_of_memory = pressure.and_then(|ago| PRESSURE.checked_sub(ago));
     if asked >= IDLE || short_of_memory.is_some() {
-        return match (waiting > 0 || situation.copies.is_some(), short_of_memory) {
+        let any = waiting > 0 || situation.spare > 0 || situation.copies.is_some();
+        return match (any, short_of_memory) {
             (true, _) => Next::Drain,
             (false, Some(left)) if asked < IDLE => Next::Wait(left),
             (false, _) => Next::WaitForChange,
@@ -90,6 +91,8 @@ fn next_of_template(situation: &Situation) -> Next {
     let left = TEMPLATE_IDLE.checked_sub(missed).filter(|left| !left.is_zero());
     let burst = BURST.checked_sub(missed).filter(|left| !left.is_zero());
     match (situation.copies, left) {
+        // Of one that is no more.
+        (None, _) if situation.spare > 0 => Next::EndCopies,
         (None, None) => Next::WaitForChange,
         (Some(_), None) => Next::EndTemplate,
         (Some(..COPIES), Some(left)) => match (burst, situation.spare) {
@@ -238,6 +241,16 @@ mod tests {
                 "memory is short in a burst",
                 Situation { pressure: Some(s(1)), copies: Some(7), ..burst },
                 Next::Drain,
+            ),
+            (
+                "memory is short, and copies wait",
+                Situation { pressure: Some(s(1)), spare: 1, ..burst },
+                Next::Drain,
+            ),
+            (
+                "copies wait whose template is gone",
+                Situation { spare: 1, ..burst },
+                Next::EndCopies,
             ),
             ("has always failed", Situation { failed: Some((99, s(120))), ..calm }, Next::Start),
         ];

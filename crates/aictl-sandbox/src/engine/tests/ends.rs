@@ -41,6 +41,13 @@ fn whoever_closes_its_output_has_not_ended() {
         ("os._exit(7)", job(), Outcome::Exited, Some(7)),
         ("os.kill(os.getpid(), 9)", job(), Outcome::Signaled, None),
         ("time.sleep(60)", short.clone(), Outcome::TimedOut, None),
+        // Nobody may look into these, and so nobody is told how they end.
+        (
+            "import ctypes\nctypes.CDLL(None).prctl(4, 0)\nbytearray(200 << 20)\nos._exit(7)",
+            job(),
+            Outcome::Exited,
+            Some(7),
+        ),
         // Its child would be left.
         (
             "if os.fork():\n    time.sleep(0.3)\n    os._exit(8)\ntime.sleep(60)",
