@@ -30,6 +30,8 @@ fn groups_with(limit: Limit) -> BTreeSet<PathBuf> {
 /// The group of the one run of the test.
 #[track_caller]
 fn group_of_run() -> PathBuf {
+    // Of one that has ended before, it may take a moment to be removed.
+    wait_for("one group of a run", || groups_with(MARK).len() == 1);
     let found: Vec<PathBuf> = groups_with(MARK).into_iter().collect();
     let [group] = &found[..] else { panic!("{found:?}") };
     group.clone()

@@ -95,12 +95,15 @@ pub fn run(
     let mut sandbox = armed.start(engine, task)?;
     // Beside the start of the program, which has its own copy.
     let sha256 = script.sha256();
-    let record = sandbox.supervise(client, job, started, sha256, patience)?;
+    let (record, is_all) = sandbox.supervise(client, job, started, sha256, patience)?;
     let record = RunRecord { start, isolation, missing, ..record };
-    Ok(Ended { record, sandbox: Some(sandbox) })
+    // What was ended from here is cleared away before anybody hears of it.
+    Ok(Ended { record, sandbox: Some(sandbox).filter(|_| !is_all) })
 }
 
 impl Sandbox {
+    /// Pumps, watches, and puts together what the run came to; and whether all of it has ended, its
+    /// first process included.
     fn supervise(
         &mut self,
         client: &mut dyn Client,
@@ -108,7 +111,7 @@ impl Sandbox {
         started: Instant,
         sha256: String,
         patience: Duration,
-    ) -> Result<RunRecord, Rejection> {
+    ) -> Result<(RunRecord, bool), Rejection> {
         let mut state = Watching::new(started, &job.limits);
         self.watch_until_end(client, &mut state);
         let rusage = match state.over {
@@ -132,7 +135,8 @@ impl Sandbox {
             return Err(Rejection::new(RejectKind::Unavailable, message));
         }
         self.drain(client, &mut state, patience);
-        Ok(self.record(state, rusage, started, sha256, job))
+        let is_all = !state.over;
+        Ok((self.record(state, rusage, started, sha256, job), is_all))
     }
 
     /// Pumps and watches until the sandbox's first process has ended, or has to.
