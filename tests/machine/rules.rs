@@ -1,6 +1,6 @@
 //! The polkit rules follow the configuration.
 
-use crate::machine::machine;
+use crate::machine::{Machine, Who, machine};
 
 const RULES: &str = "/etc/polkit-1/rules.d/50-aictl.rules";
 const CONFIG: &str = "/etc/aictl/aictl.toml";
@@ -65,45 +65,41 @@ fn a_bad_configuration_changes_nothing_and_is_told() {
     }
 }
 
-#[test]
-fn a_configuration_that_others_could_have_written_changes_nothing() {
-    let machine = machine();
+/// How the rules are written anew.
+const START: [&str; 3] = ["systemctl", "start", "aictl-polkit-rules.service"];
+
+/// Puts a configuration in its place that was made so from the first moment on in which it may be
+/// read; it must be refused, and the rules stay as they were.
+#[track_caller]
+fn refused(machine: &Machine, made: &[&str]) {
     let before = machine.read(RULES);
-    // Theirs from the first moment on, in which it may be read.
-    let new = "/etc/aictl/theirs";
+    let new = "/etc/aictl/new";
     machine.write(new, "[services.mine]\nunit = \"mine.service\"\n");
-    machine.root(&["chown", "anna", new]);
+    machine.root(&[made, &[new]].concat());
     machine.root(&["mv", new, CONFIG]);
     machine.stop("aictl-polkit-rules.service");
     // One that began before may still be at its end.
-    let start = ["systemctl", "start", "aictl-polkit-rules.service"];
-    machine
-        .wait_for("the refusal", || machine.run(crate::machine::Who::Root, &start).code != Some(0));
+    machine.wait_for("the refusal", || machine.run(Who::Root, &START).code != Some(0));
     assert_eq!(machine.read(RULES), before);
+}
+
+#[test]
+fn a_configuration_that_others_could_have_written_changes_nothing() {
+    refused(&machine(), &["chown", "anna"]);
 }
 
 /// Root, who writes the rules, could read it, and the helper's user not.
 #[test]
 fn a_configuration_that_the_helper_cannot_read_is_none_for_the_rules_either() {
     let machine = machine();
-    let before = machine.read(RULES);
-    let new = "/etc/aictl/closed";
-    machine.write(new, "[services.mine]\nunit = \"mine.service\"\n");
-    machine.root(&["chmod", "600", new]);
-    machine.root(&["mv", new, CONFIG]);
-    machine.stop("aictl-polkit-rules.service");
-    // One that began before may still be at its end.
-    let start = ["systemctl", "start", "aictl-polkit-rules.service"];
-    machine
-        .wait_for("the refusal", || machine.run(crate::machine::Who::Root, &start).code != Some(0));
-    assert_eq!(machine.read(RULES), before);
-    let told = machine.run(crate::machine::Who::Root, &["aictl", "config", "check"]).failed();
+    refused(&machine, &["chmod", "600"]);
+    let told = machine.run(Who::Root, &["aictl", "config", "check"]).failed();
     assert!(told.contains("chmod a+r"), "{told}");
-    let health = machine.call(crate::machine::Who::Bob, "Manager.Health", "", &[]).ok();
+    let health = machine.call(Who::Bob, "Manager.Health", "", &[]).ok();
     assert_ne!(health["config"], "ok", "{health}");
-    let list = machine.call(crate::machine::Who::Bob, "Services.List", "", &[]).ok();
+    let list = machine.call(Who::Bob, "Services.List", "", &[]).ok();
     assert_eq!(list, serde_json::json!([]));
     machine.root(&["chmod", "644", CONFIG]);
-    machine.root(&start);
+    machine.root(&START);
     assert!(machine.read(RULES).contains("\"mine.service\""));
 }

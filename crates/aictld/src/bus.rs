@@ -57,7 +57,7 @@ const MAX_DESCRIPTORS: usize = 64;
 /// How much is dropped at one time.
 const DROP: usize = 16 * 1024;
 /// The most messages at one time whose descriptors are not all closed yet.
-const MAX_TAKEN: usize = 32;
+const MAX_UNCLOSED: usize = 32;
 /// How long to wait for the machine to have a thread for them.
 const TAKE_PAUSE: Duration = Duration::from_millis(100);
 
@@ -108,7 +108,7 @@ async fn stream(bus: &Bus) -> zbus::Result<UnixStream> {
 fn halves(stream: UnixStream, dropped: Arc<AtomicU64>) -> BoxedSplit {
     let door = Arc::new(Door::new(stream));
     let writer = Writer::new(Arc::clone(&door), true);
-    let room = Arc::new(Semaphore::new(MAX_TAKEN));
+    let room = Arc::new(Semaphore::new(MAX_UNCLOSED));
     let reader = Reader { bytes: Bytes(door), room, dropped };
     Split::new(Box::new(reader), Box::new(writer))
 }
@@ -137,9 +137,7 @@ impl Bytes {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         descriptors::receive(self.0.stream()?, buffer, &mut space).await
     }
-}
 
-impl Bytes {
     /// Fills the buffer: first with what was read early, with the end of the handshake. Returns the
     /// descriptors that came with it.
     async fn fill(&self, early: &mut Vec<u8>, buffer: &mut [u8]) -> io::Result<Vec<OwnedFd>> {

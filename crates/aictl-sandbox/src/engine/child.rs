@@ -643,7 +643,7 @@ fn wait_for(plan: &Plan, &Built { program, proc_dir, look }: &Built) -> Failed {
             Ok(RESUME) => drop(kill(EVERYONE, Signal::SIGCONT)),
             Ok(HAS_ENDED) => {
                 // Once: anybody could ask again and again.
-                is_told = look.take().is_some_and(|look| tell_of_end(plan, program, &look));
+                is_told |= look.take().is_some_and(|look| tell_of_end(plan, program, &look));
             }
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return (Step::Fork, errno),

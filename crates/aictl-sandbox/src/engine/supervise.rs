@@ -95,15 +95,15 @@ pub fn run(
     let mut sandbox = armed.start(engine, task)?;
     // Beside the start of the program, which has its own copy.
     let sha256 = script.sha256();
-    let (record, is_all) = sandbox.supervise(client, job, started, sha256, patience)?;
+    let (record, over) = sandbox.supervise(client, job, started, sha256, patience)?;
     let record = RunRecord { start, isolation, missing, ..record };
     // What was ended from here is cleared away before anybody hears of it.
-    Ok(Ended { record, sandbox: Some(sandbox).filter(|_| !is_all) })
+    Ok(Ended { record, sandbox: over.then_some(sandbox) })
 }
 
 impl Sandbox {
-    /// Pumps, watches, and puts together what the run came to; and whether all of it has ended, its
-    /// first process included.
+    /// Pumps, watches, and puts together what the run came to; and whether it was over by itself, with
+    /// the kernel, and its first process, perhaps not through with it.
     fn supervise(
         &mut self,
         client: &mut dyn Client,
@@ -135,8 +135,8 @@ impl Sandbox {
             return Err(Rejection::new(RejectKind::Unavailable, message));
         }
         self.drain(client, &mut state, patience);
-        let is_all = !state.over;
-        Ok((self.record(state, rusage, started, sha256, job), is_all))
+        let over = state.over;
+        Ok((self.record(state, rusage, started, sha256, job), over))
     }
 
     /// Pumps and watches until the sandbox's first process has ended, or has to.

@@ -155,21 +155,13 @@ impl Writer {
 impl WriteHalf for Writer {
     async fn sendmsg(&mut self, buffer: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
         let stream = self.door.stream()?;
-        if fds.is_empty() {
-            loop {
-                stream.writable().await?;
-                match stream.try_write(buffer) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    written => return written,
-                }
-            }
-        }
         let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
         let send = || {
             let rights = [ControlMessage::ScmRights(&raw)];
+            let control = if raw.is_empty() { &[][..] } else { &rights[..] };
             let bytes = [IoSlice::new(buffer)];
             let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-            sendmsg::<()>(stream.as_raw_fd(), &bytes, &rights, flags, None).map_err(io::Error::from)
+            sendmsg::<()>(stream.as_raw_fd(), &bytes, control, flags, None).map_err(io::Error::from)
         };
         stream.async_io(Interest::WRITABLE, send).await
     }
