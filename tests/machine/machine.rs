@@ -224,6 +224,8 @@ impl Machine {
                 self.root(&["systemctl", "--quiet", "disable", unit]);
             }
         }
+        // One that is at it may have read what the test before has left.
+        self.stop("aictl-polkit-rules.service");
         self.root(&["systemctl", "start", "aictl-polkit-rules.service"]);
     }
 
