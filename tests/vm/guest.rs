@@ -235,6 +235,7 @@ fn job(limits: &[Limit]) -> Job {
         want_result: false,
         stdin: false,
         user: None,
+        patient: false,
         warm: true,
     }
 }

@@ -8,14 +8,14 @@
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     sync::mpsc,
     thread,
 };
 
 use nix::sys::signal::SigSet;
 
-use crate::sys;
+use crate::sys::{self, SysResult};
 
 /// The stack of such a thread, in bytes.
 const STACK: usize = 128 * 1024;
@@ -42,10 +42,9 @@ impl Apart {
         Ok(Self { slots: [nothing()?, nothing()?], nothing: nothing()? })
     }
 
-    /// Does `work` in a new thread that holds these descriptors, and the lowest of the process's
-    /// own; returns once it does, and then they may be closed here. Whatever the thread still holds
-    /// in the end is closed as it ends: who wants that must not drop it before. No signal is
-    /// handled by it.
+    /// Does `work` in a new thread that holds these descriptors, and nothing else; returns once it
+    /// does, and then they may be closed here. Whatever the thread still holds in the end is closed
+    /// as it ends: who wants that must not drop it before. No signal is handled by it.
     ///
     /// # Errors
     /// If there is no thread to be had, or the kernel gives it no table (before Linux 5.9). Nothing
@@ -72,11 +71,10 @@ impl Apart {
         work: impl FnOnce([BorrowedFd<'static>; 2]) + Send + 'static,
     ) -> io::Result<()> {
         let slots = self.slots.each_ref().map(AsRawFd::as_raw_fd);
-        let above = slots.into_iter().max().unwrap_or_default().unsigned_abs() + 1;
         let (tell, entered) = mpsc::channel();
         thread::Builder::new().name("apart".to_owned()).stack_size(STACK).spawn(move || {
             // A handler would write to descriptors that are not there.
-            let entered = SigSet::all().thread_block().and_then(|()| sys::own_table(above));
+            let entered = SigSet::all().thread_block().and_then(|()| alone_with(slots));
             let goes_on = entered.is_ok();
             if tell.send(entered).is_ok() && goes_on {
                 work(slots.map(sys::borrow));
@@ -84,6 +82,18 @@ impl Apart {
         })?;
         entered.recv().map_err(io::Error::other)?.map_err(sys::io_error)
     }
+}
+
+/// Gives the calling thread a table with these descriptors alone. What had a lower number is still
+/// the process's, which may be waiting for it to be closed.
+fn alone_with(slots: [RawFd; 2]) -> SysResult<()> {
+    let [one, other] = slots.map(RawFd::unsigned_abs);
+    let (low, high) = (one.min(other), one.max(other));
+    sys::own_table(high + 1)?;
+    for rest in [0..low, low + 1..high].into_iter().filter(|rest| !rest.is_empty()) {
+        sys::close_range(rest.start, rest.end - 1)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -151,6 +161,25 @@ mod tests {
         // Its table has gone, and with it what it had.
         let _closed = (&theirs).read(&mut [0]).unwrap();
         drop(other);
+    }
+
+    /// A thread may wait for long: what the process closes is closed all the same.
+    #[test]
+    fn a_thread_has_nothing_but_what_it_is_given() {
+        let (mut theirs, early) = UnixStream::pair().unwrap();
+        let mut apart = Apart::new().unwrap();
+        let low = apart.slots.iter().all(|slot| early.as_raw_fd() < slot.as_raw_fd());
+        assert!(low, "only what has a lower number is copied at all");
+        let (go, wait) = mpsc::channel::<()>();
+        let work = move |_: [BorrowedFd<'static>; 2]| {
+            let _told = wait.recv();
+        };
+        let null = std::fs::File::open("/dev/null").unwrap();
+        apart.start([null.as_fd(); 2], work).unwrap();
+        drop(early);
+        theirs.set_nonblocking(true).unwrap();
+        assert_eq!(theirs.read(&mut [0]).unwrap(), 0, "nobody has it any more");
+        drop(go);
     }
 
     #[test]

@@ -251,6 +251,8 @@ pub struct Job {
     pub stdin: bool,
     /// Whose run it is, where there may be those of others: users share the CPU, and not runs.
     pub user: Option<u32>,
+    /// Whether it has waited for others of its user's, and so may wait for others', too.
+    pub patient: bool,
     /// Whether it may get an interpreter that was started before it came.
     pub warm: bool,
 }
@@ -275,6 +277,7 @@ impl Job {
             want_result: false,
             stdin: false,
             user: None,
+            patient: false,
             warm: false,
         })
     }
@@ -455,6 +458,7 @@ mod tests {
             want_result: true,
             stdin: false,
             user: Some(1000),
+            patient: true,
             warm: true,
         }
     }

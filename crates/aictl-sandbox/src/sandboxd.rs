@@ -428,7 +428,7 @@ fn run_job(
     }
     let engine = &service.engine;
     let warm = service.warm.as_ref().filter(|_| job.warm && job.runtime == Runtime::Python);
-    let armed = match warm.and_then(|warm| warm.take()) {
+    let armed = match warm.and_then(|warm| warm.take(job.patient)) {
         Some(armed) => armed,
         None => Armed::new(engine)?,
     };

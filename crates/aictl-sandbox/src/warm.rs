@@ -167,14 +167,19 @@ impl Warm {
     }
 
     /// One that waits, if there is one, or else a copy of the template, made in advance or now, if
-    /// there is one; the next is on its way.
+    /// there is one; the next is on its way. Who is patient leaves those that wait to others, where
+    /// there is a template.
     #[must_use]
-    pub fn take(&self) -> Option<Armed> {
+    pub fn take(&self, patient: bool) -> Option<Armed> {
         let now = Stamp::of(self.interpreter.exe());
         let mut gone = Vec::new();
         let mut state = self.state();
         state.asked = Some(Instant::now());
-        let waiting = first(&mut state.waiting, now, &mut gone);
+        let has_copies = state.template.as_ref().is_some_and(|made| made.copies < policy::COPIES);
+        let waiting = match patient && has_copies {
+            true => None,
+            false => first(&mut state.waiting, now, &mut gone),
+        };
         if waiting.is_none() && self.library.is_some() {
             state.missed = Some(Instant::now());
         }

@@ -202,6 +202,7 @@ fn job() -> Job {
         want_result: false,
         stdin: false,
         user: None,
+        patient: false,
         warm: true,
     }
 }

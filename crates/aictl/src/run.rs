@@ -273,6 +273,7 @@ fn run(
         want_result: global.json,
         stdin: stdin.is_some(),
         user: None,
+        patient: false,
         warm: false,
     };
     let mut here = Here::new(signals, global.json);

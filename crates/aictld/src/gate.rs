@@ -256,6 +256,7 @@ async fn work<'a>(
     if let Request::Wait { run } | Request::Cancel { run } = &request {
         trail.run = Some(run.clone());
     }
+    let _coming = matches!(request, Request::Run(_)).then(|| runs::expect(helper, caller.uid));
     let mut order = match &request {
         Request::Run(run) => {
             let order = runs::check(run, &policy.sandbox).await?;

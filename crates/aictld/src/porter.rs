@@ -3,7 +3,8 @@
 //! To close a descriptor that a stranger made can take as long as he wants, and so can to drop one
 //! that was never received. So whatever comes with descriptors is received by a thread that holds
 //! nothing else ([`Apart`]), of which the helper gets none but sealed memory; and a connection with
-//! something left in it ends with such a thread. A descriptor that holds up even that, such as one of
+//! something left in it ends with such a thread. One of them is always ready, since to start one
+//! takes a while. A descriptor that holds up even that, such as one of
 //! a file system in user space, holds up nobody else.
 
 use std::{
@@ -16,7 +17,7 @@ use std::{
         unix::net::UnixStream as StdStream,
     },
     sync::{
-        OnceLock,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread,
@@ -34,7 +35,7 @@ use rustix::{
         SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
     },
 };
-use tokio::{io::AsyncReadExt, net::UnixStream};
+use tokio::{io::AsyncReadExt, net::UnixStream, sync::oneshot};
 
 use crate::descriptors;
 
@@ -55,8 +56,17 @@ const LAST: i32 = 512;
 enum Order {
     /// Let go of this.
     LetGo(OwnedFd),
-    /// Take what comes next from there, so many bytes at the most.
-    Take { from: OwnedFd, most: usize, answer: StdStream },
+    /// Have a thread ready that takes something.
+    Ready,
+    /// Have one for this.
+    Now(oneshot::Sender<StdStream>),
+}
+
+/// Our end of the stream to a thread that is ready to take something, if there is one.
+static READY: Mutex<Option<StdStream>> = Mutex::new(None);
+
+fn ready() -> MutexGuard<'static, Option<StdStream>> {
+    READY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The porter of this process, since a table of descriptors is a process's; `None` if there is none
@@ -84,6 +94,8 @@ fn porter() -> Option<&'static Sender<Order>> {
 }
 
 fn serve(mut apart: Apart, orders: &Receiver<Order>) {
+    // Failing that, one is started when it is needed.
+    let _none = get_ready(&mut apart);
     // For which there was no room for a thread: who wants to be served does not wait for them.
     let mut left = VecDeque::new();
     loop {
@@ -93,10 +105,12 @@ fn serve(mut apart: Apart, orders: &Receiver<Order>) {
         };
         match order {
             Ok(Order::LetGo(fd)) => left.push_back(fd),
-            Ok(Order::Take { from, most, answer }) => {
-                let take = move |[from, to]: [BorrowedFd<'static>; 2]| take_apart(from, to, most);
-                // If it is not done, there is no answer.
-                let _none = apart.start([from.as_fd(), answer.as_fd()], take);
+            Ok(Order::Ready) => {
+                let _none = get_ready(&mut apart);
+            }
+            Ok(Order::Now(tell)) => {
+                // If there is none, nobody tells.
+                let _gone = one_who_takes(&mut apart).map(|one| tell.send(one));
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
@@ -105,6 +119,56 @@ fn serve(mut apart: Apart, orders: &Receiver<Order>) {
             left.extend(let_go_apart(&mut apart, fd));
         }
     }
+}
+
+/// Has a thread be ready to take something, if there is none.
+fn get_ready(apart: &mut Apart) -> io::Result<()> {
+    if ready().is_none() {
+        let one = one_who_takes(apart)?;
+        *ready() = Some(one);
+    }
+    Ok(())
+}
+
+/// A thread that waits for what it is to take, and our end of the stream to it.
+fn one_who_takes(apart: &mut Apart) -> io::Result<StdStream> {
+    let (ours, theirs) = StdStream::pair()?;
+    let take = |[to, _]: [BorrowedFd<'static>; 2]| {
+        let Ok((from, most)) = told(to) else { return };
+        take_apart(from.as_fd(), to, most);
+        // Closed with the thread.
+        let _number = from.into_raw_fd();
+    };
+    apart.start([theirs.as_fd(); 2], take)?;
+    Ok(ours)
+}
+
+/// Waits to be told what to take from, and how many bytes at the most.
+fn told(by: BorrowedFd<'_>) -> io::Result<(OwnedFd, usize)> {
+    let mut most = [0; size_of::<usize>()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let bytes = &mut [IoSliceMut::new(&mut most)];
+    let received = recvmsg(by, bytes, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let from = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    });
+    match from {
+        Some(from) if received.bytes == most.len() => Ok((from, usize::from_ne_bytes(most))),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// Tells one who waits for that.
+fn tell(one: &StdStream, from: BorrowedFd<'_>, most: usize) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let from = [from];
+    control.push(SendAncillaryMessage::ScmRights(&from));
+    let most = most.to_ne_bytes();
+    sendmsg(one, &[IoSlice::new(&most)], &mut control, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
+    Ok(())
 }
 
 /// Has a thread be the last to hold this, and end; gives it back if there is no room for a thread.
@@ -176,12 +240,19 @@ pub enum Came {
 /// # Errors
 /// If nothing could be taken: what is left of the stream is of no use.
 pub async fn take(from: &UnixStream, most: usize, held: impl Send + 'static) -> io::Result<Taken> {
-    let from = from.as_fd().try_clone_to_owned()?;
-    let (ours, answer) = StdStream::pair()?;
+    let porter = porter().ok_or(io::ErrorKind::ResourceBusy)?;
+    let one = ready().take();
+    let ours = match one {
+        Some(one) => one,
+        None => {
+            let (tell, told) = oneshot::channel();
+            porter.send(Order::Now(tell)).map_err(|_| io::ErrorKind::ResourceBusy)?;
+            told.await.map_err(|_| io::ErrorKind::ResourceBusy)?
+        }
+    };
+    tell(&ours, from.as_fd(), most)?;
     ours.set_nonblocking(true)?;
     let mut ours = UnixStream::from_std(ours)?;
-    let order = Order::Take { from, most, answer };
-    porter().and_then(|porter| porter.send(order).ok()).ok_or(io::ErrorKind::ResourceBusy)?;
     let mut bytes = vec![0; 1 + most.min(MAX_TAKEN)];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let (count, script) = descriptors::receive(&ours, &mut bytes, &mut space).await?;
@@ -198,6 +269,7 @@ pub async fn take(from: &UnixStream, most: usize, held: impl Send + 'static) -> 
         // Nothing more is sent: it is the end of the thread.
         let _ended = ours.read(&mut [0]).await;
         drop(held);
+        let _next = porter.send(Order::Ready);
     });
     Ok(Taken { bytes, came })
 }

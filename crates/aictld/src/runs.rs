@@ -78,9 +78,16 @@ struct State {
     /// Those that are there, by their identifiers.
     runs: HashMap<String, Arc<Run>>,
     /// How each of those that wait is told that it begins.
-    turns: HashMap<String, oneshot::Sender<()>>,
-    /// Whether it is looked again, in a moment, who may begin.
-    looks_again: bool,
+    turns: HashMap<String, oneshot::Sender<Begin>>,
+    /// When it is looked again who may begin.
+    looks_again: Option<Instant>,
+}
+
+/// The word to a run that it begins.
+#[derive(Debug, Clone, Copy)]
+struct Begin {
+    /// Whether it has waited behind others of its user's.
+    waited: bool,
 }
 
 /// One run.
@@ -200,15 +207,17 @@ impl Runs {
 fn begin(helper: &Arc<Helper>, state: &mut State, bounds: Bounds) {
     loop {
         match state.queue.next(bounds, Instant::now()) {
-            Next::Run(id) => {
-                if let Some(turn) = state.turns.remove(&id) {
+            Next::Run { run, waited } => {
+                if let Some(turn) = state.turns.remove(&run) {
                     // One that ends just now gives its place back itself.
-                    let _ended = turn.send(());
+                    let _ended = turn.send(Begin { waited });
                 }
             }
             Next::In(pause) => {
-                if !std::mem::replace(&mut state.looks_again, true) {
-                    tokio::spawn(begin_after(Arc::clone(helper), pause));
+                let at = Instant::now() + pause;
+                if state.looks_again.is_none_or(|before| at < before) {
+                    state.looks_again = Some(at);
+                    tokio::spawn(begin_at(Arc::clone(helper), at));
                 }
                 return;
             }
@@ -217,12 +226,38 @@ fn begin(helper: &Arc<Helper>, state: &mut State, bounds: Bounds) {
     }
 }
 
-async fn begin_after(helper: Arc<Helper>, pause: Duration) {
-    time::sleep(pause).await;
+async fn begin_at(helper: Arc<Helper>, at: Instant) {
+    time::sleep_until(at.into()).await;
     let bounds = helper.runs.bounds(&helper.policies.now().sandbox);
     let mut state = helper.runs.lock();
-    state.looks_again = false;
+    state.looks_again.take_if(|next| *next <= at);
     begin(&helper, &mut state, bounds);
+}
+
+/// A run that somebody asks for: others' further ones keep out of its way from now on, until this is
+/// dropped.
+#[derive(Debug)]
+pub struct Coming {
+    helper: Arc<Helper>,
+    uid: u32,
+    since: Instant,
+}
+
+/// Somebody asks for a run.
+#[must_use]
+pub fn expect(helper: &Arc<Helper>, uid: u32) -> Coming {
+    let since = Instant::now();
+    helper.runs.lock().queue.expect(uid, since);
+    Coming { helper: Arc::clone(helper), uid, since }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        let bounds = self.helper.runs.bounds(&self.helper.policies.now().sandbox);
+        let mut state = self.helper.runs.lock();
+        state.queue.came(self.uid, self.since);
+        begin(&self.helper, &mut state, bounds);
+    }
 }
 
 impl Run {
@@ -342,6 +377,7 @@ pub fn accept(
         want_result,
         stdin: from_stdin.is_some(),
         user: Some(caller.uid),
+        patient: false,
         warm,
     };
     let errand =
@@ -369,9 +405,9 @@ fn no_room(_error: io::Error) -> CallError {
 async fn live(
     helper: &Arc<Helper>,
     run: &Arc<Run>,
-    errand: drive::Errand,
+    mut errand: drive::Errand,
     may_go: oneshot::Receiver<()>,
-    my_turn: oneshot::Receiver<()>,
+    my_turn: oneshot::Receiver<Begin>,
 ) {
     // Its call could not be recorded, or its caller did not wait for that.
     if may_go.await.is_err() {
@@ -384,11 +420,12 @@ async fn live(
     let begins = tokio::select! {
         biased;
         why = &mut stopped => Err(why),
-        _ = my_turn => Ok(()),
+        begin = my_turn => Ok(begin.is_ok_and(|begin| begin.waited)),
     };
     let (ended, rest) = match begins {
-        Ok(()) => {
+        Ok(waited) => {
             run.begun.store(true, SeqCst);
+            errand.job.patient = waited;
             let queued = waits.elapsed();
             let drive = async {
                 let begins = Instant::now();

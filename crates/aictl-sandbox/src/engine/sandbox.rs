@@ -358,7 +358,8 @@ impl Armed {
         let prepare = unavailable("a control group");
         let share = self.limit(engine, job).map_err(prepare)?;
         // A control group has its part of the CPU instead.
-        let yields = self.group.is_none() && share.as_ref().is_some_and(Share::yields);
+        let goes_after = job.patient || share.as_ref().is_some_and(Share::yields);
+        let yields = self.group.is_none() && goes_after;
         self.write(engine, &task, yields)?;
         let limit = if weaken::off("output") { u64::MAX } else { job.limits.output() };
         let Self { frame, pipes, group, ready } = self;

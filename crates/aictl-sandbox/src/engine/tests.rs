@@ -49,6 +49,7 @@ fn job() -> Job {
         want_result: true,
         stdin: false,
         user: None,
+        patient: false,
         warm: true,
     }
 }

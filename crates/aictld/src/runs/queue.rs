@@ -2,7 +2,7 @@
 //! many runs waits for his own and not others for him.
 //!
 //! Who has none that runs goes first, and finds a place, and a core, that the others' further runs
-//! have left: see `turn`.
+//! have left, and those that wait behind such runs: see `turn`.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,6 +20,15 @@ const ABOUT: Duration = Duration::from_secs(3);
 /// How long after his last run has begun a user's next one is held back for others: longer than what
 /// a flood is made of, and short for who has another one run for long.
 const HELD_BACK: Duration = Duration::from_secs(1);
+
+/// For so long after it has begun, or has been asked for, a run of somebody who does not wait behind
+/// his own is one to keep out of the way of: most are over by then.
+const YOUNG: Duration = Duration::from_millis(50);
+/// How long a run that waits behind its user's own keeps out of the way of others.
+const GIVES_WAY: Duration = Duration::from_millis(100);
+
+/// The most that are known to be on their way: whoever keeps out of the way of so many does of more.
+const MAX_COMING: usize = 16;
 
 /// How many runs there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,20 +64,33 @@ struct Finds {
     others: bool,
     /// How long ago his last one began.
     since: Duration,
+    /// Whether this one waits behind others of his, and for how long it could have begun.
+    behind: Option<Duration>,
+    /// How long another's run will be young that waits behind none; and how many are on their way.
+    young: Option<Duration>,
+    coming: usize,
 }
 
 /// When a user's next run may begin: his first one as soon as there is a place. A further one leaves
 /// the last place to somebody who has none, where one user cannot have all of them; and while others
-/// are about, it leaves a core free, or lets a moment go by.
+/// are about, it leaves a core free, or lets a moment go by. One that has waited for another of his
+/// leaves that core, or a shorter moment, to those who have just come.
 fn turn(finds: Finds, bounds: Bounds) -> Turn {
-    let Finds { mine, all, others, since } = finds;
+    let Finds { mine, all, others, since, behind, young, coming } = finds;
     let is_further = mine > 0;
     let takes_the_last = all + 1 >= bounds.running && bounds.running > bounds.running_of_one;
-    let leaves_no_core = all + 1 >= bounds.cores;
+    let leaves_no_core = all + coming + 1 >= bounds.cores;
+    let gives_way = behind.and_then(|ready| GIVES_WAY.checked_sub(ready)).zip(young);
     if all >= bounds.running || mine >= bounds.running_of_one || is_further && takes_the_last {
         Turn::Later
     } else if is_further && others && leaves_no_core && since < HELD_BACK {
         Turn::In(HELD_BACK - since)
+    } else if let Some((patience, young)) = gives_way
+        && leaves_no_core
+        && !is_further
+        && !patience.is_zero()
+    {
+        Turn::In(patience.min(young))
     } else {
         Turn::Now
     }
@@ -78,7 +100,12 @@ fn turn(finds: Finds, bounds: Bounds) -> Turn {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next<R> {
     /// This one begins.
-    Run(R),
+    Run {
+        /// It.
+        run: R,
+        /// Whether it has waited behind others of its user's.
+        waited: bool,
+    },
     /// None, before so much time has gone by or one ends.
     In(Duration),
     /// None, before one ends.
@@ -99,6 +126,16 @@ pub enum Full {
 struct Waiting<R> {
     run: R,
     bytes: usize,
+    /// Whether it waits behind others of its user's.
+    behind: bool,
+}
+
+/// The runs of a user that wait: never none.
+#[derive(Debug)]
+struct Line<R> {
+    runs: VecDeque<Waiting<R>>,
+    /// Since when none of his runs.
+    rests: Instant,
 }
 
 /// Who runs, and who waits.
@@ -106,7 +143,7 @@ struct Waiting<R> {
 pub struct Queue<R> {
     /// Users with runs that wait, in the order of their turns; never one with none.
     turns: VecDeque<u32>,
-    waiting: HashMap<u32, VecDeque<Waiting<R>>>,
+    waiting: HashMap<u32, Line<R>>,
     /// How many wait, and the bytes that they hold.
     count: usize,
     held: usize,
@@ -114,6 +151,8 @@ pub struct Queue<R> {
     all_running: usize,
     /// Who came or went last, and who before: one of them is not the one that is asked about.
     last: [Option<(u32, Instant)>; 2],
+    /// Who has asked for a run that is not here yet, and when.
+    coming: Vec<(u32, Instant)>,
 }
 
 /// The runs that a user has: never none.
@@ -122,6 +161,8 @@ struct Running {
     count: usize,
     /// When the last of them began.
     begun: Instant,
+    /// When the last began that had not waited behind others of his.
+    fresh: Option<Instant>,
 }
 
 impl<R> Default for Queue<R> {
@@ -134,6 +175,7 @@ impl<R> Default for Queue<R> {
             running: HashMap::new(),
             all_running: 0,
             last: [None; 2],
+            coming: Vec::new(),
         }
     }
 }
@@ -152,7 +194,8 @@ impl<R: PartialEq> Queue<R> {
         now: Instant,
     ) -> Result<(), Full> {
         self.saw(uid, now);
-        let mine = self.waiting.get(&uid).map_or(0, VecDeque::len);
+        let mine = self.waiting.get(&uid).map_or(0, |line| line.runs.len());
+        let behind = mine > 0 || self.running.contains_key(&uid);
         // Nobody waits who could run: `next` is asked until it has none.
         let runs_at_once = mine == 0 && self.turn(uid, bounds, now) == Turn::Now;
         if !runs_at_once && mine >= bounds.waiting_of_one {
@@ -164,7 +207,9 @@ impl<R: PartialEq> Queue<R> {
         if mine == 0 {
             self.turns.push_back(uid);
         }
-        self.waiting.entry(uid).or_default().push_back(Waiting { run, bytes });
+        let none = || Line { runs: VecDeque::new(), rests: now };
+        let line = self.waiting.entry(uid).or_insert_with(none);
+        line.runs.push_back(Waiting { run, bytes, behind });
         self.count += 1;
         self.held += bytes;
         Ok(())
@@ -188,13 +233,46 @@ impl<R: PartialEq> Queue<R> {
             || self.running.keys().chain(&self.turns).any(|other| *other != uid)
     }
 
+    /// Somebody asks for a run: further ones of others keep out of its way from now on, until it is
+    /// here or its user is told no (see [`came`](Self::came)).
+    pub fn expect(&mut self, uid: u32, now: Instant) {
+        self.coming.retain(|(_, since)| now.saturating_duration_since(*since) < YOUNG);
+        if self.coming.len() < MAX_COMING {
+            self.coming.push((uid, now));
+        }
+    }
+
+    /// What was expected of this user since then is here, or will never be.
+    pub fn came(&mut self, uid: u32, since: Instant) {
+        if let Some(at) = self.coming.iter().position(|coming| *coming == (uid, since)) {
+            self.coming.swap_remove(at);
+        }
+    }
+
+    /// How long another's run will be young that waits behind none, and how many are on their way.
+    fn young(&self, uid: u32, now: Instant) -> (Option<Duration>, usize) {
+        let left = |(of, since): (u32, Instant)| {
+            let left = YOUNG.checked_sub(now.saturating_duration_since(since));
+            left.filter(|left| of != uid && !left.is_zero())
+        };
+        let coming = self.coming.iter().filter_map(|coming| left(*coming));
+        let fresh = self.running.iter().filter_map(|(of, running)| left((*of, running.fresh?)));
+        (coming.clone().chain(fresh).max(), coming.count())
+    }
+
     fn turn(&self, uid: u32, bounds: Bounds, now: Instant) -> Turn {
         let mine = self.running.get(&uid);
+        let line = self.waiting.get(&uid);
+        let behind = line.filter(|line| line.runs.front().is_some_and(|first| first.behind));
+        let (young, coming) = self.young(uid, now);
         let finds = Finds {
             mine: mine.map_or(0, |mine| mine.count),
             all: self.all_running,
             others: self.others(uid, now),
             since: mine.map_or(Duration::MAX, |mine| now.saturating_duration_since(mine.begun)),
+            behind: behind.map(|line| now.saturating_duration_since(line.rests)),
+            young,
+            coming,
         };
         turn(finds, bounds)
     }
@@ -219,37 +297,39 @@ impl<R: PartialEq> Queue<R> {
             }
         }
         match first.or(further).and_then(|at| self.begin(at, now)) {
-            Some(run) => Next::Run(run),
+            Some((run, waited)) => Next::Run { run, waited },
             None => soonest.map_or(Next::Nothing, Next::In),
         }
     }
 
     /// The user whose turn is at this place in the order has it.
-    fn begin(&mut self, at: usize, now: Instant) -> Option<R> {
+    fn begin(&mut self, at: usize, now: Instant) -> Option<(R, bool)> {
         let uid = self.turns.remove(at)?;
-        let mine = self.waiting.get_mut(&uid)?;
-        let Waiting { run, bytes } = mine.pop_front()?;
-        match mine.is_empty() {
+        let line = self.waiting.get_mut(&uid)?;
+        let Waiting { run, bytes, behind } = line.runs.pop_front()?;
+        match line.runs.is_empty() {
             true => drop(self.waiting.remove(&uid)),
             false => self.turns.push_back(uid),
         }
         self.count -= 1;
         self.held -= bytes;
-        let mine = self.running.entry(uid).or_insert(Running { count: 0, begun: now });
-        *mine = Running { count: mine.count + 1, begun: now };
+        let none = Running { count: 0, begun: now, fresh: None };
+        let mine = self.running.entry(uid).or_insert(none);
+        let fresh = if behind { mine.fresh } else { Some(now) };
+        *mine = Running { count: mine.count + 1, begun: now, fresh };
         self.all_running += 1;
-        Some(run)
+        Some((run, behind))
     }
 
     /// A run has ended, or never will begin.
     pub fn leave(&mut self, uid: u32, run: &R, now: Instant) {
         self.saw(uid, now);
-        let Some(mine) = self.waiting.get_mut(&uid) else { return self.ended(uid) };
-        let Some(at) = mine.iter().position(|waiting| waiting.run == *run) else {
-            return self.ended(uid);
+        let Some(line) = self.waiting.get_mut(&uid) else { return self.ended(uid, now) };
+        let Some(at) = line.runs.iter().position(|waiting| waiting.run == *run) else {
+            return self.ended(uid, now);
         };
-        let bytes = mine.remove(at).map_or(0, |waiting| waiting.bytes);
-        if mine.is_empty() {
+        let bytes = line.runs.remove(at).map_or(0, |waiting| waiting.bytes);
+        if line.runs.is_empty() {
             self.waiting.remove(&uid);
             self.turns.retain(|of| *of != uid);
         }
@@ -257,12 +337,15 @@ impl<R: PartialEq> Queue<R> {
         self.held -= bytes;
     }
 
-    fn ended(&mut self, uid: u32) {
+    fn ended(&mut self, uid: u32, now: Instant) {
         if let Some(mine) = self.running.get_mut(&uid) {
             mine.count -= 1;
             self.all_running -= 1;
             if mine.count == 0 {
                 self.running.remove(&uid);
+                if let Some(line) = self.waiting.get_mut(&uid) {
+                    line.rests = now;
+                }
             }
         }
     }
@@ -288,7 +371,7 @@ mod tests {
     /// The one that begins, if one does.
     fn next(queue: &mut Queue<u32>, bounds: Bounds, now: Instant) -> Option<u32> {
         match queue.next(bounds, now) {
-            Next::Run(run) => Some(run),
+            Next::Run { run, .. } => Some(run),
             _ => None,
         }
     }
@@ -305,7 +388,25 @@ mod tests {
         let two = Bounds { cores: 2, ..bounds(16, 4, 9) };
         let eight = Bounds { cores: 8, ..two };
         let alone = Bounds { cores: 2, ..bounds(4, 4, 9) };
-        let find = |mine, all, others, since| Finds { mine, all, others, since: MS(since) };
+        let find = |mine, all, others, since| Finds {
+            mine,
+            all,
+            others,
+            since: MS(since),
+            behind: None,
+            young: None,
+            coming: 0,
+        };
+        // Behind his own, of which none runs since so long; what is young of others.
+        let behind = |ready, all, coming, young| Finds {
+            behind: Some(MS(ready)),
+            young: Some(MS(young)),
+            coming,
+            ..find(0, all, true, 9999)
+        };
+        let calm = |ready| Finds { young: None, ..behind(ready, 1, 0, 0) };
+        let further = Finds { mine: 1, ..behind(0, 2, 0, 9) };
+        let fresh = Finds { behind: None, ..behind(0, 1, 0, 9) };
         let table = [
             ("the only one", two, find(0, 0, false, 9999), Turn::Now),
             ("the first one", two, find(0, 15, true, 9999), Turn::Now),
@@ -320,6 +421,15 @@ mod tests {
             ("no core is left", eight, find(1, 7, true, 0), Turn::In(MS(1000))),
             ("the last place is another's", two, find(1, 15, true, 9999), Turn::Later),
             ("the last place is another's", two, find(1, 15, false, 9999), Turn::Later),
+            ("another has just begun", two, behind(0, 1, 0, 50), Turn::In(MS(50))),
+            ("another has just begun", two, behind(90, 1, 0, 50), Turn::In(MS(10))),
+            ("another is on his way", two, behind(0, 0, 1, 30), Turn::In(MS(30))),
+            ("he has given way for long", two, behind(100, 1, 1, 50), Turn::Now),
+            ("others' have run for long", two, calm(0), Turn::Now),
+            ("there are cores for both", eight, behind(0, 5, 1, 50), Turn::Now),
+            ("there are not", eight, behind(0, 5, 2, 50), Turn::In(MS(50))),
+            ("he does not wait behind his own", two, fresh, Turn::Now),
+            ("it was held back already", two, further, Turn::Now),
             ("one may have them all", alone, find(3, 3, true, 9999), Turn::Now),
         ];
         for (what, bounds, finds, expected) in table {
@@ -357,6 +467,44 @@ mod tests {
         assert_eq!(begin(&mut queue, bounds, now + HELD_BACK), [14]);
         now += HELD_BACK + ABOUT;
         assert_eq!(begin(&mut queue, bounds, now), [15, 16]);
+    }
+
+    #[test]
+    fn what_waits_behind_its_users_own_keeps_out_of_the_way_of_who_comes() {
+        let bounds = Bounds { cores: 2, ..bounds(16, 4, 1000) };
+        let begun = Instant::now();
+        let at = |ms| begun + Duration::from_millis(ms);
+        let mut queue = Queue::default();
+        queue.push(1, 0, 0, bounds, at(0)).unwrap();
+        assert_eq!(queue.next(bounds, at(0)), Next::Run { run: 0, waited: false });
+        (1..9).for_each(|run| queue.push(1, run, 0, bounds, at(0)).unwrap());
+        assert_eq!(begin(&mut queue, bounds, at(0)), [1, 2, 3]);
+        // Somebody asks for a run while they end, and has it.
+        queue.expect(2, at(10));
+        (0..4).for_each(|run| queue.leave(1, &run, at(20)));
+        assert_eq!(queue.next(bounds, at(20)), Next::In(YOUNG - Duration::from_millis(10)));
+        queue.push(2, 10, 0, bounds, at(30)).unwrap();
+        assert_eq!(queue.next(bounds, at(30)), Next::Run { run: 10, waited: false });
+        queue.came(2, at(10));
+        assert_eq!(queue.next(bounds, at(40)), Next::In(YOUNG - Duration::from_millis(10)));
+        queue.leave(2, &10, at(50));
+        assert_eq!(queue.next(bounds, at(50)), Next::Run { run: 4, waited: true });
+        queue.leave(1, &4, at(60));
+        // Who is told no, or is on his way for long, is none to wait for; nor is one of one's own.
+        queue.expect(2, at(60));
+        queue.came(2, at(60));
+        queue.expect(2, at(10));
+        queue.expect(1, at(60));
+        assert_eq!(queue.next(bounds, at(60)), Next::Run { run: 5, waited: true });
+        // However many are on their way, and however often: for so long, and no longer.
+        queue.leave(1, &5, at(60));
+        for ms in 60..160 {
+            (0..99).for_each(|_| queue.expect(2, at(ms)));
+            assert!(matches!(queue.next(bounds, at(ms)), Next::In(_)), "{ms}");
+            assert!(queue.coming.len() <= MAX_COMING);
+        }
+        queue.expect(2, at(160));
+        assert_eq!(queue.next(bounds, at(160)), Next::Run { run: 6, waited: true });
     }
 
     #[test]
