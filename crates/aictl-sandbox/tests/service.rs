@@ -464,8 +464,13 @@ fn two_runs_have_nothing_in_common() {
 
 /// A sandboxd whose interpreters are copies of a template.
 fn copying(options: &[&str]) -> Service {
+    keeping("0", options)
+}
+
+/// A sandboxd with a template, for which so many interpreters wait besides.
+fn keeping(warm: &str, options: &[&str]) -> Service {
     let library = std::env::current_exe().unwrap().with_file_name(aictl_template::FILE_NAME);
-    Service::start(&[options, &["--warm", "0", "--template", library.to_str().unwrap()]].concat())
+    Service::start(&[options, &["--warm", warm, "--template", library.to_str().unwrap()]].concat())
 }
 
 /// However its interpreter was started, a run whose user has another one already lets others go
@@ -495,6 +500,9 @@ except PermissionError:
             continue;
         }
         assert_eq!(print(Some(7)), "0\n", "{start:?}: the only one");
+        let patient = Job { patient: true, ..of(Some(7)) };
+        let printed = service.print_of_job_after(&patient, start, SAY);
+        assert_eq!(printed, "10\n", "{start:?}: one that has waited for his other");
         let first = Connection::from_socket(service.connect());
         let args = ScriptArgs::try_from(vec!["wait".to_owned()]).unwrap();
         first.submit(&Job { args, ..of(Some(7)) }, memfd.as_fd(), None).unwrap();
@@ -573,6 +581,21 @@ fn a_burst_is_carried_by_copies() {
     let forked = starts.iter().filter(|&&start| start == Start::Forked).count();
     assert!(forked > starts.len() / 2, "{forked} of {}", starts.len());
     settle(&service);
+}
+
+/// Who has waited already gets a copy, and one who has not the interpreter that waits.
+#[test]
+fn who_is_patient_leaves_what_waits_to_others() {
+    let service = keeping("1", LENIENT);
+    let patient = Job { patient: true, ..job() };
+    service.print_of_job_after(&patient, Start::Forked, "print(1)");
+    for _ in 0..20 {
+        let (record, _) = service.run_job(&patient, "print(1)").unwrap();
+        assert_eq!(record.start, Some(Start::Forked), "{record:?}");
+        // Nothing depends on it, but that one waits that could have been taken.
+        thread::sleep(Duration::from_millis(20));
+    }
+    service.print_after(Start::Warm, "print(1)");
 }
 
 #[test]
