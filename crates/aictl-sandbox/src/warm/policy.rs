@@ -16,6 +16,9 @@ pub const SPARE: usize = 2;
 pub const COPIES: u32 = 1000;
 /// While runs come faster than this one after the other, the machine is left to them.
 pub const CALM: Duration = Duration::from_millis(20);
+/// And in a burst, where copies are made for half of what it takes to start one: while they come
+/// faster than this.
+pub const CALM_OF_BURST: Duration = Duration::from_millis(150);
 /// How long after the first failure it is tried again; each time twice as long.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// How long at the most.
@@ -118,7 +121,12 @@ fn next_of_waiting(situation: &Situation, asked: Duration) -> Next {
     if let Some(left) = blocked(situation.failed) {
         return Next::Wait(left);
     }
-    match CALM.checked_sub(asked) {
+    let in_burst = situation.missed.is_some_and(|missed| missed < BURST);
+    let calm = match in_burst && situation.copies.is_some() {
+        true => CALM_OF_BURST,
+        false => CALM,
+    };
+    match calm.checked_sub(asked) {
         Some(left) if !left.is_zero() => Next::Wait(left),
         _ => Next::Start,
     }
@@ -197,9 +205,9 @@ mod tests {
             (
                 "but runs wait for theirs",
                 Situation { copies: Some(1), copying: 1, ..burst },
-                Next::Wait(ms(19)),
+                Next::Wait(ms(149)),
             ),
-            ("enough do", Situation { copies: Some(2), spare: 2, ..burst }, Next::Wait(ms(19))),
+            ("enough do", Situation { copies: Some(2), spare: 2, ..burst }, Next::Wait(ms(149))),
             (
                 "enough do, and no run comes",
                 Situation { copies: Some(2), spare: 2, missed: Some(ms(400)), ..full },
@@ -214,6 +222,21 @@ mod tests {
                 "nor when an interpreter is missing",
                 Situation { copies: Some(2), spare: 1, missed: Some(BURST), ..calm },
                 Next::EndCopies,
+            ),
+            (
+                "a run could come any moment, and none is started meanwhile",
+                Situation { asked: Some(ms(30)), copies: Some(2), spare: 2, ..burst },
+                Next::Wait(ms(120)),
+            ),
+            (
+                "none has come for a moment",
+                Situation { asked: Some(ms(150)), copies: Some(2), spare: 2, ..burst },
+                Next::Start,
+            ),
+            (
+                "there are no copies to be had",
+                Situation { asked: Some(ms(30)), template_failed: Some((1, ms(30))), ..burst },
+                Next::Start,
             ),
             ("it is old", Situation { copies: Some(COPIES), ..burst }, Next::StartTemplate),
             (
