@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use aictl_fakes::PrivateBus;
+use aictl_fakes::{PrivateBus, copy_program};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -48,7 +48,7 @@ const NOBODY_IN_PARTICULAR: u32 = 65530;
 /// Starts the program as systemd would, but for its user, with a place to tell systemd things.
 fn started(bus: &PrivateBus, directory: &Path, tell: &Path) -> Child {
     let program = directory.join("aictld");
-    fs::copy(env!("CARGO_BIN_EXE_aictld"), &program).unwrap();
+    copy_program(Path::new(env!("CARGO_BIN_EXE_aictld")), &program);
     let mut command = Command::new(program);
     command
         .env_clear()

@@ -1,5 +1,6 @@
 //! What aictl speaks with on a real machine, made for tests: a message bus of one's own
-//! ([`PrivateBus`]) and a systemd on it ([`FakeSystemd`]).
+//! ([`PrivateBus`]) and a systemd on it ([`FakeSystemd`]); and programs that can be started as soon as
+//! they are written ([`shell_script`]).
 //!
 //! ```no_run
 //! # async fn test() {
@@ -18,7 +19,9 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::missing_panics_doc)]
 
 mod bus;
+mod program;
 mod systemd;
 
 pub use bus::PrivateBus;
+pub use program::{copy_program, shell_script};
 pub use systemd::{Act, FakeSystemd, FakeUnit};

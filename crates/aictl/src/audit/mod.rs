@@ -174,7 +174,7 @@ fn number<T: std::str::FromStr>(record: &AuditLine, field: AuditField) -> Option
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::fs;
 
     use serde_json::json;
 
@@ -220,9 +220,7 @@ mod tests {
             record("e", RAN, 8, ran),
         ];
         let path = std::env::temp_dir().join(format!("aictl-audit-{}", std::process::id()));
-        // A shell reads it, and writes nobody else's descriptors into it.
-        fs::write(&path, format!("#!/bin/sh\ncat <<'END'\n{}\nEND\n", records.join("\n"))).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        aictl_fakes::shell_script(&path, &format!("cat <<'END'\n{}\nEND", records.join("\n")));
         let args = Audit { since: None, lines: 10, service: None, caller: None, outcome: None };
         let journal = JournalReader::with_program(&path);
         let calls = runtime::run(read(&journal, &args, Filter::default(), true)).unwrap().unwrap();

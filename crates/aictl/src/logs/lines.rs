@@ -203,7 +203,6 @@ impl fmt::Debug for Lines {
 mod tests {
     use std::{
         fs,
-        os::unix::fs::PermissionsExt,
         path::PathBuf,
         sync::atomic::{AtomicU32, Ordering},
     };
@@ -216,8 +215,7 @@ mod tests {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("aictl-logs-{}-{count}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        aictl_fakes::shell_script(&path, script);
         let wanted = Wanted { lines: 9, follow: false, since: None, priority: None };
         let unit = UnitName::parse("ollama.service").unwrap();
         let reader = JournalReader::with_program(&path);

@@ -3,13 +3,14 @@
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
-    os::{fd::OwnedFd, unix::fs::PermissionsExt},
+    os::fd::OwnedFd,
     path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
 use aictl_core::journal::read::JournalReader;
+use aictl_fakes::shell_script;
 use aictld::logs::MAX_OF_ONE_UID;
 
 use crate::world::{Client, Outcome, Plan, SERVICES, World, error, polkit::Say};
@@ -27,9 +28,8 @@ impl Script {
         let name = format!("aictld-journalctl-{}-{count}", std::process::id());
         let program = std::env::temp_dir().join(name);
         let noted = program.with_extension("arguments");
-        let text = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" > {}\n{body}\n", noted.display());
-        fs::write(&program, text).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!("printf '%s\\n' \"$@\" > {}\n{body}", noted.display());
+        shell_script(&program, &text);
         Self { program, noted }
     }
 

@@ -48,13 +48,8 @@ impl Dir {
 
     /// A program in the place of `aictl-nvml`.
     fn program(&self, script: &str) -> NvmlProgram {
-        let (text, program) = (self.0.join("script"), self.0.join(NAME));
-        fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&text, fs::Permissions::from_mode(0o755)).unwrap();
-        // By another process: were it open for writing in this one, a child of another test could
-        // hold it open at the time, and what is open for writing cannot be started.
-        let copied = process::Command::new("cp").args([&text, &program]).status().unwrap();
-        assert!(copied.success());
+        let program = self.0.join(NAME);
+        aictl_fakes::shell_script(&program, script);
         NvmlProgram { program, library: None }
     }
 

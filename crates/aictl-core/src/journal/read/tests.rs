@@ -1,7 +1,5 @@
 use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    process,
+    fs, process,
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -191,8 +189,7 @@ impl Journalctl {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("aictl-journalctl-{}-{count}", process::id());
         let path = std::env::temp_dir().join(name);
-        fs::write(&path, format!("#!/bin/sh\n{script}")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        aictl_fakes::shell_script(&path, script);
         Self(path)
     }
 
