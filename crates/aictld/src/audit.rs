@@ -342,9 +342,26 @@ struct Flood {
     last: Option<Record>,
 }
 
+/// What is to be told of a user's calls over a limit.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Due {
+    uid: u32,
+    calls: u64,
+    /// The last of them.
+    last: Record,
+}
+
+impl Due {
+    /// One record for all of them.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        summed(self.last.clone(), self.calls)
+    }
+}
+
 impl Floods {
-    /// Takes note of calls over a limit; returns the record that is to be written now.
-    pub fn note(&mut self, uid: u32, calls: u64, record: Record, now: Instant) -> Option<Record> {
+    /// Takes note of calls over a limit; returns what is to be told now.
+    pub fn note(&mut self, uid: u32, calls: u64, record: Record, now: Instant) -> Option<Due> {
         let room = self.0.len() < MAX_FLOODS;
         match self.0.get_mut(&uid) {
             Some(flood) if now.saturating_duration_since(flood.recorded) < FLOOD_INTERVAL => {
@@ -355,29 +372,42 @@ impl Floods {
             Some(flood) => {
                 let calls = flood.calls.saturating_add(calls);
                 *flood = Flood { recorded: now, calls: 0, last: None };
-                Some(summed(record, calls))
+                Some(Due { uid, calls, last: record })
             }
             None => {
                 if room {
                     self.0.insert(uid, Flood { recorded: now, calls: 0, last: None });
                 }
-                Some(summed(record, calls))
+                Some(Due { uid, calls, last: record })
             }
         }
     }
 
-    /// The records of floods whose interval is over; what has nothing to tell is forgotten.
-    pub fn due(&mut self, now: Instant) -> Vec<Record> {
+    /// What could not be told is told with what comes next; gives back for how many calls there is no
+    /// room.
+    pub fn tell_later(&mut self, due: Due) -> u64 {
+        match self.0.get_mut(&due.uid) {
+            Some(flood) => {
+                flood.calls = flood.calls.saturating_add(due.calls);
+                flood.last.get_or_insert(due.last);
+                0
+            }
+            None => due.calls,
+        }
+    }
+
+    /// What is to be told of floods whose interval is over; what has nothing to tell is forgotten.
+    pub fn due(&mut self, now: Instant) -> Vec<Due> {
         let mut due = Vec::new();
-        self.0.retain(|_, flood| {
+        self.0.retain(|&uid, flood| {
             if now.saturating_duration_since(flood.recorded) < FLOOD_INTERVAL {
                 return true;
             }
             let calls = std::mem::take(&mut flood.calls);
             flood.recorded = now;
             match flood.last.take() {
-                Some(record) => {
-                    due.push(summed(record, calls));
+                Some(last) => {
+                    due.push(Due { uid, calls, last });
                     true
                 }
                 None => false,
@@ -393,11 +423,11 @@ impl Floods {
     }
 
     /// What is left to tell, at the end.
-    pub fn rest(&mut self) -> Vec<Record> {
+    pub fn rest(&mut self) -> Vec<Due> {
         let floods = std::mem::take(&mut self.0);
         floods
-            .into_values()
-            .filter_map(|flood| flood.last.map(|record| summed(record, flood.calls)))
+            .into_iter()
+            .filter_map(|(uid, Flood { calls, last, .. })| Some(Due { uid, calls, last: last? }))
             .collect()
     }
 }
@@ -487,7 +517,8 @@ mod tests {
         let mut floods = Floods::default();
         let start = Instant::now();
         let record = || trail().ended(&End::Cancelled, "", start);
-        assert_eq!(floods.note(1000, 1, record(), start).unwrap().calls, None);
+        let calls = |due: Due| due.record().calls;
+        assert_eq!(calls(floods.note(1000, 1, record(), start).unwrap()), None);
         for _ in 0..9 {
             assert_eq!(floods.note(1000, 1, record(), start), None);
         }
@@ -496,10 +527,11 @@ mod tests {
         assert_eq!(floods.due(start), []);
         let later = start + FLOOD_INTERVAL;
         let due = floods.due(later);
+        let due: Vec<_> = due.iter().map(Due::record).collect();
         assert_eq!(due.iter().map(|record| record.calls).collect::<Vec<_>>(), [Some(9)]);
         assert!(due[0].message.ends_with(" (9 calls)"), "{}", due[0].message);
         assert_eq!(floods.note(1000, 2, record(), later), None);
-        assert_eq!(floods.note(1000, 3, record(), later + FLOOD_INTERVAL).unwrap().calls, Some(5));
+        assert_eq!(calls(floods.note(1000, 3, record(), later + FLOOD_INTERVAL).unwrap()), Some(5));
         assert_eq!(floods.rest(), []);
         // What has nothing more to tell is forgotten.
         let mut floods = Floods::default();
@@ -515,6 +547,25 @@ mod tests {
         let record = || trail().ended(&End::Cancelled, "", now);
         assert!(floods.note(1, 1, record(), now).is_some());
         assert!(floods.note(1, 4, record(), now).is_none());
-        assert_eq!(floods.rest()[0].calls, Some(4));
+        assert_eq!(floods.rest()[0].record().calls, Some(4));
+    }
+
+    #[test]
+    fn what_the_journal_does_not_take_is_told_with_the_next() {
+        let mut floods = Floods::default();
+        let start = Instant::now();
+        let record = || trail().ended(&End::Cancelled, "", start);
+        let first = floods.note(1, 1, record(), start).unwrap();
+        assert_eq!(floods.tell_later(first), 0);
+        let later = start + FLOOD_INTERVAL;
+        let due = floods.due(later).remove(0);
+        assert_eq!(due.record().calls, None);
+        assert_eq!(floods.tell_later(due), 0);
+        assert_eq!(floods.note(1, 4, record(), later), None);
+        let due = floods.due(later + FLOOD_INTERVAL).remove(0);
+        assert!(due.record().message.ends_with(" (5 calls)"), "{due:?}");
+        assert_eq!(floods.due(later + 2 * FLOOD_INTERVAL), []);
+        // Its user is forgotten by now.
+        assert_eq!(floods.tell_later(due), 5);
     }
 }

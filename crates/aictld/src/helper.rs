@@ -22,7 +22,7 @@ use zbus::{Connection, Message};
 
 use crate::{
     activity::Activity,
-    audit::{self, Floods, Record},
+    audit::{self, Due, Floods, Record},
     caller::Callers,
     events::Event,
     gpus::Gpus,
@@ -195,21 +195,48 @@ impl Helper {
     /// If the journal does not take the record.
     pub fn record_limited(&self, uid: u32, record: Record) -> Result<(), JournalError> {
         let due = lock(&self.floods).note(uid, 1, record, Instant::now());
-        due.map_or(Ok(()), |record| self.journal.try_write(&record))
+        due.map_or(Ok(()), |due| self.record_flood(due))
     }
 
-    /// Writes what is left to tell of calls over a limit: that whose time has come, or all.
-    pub fn record_floods(&self, all: bool) {
-        let mut floods = lock(&self.floods);
-        let due = if all { floods.rest() } else { floods.due(Instant::now()) };
-        drop(floods);
-        let unknown = match self.unrecorded.swap(0, SeqCst) {
-            0 => None,
-            calls => self.ids.next().ok().map(|id| audit::unknown(id, calls)),
-        };
-        for record in due.into_iter().chain(unknown) {
+    fn record_flood(&self, due: Due) -> Result<(), JournalError> {
+        let written = self.journal.try_write(&due.record());
+        if written.is_err() {
+            let unknown = lock(&self.floods).tell_later(due);
+            self.unrecorded.fetch_add(unknown, SeqCst);
+        }
+        written
+    }
+
+    /// Writes what is left to tell of calls over a limit whose time has come.
+    pub fn record_floods(&self) {
+        let due = lock(&self.floods).due(Instant::now());
+        for due in due {
             // They were refused already.
-            let _lost = self.journal.try_write(&record);
+            let _later = self.record_flood(due);
+        }
+        if let Some((record, calls)) = self.unknown()
+            && self.journal.try_write(&record).is_err()
+        {
+            self.unrecorded.fetch_add(calls, SeqCst);
+        }
+    }
+
+    /// Writes all that is left to tell of calls over a limit; where the journal is busy, waits a
+    /// little.
+    pub async fn record_all_floods(&self) {
+        let rest = lock(&self.floods).rest();
+        let unknown = self.unknown().map(|(record, _)| record);
+        for record in rest.iter().map(Due::record).chain(unknown) {
+            // They were refused already.
+            let _lost = self.journal.write(&record).await;
+        }
+    }
+
+    /// The record of calls of which nobody knows whose they were, and how many they are.
+    fn unknown(&self) -> Option<(Record, u64)> {
+        match self.unrecorded.swap(0, SeqCst) {
+            0 => None,
+            calls => self.ids.next().ok().map(|id| (audit::unknown(id, calls), calls)),
         }
     }
 

@@ -228,7 +228,7 @@ impl Life {
                 () = self.helper.activity.changed() => {}
                 () = tick(&mut watchdog) => notify(&[NotifyState::Watchdog]),
                 _ = floods.tick(), if self.helper.has_floods() => {
-                    self.helper.record_floods(false);
+                    self.helper.record_floods();
                 }
             }
             // However many messages come, others have their turn.
@@ -311,8 +311,11 @@ impl Life {
         self.helper.stop();
         let idle = self.helper.activity.clone();
         let _late = time::timeout(LAST_TIME, self.taking(idle.idle())).await;
-        self.helper.record_floods(true);
-        let _lost = self.helper.journal.try_write(&audit::stopped());
+        let _late = time::timeout(LAST_TIME, async {
+            self.helper.record_all_floods().await;
+            let _lost = self.helper.journal.write(&audit::stopped()).await;
+        })
+        .await;
     }
 
     /// Answers what the bus sent before the name was released, and waits for what is going on.

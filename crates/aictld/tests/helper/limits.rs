@@ -1,5 +1,7 @@
 //! How many calls, and how fast.
 
+use std::time::Duration;
+
 use aictld::polkit::{MAX_PLAIN, MAX_PROMPTS};
 use zbus::message::Flags;
 
@@ -161,12 +163,20 @@ async fn calls_that_are_not_even_looked_at_are_in_the_records_of_their_user() {
     let client = world.client().await;
     client.get("ollama").await.unwrap();
     world.journal.take();
-    let (body, count) = (("vllm", 0u64, 0u32), 1000);
+    let (body, mut count) = (("vllm", 0u64, 0u32), 1000);
     for _ in 0..count {
         drop(client.send(SERVICES, "Start", &body, Flags::NO_REPLY_EXPECTED).await);
     }
-    client.round_trip().await;
     world.polkit.held(MAX_PLAIN).await;
+    // When a later one is answered, all were read; of very many at once some are not.
+    let answered = async || {
+        let later = client.send(SERVICES, "Start", &body, Flags::empty()).await;
+        tokio::time::timeout(Duration::from_secs(1), later.answer()).await.is_ok()
+    };
+    count += 1;
+    while !answered().await {
+        count += 1;
+    }
     world.polkit.say("org.aictl1.services.control", Say::No).await;
     let (life, orders) = (world.life, world.orders);
     orders.send(aictld::lifetime::Order::End).await.unwrap();
