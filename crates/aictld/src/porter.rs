@@ -35,7 +35,7 @@ use rustix::{
         SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
     },
 };
-use tokio::{io::AsyncReadExt, net::UnixStream, sync::oneshot};
+use tokio::{io::AsyncReadExt, net::UnixStream, sync::oneshot, time};
 
 use crate::descriptors;
 
@@ -43,6 +43,8 @@ use crate::descriptors;
 pub const MAX_TAKEN: usize = 8192;
 /// The most descriptors that the kernel passes at one time (unix(7)).
 const SCM_MAX_FD: usize = 253;
+/// How long after something was taken the next thread is made that takes something.
+const NEXT: Duration = Duration::from_millis(10);
 /// How long until it is seen again whether there is room for a thread.
 const PAUSE: Duration = Duration::from_millis(100);
 /// What an answer begins with: that no descriptors came, or that some did.
@@ -269,7 +271,9 @@ pub async fn take(from: &UnixStream, most: usize, held: impl Send + 'static) -> 
         // Nothing more is sent: it is the end of the thread.
         let _ended = ours.read(&mut [0]).await;
         drop(held);
-        let _next = porter.send(Order::Ready);
+        // Not while what was taken is looked at.
+        time::sleep(NEXT).await;
+        let _ended = porter.send(Order::Ready);
     });
     Ok(Taken { bytes, came })
 }

@@ -1,6 +1,7 @@
 //! A connection with a stranger: who reads and closes it closes no descriptor that came over it.
 
 use std::{
+    collections::VecDeque,
     fmt,
     future::poll_fn,
     io,
@@ -64,6 +65,8 @@ pub struct Bytes {
     door: Arc<Door>,
     /// So many of the next have none.
     clear: usize,
+    /// Bytes that were read and not asked for yet: who reads a line reads one after the other.
+    ahead: VecDeque<u8>,
     taking: Option<Taking>,
     /// Whose turn it is to have something taken: that of one read after the other.
     turn: Arc<Semaphore>,
@@ -85,7 +88,7 @@ impl Bytes {
     #[must_use]
     pub fn new(door: Door, held: Held) -> Self {
         let turn = Arc::new(Semaphore::new(1));
-        Self { door: Arc::new(door), clear: 0, taking: None, turn, held }
+        Self { door: Arc::new(door), clear: 0, ahead: VecDeque::new(), taking: None, turn, held }
     }
 
     /// The connection.
@@ -104,6 +107,11 @@ impl Bytes {
 
     fn poll_take(&mut self, context: &mut Context<'_>, most: usize) -> Poll<io::Result<Taken>> {
         if self.taking.is_none() {
+            if !self.ahead.is_empty() {
+                let most = most.min(self.ahead.len());
+                let bytes = self.ahead.drain(..most).collect();
+                return Poll::Ready(Ok(Taken { bytes, came: Came::Nothing }));
+            }
             let next = ready!(self.poll_next(context))?;
             if !next.descriptors {
                 let mut bytes = vec![0; most.min(next.bytes)];
@@ -160,11 +168,16 @@ impl AsyncRead for Bytes {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.taking.is_none() && this.clear > 0 {
-            let count = this.clear.min(buffer.remaining());
-            this.read_clear(buffer.initialize_unfilled_to(count))?;
-            buffer.advance(count);
-            return Poll::Ready(Ok(()));
+        if this.taking.is_none() && this.ahead.is_empty() && this.clear > 0 {
+            let count = this.clear;
+            if count <= buffer.remaining() {
+                this.read_clear(buffer.initialize_unfilled_to(count))?;
+                buffer.advance(count);
+                return Poll::Ready(Ok(()));
+            }
+            let mut bytes = vec![0; count];
+            this.read_clear(&mut bytes)?;
+            this.ahead = bytes.into();
         }
         let taken = ready!(this.poll_take(context, buffer.remaining().min(AHEAD)))?;
         match taken.came {
@@ -227,13 +240,15 @@ mod tests {
     #[tokio::test]
     async fn bytes_are_read_up_to_where_descriptors_come_along_and_no_further() {
         let table = [(MsgFlags::empty(), 6), (MsgFlags::MSG_OOB, 6), (MsgFlags::empty(), 1)];
-        for (flags, before) in table {
+        for ((flags, before), at_once) in table.into_iter().flat_map(|row| [(row, 1), (row, 6)]) {
             let (mut theirs, mut bytes) = door();
             theirs.write_all(&b"before"[..before]).await.unwrap();
             post(&theirs, b"x", flags);
             theirs.write_all(b"after").await.unwrap();
             let mut read = [0; 6];
-            bytes.read_exact(&mut read[..before]).await.unwrap();
+            for part in read[..before].chunks_mut(at_once) {
+                bytes.read_exact(part).await.unwrap();
+            }
             assert_eq!(&read[..before], &b"before"[..before]);
             let error = bytes.read(&mut read).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
@@ -247,11 +262,14 @@ mod tests {
         post(&theirs, b"with", MsgFlags::empty());
         theirs.write_all(b"after").await.unwrap();
         let mut came = Vec::new();
-        for most in [4, 2, 4, 5] {
+        let mut first = [0; 1];
+        bytes.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"b");
+        for most in [3, 2, 4, 5] {
             let taken = bytes.with_all(most).await.unwrap();
             came.push((taken.bytes, matches!(taken.came, Came::One(_))));
         }
-        let expected = [("befo", false), ("re", false), ("with", true), ("after", false)];
+        let expected = [("efo", false), ("re", false), ("with", true), ("after", false)];
         assert_eq!(came, expected.map(|(text, some)| (text.as_bytes().to_vec(), some)));
     }
 
