@@ -177,7 +177,6 @@ fn every_attack_works_with_its_layers_off() {
         &cases,
         |case| Way {
             user: None,
-            patient: false,
             weaken: Some(case.off.layers.join(",")),
             control: case.off.control,
             ..Way::default()

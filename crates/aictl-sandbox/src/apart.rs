@@ -42,8 +42,8 @@ impl Apart {
         Ok(Self { slots: [nothing()?, nothing()?], nothing: nothing()? })
     }
 
-    /// Does `work` in a new thread that holds these descriptors, and nothing else; returns once it
-    /// does, and then they may be closed here. Whatever the thread still holds in the end is closed
+    /// Does `work` in a new thread that holds these descriptors, and none but the standard ones
+    /// besides; returns once it does, and then they may be closed here. Whatever the thread still holds in the end is closed
     /// as it ends: who wants that must not drop it before. No signal is handled by it.
     ///
     /// # Errors
@@ -84,13 +84,14 @@ impl Apart {
     }
 }
 
-/// Gives the calling thread a table with these descriptors alone. What had a lower number is still
-/// the process's, which may be waiting for it to be closed.
+/// Gives the calling thread a table with these descriptors, and the standard ones, so that nothing
+/// else is known by their numbers. What else has a lower number is still the process's, and somebody
+/// may wait for it to be closed.
 fn alone_with(slots: [RawFd; 2]) -> SysResult<()> {
     let [one, other] = slots.map(RawFd::unsigned_abs);
     let (low, high) = (one.min(other), one.max(other));
     sys::own_table(high + 1)?;
-    for rest in [0..low, low + 1..high].into_iter().filter(|rest| !rest.is_empty()) {
+    for rest in [3..low, low + 1..high].into_iter().filter(|rest| !rest.is_empty()) {
         sys::close_range(rest.start, rest.end - 1)?;
     }
     Ok(())
@@ -163,23 +164,28 @@ mod tests {
         drop(other);
     }
 
-    /// A thread may wait for long: what the process closes is closed all the same.
+    /// It may wait for long: what the process closes is to be closed all the same.
     #[test]
     fn a_thread_has_nothing_but_what_it_is_given() {
-        let (mut theirs, early) = UnixStream::pair().unwrap();
+        let _early = UnixStream::pair().unwrap();
         let mut apart = Apart::new().unwrap();
-        let low = apart.slots.iter().all(|slot| early.as_raw_fd() < slot.as_raw_fd());
-        assert!(low, "only what has a lower number is copied at all");
-        let (go, wait) = mpsc::channel::<()>();
-        let work = move |_: [BorrowedFd<'static>; 2]| {
-            let _told = wait.recv();
-        };
+        let (tell, told) = mpsc::channel();
         let null = std::fs::File::open("/dev/null").unwrap();
+        let work = move |slots: [BorrowedFd<'static>; 2]| {
+            let held = std::fs::read_dir("/proc/thread-self/fd").unwrap().map(|fd| {
+                let fd = fd.unwrap().path();
+                let number: i32 = fd.file_name().unwrap().to_str().unwrap().parse().unwrap();
+                (number, std::fs::read_link(fd).unwrap())
+            });
+            let given = slots.map(|slot| slot.as_raw_fd());
+            // The directory itself is open as well, while it is read.
+            let other = |(number, to): &(i32, std::path::PathBuf)| {
+                *number > 2 && !given.contains(number) && !to.ends_with("fd")
+            };
+            tell.send(held.filter(other).collect::<Vec<_>>()).unwrap();
+        };
         apart.start([null.as_fd(); 2], work).unwrap();
-        drop(early);
-        theirs.set_nonblocking(true).unwrap();
-        assert_eq!(theirs.read(&mut [0]).unwrap(), 0, "nobody has it any more");
-        drop(go);
+        assert_eq!(told.recv().unwrap(), []);
     }
 
     #[test]

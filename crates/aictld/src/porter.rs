@@ -3,8 +3,8 @@
 //! To close a descriptor that a stranger made can take as long as he wants, and so can to drop one
 //! that was never received. So whatever comes with descriptors is received by a thread that holds
 //! nothing else ([`Apart`]), of which the helper gets none but sealed memory; and a connection with
-//! something left in it ends with such a thread. One of them is always ready, since to start one
-//! takes a while. A descriptor that holds up even that, such as one of
+//! something left in it ends with such a thread. One of them is ready as a rule, since to start
+//! one takes a while. A descriptor that holds up even that, such as one of
 //! a file system in user space, holds up nobody else.
 
 use std::{
@@ -163,7 +163,7 @@ fn told(by: BorrowedFd<'_>) -> io::Result<(OwnedFd, usize)> {
 }
 
 /// Tells one who waits for that.
-fn tell(one: &StdStream, from: BorrowedFd<'_>, most: usize) -> io::Result<()> {
+fn tell(one: BorrowedFd<'_>, from: BorrowedFd<'_>, most: usize) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let from = [from];
@@ -244,6 +244,11 @@ pub enum Came {
 pub async fn take(from: &UnixStream, most: usize, held: impl Send + 'static) -> io::Result<Taken> {
     let porter = porter().ok_or(io::ErrorKind::ResourceBusy)?;
     let one = ready().take();
+    tokio::spawn(async {
+        // Not while what is taken now is looked at.
+        time::sleep(NEXT).await;
+        let _ended = porter.send(Order::Ready);
+    });
     let ours = match one {
         Some(one) => one,
         None => {
@@ -252,9 +257,10 @@ pub async fn take(from: &UnixStream, most: usize, held: impl Send + 'static) -> 
             told.await.map_err(|_| io::ErrorKind::ResourceBusy)?
         }
     };
-    tell(&ours, from.as_fd(), most)?;
     ours.set_nonblocking(true)?;
     let mut ours = UnixStream::from_std(ours)?;
+    // From here on something is taken.
+    tell(ours.as_fd(), from.as_fd(), most)?;
     let mut bytes = vec![0; 1 + most.min(MAX_TAKEN)];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let (count, script) = descriptors::receive(&ours, &mut bytes, &mut space).await?;
@@ -271,9 +277,6 @@ pub async fn take(from: &UnixStream, most: usize, held: impl Send + 'static) -> 
         // Nothing more is sent: it is the end of the thread.
         let _ended = ours.read(&mut [0]).await;
         drop(held);
-        // Not while what was taken is looked at.
-        time::sleep(NEXT).await;
-        let _ended = porter.send(Order::Ready);
     });
     Ok(Taken { bytes, came })
 }

@@ -240,22 +240,20 @@ async fn begin_at(helper: Arc<Helper>, at: Instant) {
 pub struct Coming {
     helper: Arc<Helper>,
     uid: u32,
-    since: Instant,
 }
 
 /// Somebody asks for a run.
 #[must_use]
 pub fn expect(helper: &Arc<Helper>, uid: u32) -> Coming {
-    let since = Instant::now();
-    helper.runs.lock().queue.expect(uid, since);
-    Coming { helper: Arc::clone(helper), uid, since }
+    helper.runs.lock().queue.expect(uid, Instant::now());
+    Coming { helper: Arc::clone(helper), uid }
 }
 
 impl Drop for Coming {
     fn drop(&mut self) {
         let bounds = self.helper.runs.bounds(&self.helper.policies.now().sandbox);
         let mut state = self.helper.runs.lock();
-        state.queue.came(self.uid, self.since);
+        state.queue.came(self.uid);
         begin(&self.helper, &mut state, bounds);
     }
 }

@@ -2,7 +2,8 @@
 //! many runs waits for his own and not others for him.
 //!
 //! Who has none that runs goes first, and finds a place, and a core, that the others' further runs
-//! have left, and those that wait behind such runs: see `turn`.
+//! have left; and the core those leave him too that have waited for another of their user's: see
+//! `turn`.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -24,10 +25,11 @@ const HELD_BACK: Duration = Duration::from_secs(1);
 /// For so long after it has begun, or has been asked for, a run of somebody who does not wait behind
 /// his own is one to keep out of the way of: most are over by then.
 const YOUNG: Duration = Duration::from_millis(50);
-/// How long a run that waits behind its user's own keeps out of the way of others.
+/// How long a run that waits behind its user's own keeps out of the way of others at the most; no
+/// longer than the one before took, either, so that it waits for half of the time and not for all.
 const GIVES_WAY: Duration = Duration::from_millis(100);
-
-/// The most that are known to be on their way: whoever keeps out of the way of so many does of more.
+/// Of the most users it is known that they ask for a run: whoever keeps out of the way of so many
+/// does of more.
 const MAX_COMING: usize = 16;
 
 /// How many runs there may be.
@@ -64,8 +66,8 @@ struct Finds {
     others: bool,
     /// How long ago his last one began.
     since: Duration,
-    /// Whether this one waits behind others of his, and for how long it could have begun.
-    behind: Option<Duration>,
+    /// For how long this one still gives way, which waits behind others of his, none of which runs.
+    gives_way: Duration,
     /// How long another's run will be young that waits behind none; and how many are on their way.
     young: Option<Duration>,
     coming: usize,
@@ -76,18 +78,21 @@ struct Finds {
 /// are about, it leaves a core free, or lets a moment go by. One that has waited for another of his
 /// leaves that core, or a shorter moment, to those who have just come.
 fn turn(finds: Finds, bounds: Bounds) -> Turn {
-    let Finds { mine, all, others, since, behind, young, coming } = finds;
+    let Finds { mine, all, others, since, gives_way, young, coming } = finds;
     let is_further = mine > 0;
     let takes_the_last = all + 1 >= bounds.running && bounds.running > bounds.running_of_one;
-    let leaves_no_core = all + coming + 1 >= bounds.cores;
-    let gives_way = behind.and_then(|ready| GIVES_WAY.checked_sub(ready)).zip(young);
+    let leaves_no_core = all + 1 >= bounds.cores;
+    let patience = match is_further {
+        true if leaves_no_core => (HELD_BACK + GIVES_WAY).saturating_sub(since),
+        true => Duration::ZERO,
+        false => gives_way,
+    };
     if all >= bounds.running || mine >= bounds.running_of_one || is_further && takes_the_last {
         Turn::Later
     } else if is_further && others && leaves_no_core && since < HELD_BACK {
         Turn::In(HELD_BACK - since)
-    } else if let Some((patience, young)) = gives_way
-        && leaves_no_core
-        && !is_further
+    } else if let Some(young) = young
+        && all + coming + 1 >= bounds.cores
         && !patience.is_zero()
     {
         Turn::In(patience.min(young))
@@ -134,8 +139,8 @@ struct Waiting<R> {
 #[derive(Debug)]
 struct Line<R> {
     runs: VecDeque<Waiting<R>>,
-    /// Since when none of his runs.
-    rests: Instant,
+    /// Until when the first gives way to others, while none of his runs.
+    gives_way: Instant,
 }
 
 /// Who runs, and who waits.
@@ -151,8 +156,17 @@ pub struct Queue<R> {
     all_running: usize,
     /// Who came or went last, and who before: one of them is not the one that is asked about.
     last: [Option<(u32, Instant)>; 2],
-    /// Who has asked for a run that is not here yet, and when.
-    coming: Vec<(u32, Instant)>,
+    /// Who has asked for runs that are not here yet, the last who has come last.
+    coming: VecDeque<Coming>,
+}
+
+/// A user who has asked for runs.
+#[derive(Debug)]
+struct Coming {
+    uid: u32,
+    count: usize,
+    /// When he asked for the last of them.
+    since: Instant,
 }
 
 /// The runs that a user has: never none.
@@ -175,7 +189,7 @@ impl<R> Default for Queue<R> {
             running: HashMap::new(),
             all_running: 0,
             last: [None; 2],
-            coming: Vec::new(),
+            coming: VecDeque::new(),
         }
     }
 }
@@ -207,7 +221,7 @@ impl<R: PartialEq> Queue<R> {
         if mine == 0 {
             self.turns.push_back(uid);
         }
-        let none = || Line { runs: VecDeque::new(), rests: now };
+        let none = || Line { runs: VecDeque::new(), gives_way: now };
         let line = self.waiting.entry(uid).or_insert_with(none);
         line.runs.push_back(Waiting { run, bytes, behind });
         self.count += 1;
@@ -236,27 +250,38 @@ impl<R: PartialEq> Queue<R> {
     /// Somebody asks for a run: further ones of others keep out of its way from now on, until it is
     /// here or its user is told no (see [`came`](Self::came)).
     pub fn expect(&mut self, uid: u32, now: Instant) {
-        self.coming.retain(|(_, since)| now.saturating_duration_since(*since) < YOUNG);
-        if self.coming.len() < MAX_COMING {
-            self.coming.push((uid, now));
+        let before = self.coming.iter().position(|coming| coming.uid == uid);
+        let before = before.and_then(|at| self.coming.remove(at));
+        let count = before.map_or(1, |before| before.count + 1);
+        self.coming.push_back(Coming { uid, count, since: now });
+        if self.coming.len() > MAX_COMING {
+            self.coming.pop_front();
         }
     }
 
-    /// What was expected of this user since then is here, or will never be.
-    pub fn came(&mut self, uid: u32, since: Instant) {
-        if let Some(at) = self.coming.iter().position(|coming| *coming == (uid, since)) {
-            self.coming.swap_remove(at);
+    /// One that was expected of this user is here, or will never be.
+    pub fn came(&mut self, uid: u32) {
+        let Some(at) = self.coming.iter().position(|coming| coming.uid == uid) else { return };
+        match self.coming.get_mut(at) {
+            Some(coming) if coming.count > 1 => coming.count -= 1,
+            _ => drop(self.coming.remove(at)),
         }
     }
 
-    /// How long another's run will be young that waits behind none, and how many are on their way.
+    /// How long another's run will be young that waits behind none, and how many are on their way:
+    /// one of each user, and none of who has others already.
     fn young(&self, uid: u32, now: Instant) -> (Option<Duration>, usize) {
-        let left = |(of, since): (u32, Instant)| {
+        let left = |of: u32, since: Instant| {
             let left = YOUNG.checked_sub(now.saturating_duration_since(since));
             left.filter(|left| of != uid && !left.is_zero())
         };
-        let coming = self.coming.iter().filter_map(|coming| left(*coming));
-        let fresh = self.running.iter().filter_map(|(of, running)| left((*of, running.fresh?)));
+        // It may be here by now, and have its turn after others.
+        let is_first = |line: &Line<R>| line.runs.iter().all(|run| !run.behind);
+        let has_none =
+            |of: &u32| !self.running.contains_key(of) && self.waiting.get(of).is_none_or(is_first);
+        let coming = self.coming.iter().filter(|coming| has_none(&coming.uid));
+        let coming = coming.filter_map(|coming| left(coming.uid, coming.since));
+        let fresh = self.running.iter().filter_map(|(of, running)| left(*of, running.fresh?));
         (coming.clone().chain(fresh).max(), coming.count())
     }
 
@@ -270,7 +295,8 @@ impl<R: PartialEq> Queue<R> {
             all: self.all_running,
             others: self.others(uid, now),
             since: mine.map_or(Duration::MAX, |mine| now.saturating_duration_since(mine.begun)),
-            behind: behind.map(|line| now.saturating_duration_since(line.rests)),
+            gives_way: behind
+                .map_or(Duration::ZERO, |line| line.gives_way.saturating_duration_since(now)),
             young,
             coming,
         };
@@ -342,9 +368,10 @@ impl<R: PartialEq> Queue<R> {
             mine.count -= 1;
             self.all_running -= 1;
             if mine.count == 0 {
+                let took = now.saturating_duration_since(mine.begun);
                 self.running.remove(&uid);
                 if let Some(line) = self.waiting.get_mut(&uid) {
-                    line.rests = now;
+                    line.gives_way = now + took.min(GIVES_WAY);
                 }
             }
         }
@@ -393,20 +420,20 @@ mod tests {
             all,
             others,
             since: MS(since),
-            behind: None,
+            gives_way: MS(0),
             young: None,
             coming: 0,
         };
-        // Behind his own, of which none runs since so long; what is young of others.
-        let behind = |ready, all, coming, young| Finds {
-            behind: Some(MS(ready)),
+        // One that gives way for so long; what is young of others.
+        let behind = |gives_way, all, coming, young| Finds {
+            gives_way: MS(gives_way),
             young: Some(MS(young)),
             coming,
             ..find(0, all, true, 9999)
         };
-        let calm = |ready| Finds { young: None, ..behind(ready, 1, 0, 0) };
-        let further = Finds { mine: 1, ..behind(0, 2, 0, 9) };
-        let fresh = Finds { behind: None, ..behind(0, 1, 0, 9) };
+        let calm = Finds { young: None, ..behind(100, 1, 0, 0) };
+        let further = |since| Finds { mine: 1, since: MS(since), ..behind(0, 2, 1, 50) };
+        let fourth = Finds { mine: 3, since: MS(1), ..behind(0, 3, 4, 50) };
         let table = [
             ("the only one", two, find(0, 0, false, 9999), Turn::Now),
             ("the first one", two, find(0, 15, true, 9999), Turn::Now),
@@ -421,15 +448,17 @@ mod tests {
             ("no core is left", eight, find(1, 7, true, 0), Turn::In(MS(1000))),
             ("the last place is another's", two, find(1, 15, true, 9999), Turn::Later),
             ("the last place is another's", two, find(1, 15, false, 9999), Turn::Later),
-            ("another has just begun", two, behind(0, 1, 0, 50), Turn::In(MS(50))),
-            ("another has just begun", two, behind(90, 1, 0, 50), Turn::In(MS(10))),
-            ("another is on his way", two, behind(0, 0, 1, 30), Turn::In(MS(30))),
-            ("he has given way for long", two, behind(100, 1, 1, 50), Turn::Now),
-            ("others' have run for long", two, calm(0), Turn::Now),
-            ("there are cores for both", eight, behind(0, 5, 1, 50), Turn::Now),
-            ("there are not", eight, behind(0, 5, 2, 50), Turn::In(MS(50))),
-            ("he does not wait behind his own", two, fresh, Turn::Now),
-            ("it was held back already", two, further, Turn::Now),
+            ("another has just begun", two, behind(100, 1, 0, 50), Turn::In(MS(50))),
+            ("another has just begun", two, behind(10, 1, 0, 50), Turn::In(MS(10))),
+            ("another is on his way", two, behind(100, 0, 1, 30), Turn::In(MS(30))),
+            ("he gives way no more", two, behind(0, 1, 1, 50), Turn::Now),
+            ("others' have run for long", two, calm, Turn::Now),
+            ("there are cores for both", eight, behind(100, 5, 1, 50), Turn::Now),
+            ("there are not", eight, behind(100, 5, 2, 50), Turn::In(MS(50))),
+            ("a further one gives way too", two, further(1000), Turn::In(MS(50))),
+            ("a further one gives way too", two, further(1080), Turn::In(MS(20))),
+            ("but not for ever", two, further(1100), Turn::Now),
+            ("who is on his way takes no core yet", eight, fourth, Turn::Now),
             ("one may have them all", alone, find(3, 3, true, 9999), Turn::Now),
         ];
         for (what, bounds, finds, expected) in table {
@@ -474,37 +503,69 @@ mod tests {
         let bounds = Bounds { cores: 2, ..bounds(16, 4, 1000) };
         let begun = Instant::now();
         let at = |ms| begun + Duration::from_millis(ms);
+        let held = |ms| Next::In(Duration::from_millis(ms));
+        let waited = |run| Next::Run { run, waited: true };
         let mut queue = Queue::default();
         queue.push(1, 0, 0, bounds, at(0)).unwrap();
         assert_eq!(queue.next(bounds, at(0)), Next::Run { run: 0, waited: false });
-        (1..9).for_each(|run| queue.push(1, run, 0, bounds, at(0)).unwrap());
+        (1..99).for_each(|run| queue.push(1, run, 0, bounds, at(0)).unwrap());
         assert_eq!(begin(&mut queue, bounds, at(0)), [1, 2, 3]);
         // Somebody asks for a run while they end, and has it.
-        queue.expect(2, at(10));
-        (0..4).for_each(|run| queue.leave(1, &run, at(20)));
-        assert_eq!(queue.next(bounds, at(20)), Next::In(YOUNG - Duration::from_millis(10)));
-        queue.push(2, 10, 0, bounds, at(30)).unwrap();
-        assert_eq!(queue.next(bounds, at(30)), Next::Run { run: 10, waited: false });
-        queue.came(2, at(10));
-        assert_eq!(queue.next(bounds, at(40)), Next::In(YOUNG - Duration::from_millis(10)));
-        queue.leave(2, &10, at(50));
-        assert_eq!(queue.next(bounds, at(50)), Next::Run { run: 4, waited: true });
-        queue.leave(1, &4, at(60));
+        queue.expect(2, at(40));
+        (0..4).for_each(|run| queue.leave(1, &run, at(50)));
+        assert_eq!(queue.next(bounds, at(50)), held(40));
+        queue.push(2, 1000, 0, bounds, at(60)).unwrap();
+        assert_eq!(queue.next(bounds, at(60)), Next::Run { run: 1000, waited: false });
+        queue.came(2);
+        assert_eq!(queue.next(bounds, at(70)), held(30));
+        queue.leave(2, &1000, at(80));
+        assert_eq!(queue.next(bounds, at(80)), waited(4));
         // Who is told no, or is on his way for long, is none to wait for; nor is one of one's own.
-        queue.expect(2, at(60));
-        queue.came(2, at(60));
-        queue.expect(2, at(10));
-        queue.expect(1, at(60));
-        assert_eq!(queue.next(bounds, at(60)), Next::Run { run: 5, waited: true });
-        // However many are on their way, and however often: for so long, and no longer.
-        queue.leave(1, &5, at(60));
-        for ms in 60..160 {
-            (0..99).for_each(|_| queue.expect(2, at(ms)));
-            assert!(matches!(queue.next(bounds, at(ms)), Next::In(_)), "{ms}");
+        queue.expect(2, at(100));
+        queue.came(2);
+        queue.expect(3, at(50));
+        queue.expect(1, at(100));
+        queue.leave(1, &4, at(100));
+        assert_eq!(queue.next(bounds, at(100)), waited(5));
+        // However many are on their way, and however often: for as long as the last one took.
+        queue.leave(1, &5, at(120));
+        for ms in 120..140 {
+            (2..99).for_each(|uid| queue.expect(uid, at(ms)));
+            assert_eq!(queue.next(bounds, at(ms)), held(140 - ms));
             assert!(queue.coming.len() <= MAX_COMING);
         }
-        queue.expect(2, at(160));
-        assert_eq!(queue.next(bounds, at(160)), Next::Run { run: 6, waited: true });
+        assert_eq!(queue.next(bounds, at(140)), waited(6));
+        queue.leave(1, &6, at(999));
+        (2..99).for_each(|uid| queue.expect(uid, at(999 + 90)));
+        assert_eq!(queue.next(bounds, at(999 + 90)), held(10), "and not for longer than that");
+        assert_eq!(queue.next(bounds, at(999 + 100)), waited(7));
+    }
+
+    /// Whoever has runs, or some that wait, has no others wait by asking for more; and who comes after
+    /// many such is not overlooked.
+    #[test]
+    fn who_has_runs_already_is_given_way_to_by_nobody() {
+        let bounds = Bounds { cores: 2, ..bounds(16, 4, 1000) };
+        let begun = Instant::now();
+        let at = |ms| begun + Duration::from_millis(ms);
+        let mut queue = Queue::default();
+        for (uid, run) in [(1, 10), (1, 11), (1, 12), (2, 20), (2, 21)] {
+            queue.push(uid, run, 0, bounds, at(0)).unwrap();
+        }
+        assert_eq!(begin(&mut queue, bounds, at(0)), [10, 20]);
+        queue.leave(1, &10, at(100));
+        (0..99).for_each(|_| queue.expect(2, at(100)));
+        assert_eq!(queue.next(bounds, at(100)), Next::Run { run: 11, waited: true });
+        queue.leave(1, &11, at(200));
+        (0..99).for_each(|_| queue.expect(2, at(200)));
+        queue.expect(3, at(200));
+        assert_eq!(queue.next(bounds, at(200)), Next::In(YOUNG));
+        // Of many calls of one user each one counts.
+        queue.expect(3, at(200));
+        queue.came(3);
+        assert_eq!(queue.next(bounds, at(200)), Next::In(YOUNG));
+        queue.came(3);
+        assert_eq!(queue.next(bounds, at(200)), Next::Run { run: 12, waited: true });
     }
 
     #[test]

@@ -29,7 +29,7 @@ ERROR = "org.aictl1.Error."
 # Everybody but the first is honest.
 PEOPLE = ["anna", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy"]
 # How many seconds somebody waits before his next run, about.
-PACE = 0.2
+PACE = 0.5
 # Its processes have a name by which they are found, whatever their command lines are.
 ENDLESS = """import ctypes, signal
 ctypes.CDLL(None).prctl(15, b"run-in-flight", 0, 0, 0)  # PR_SET_NAME
