@@ -161,10 +161,14 @@ pub const SECTIONS: &[Section] = &[
         steps: &[step(Root, "ten", Fixed(10))],
         in_turns: false,
         guards: &[
-            // The aim is 2.
             Guard {
                 of: Of::Quotient("one_beside_the_flood_p95_ms", "lone_p95_ms"),
-                limit: AtMost(3.0),
+                limit: AtMost(2.0),
+            },
+            // The aim is 2.
+            Guard {
+                of: Of::Quotient("nine_beside_the_flood_p95_ms", "lone_p95_ms"),
+                limit: AtMost(4.0),
             },
             Guard {
                 of: Of::Quotient("nine_beside_the_flood_p95_ms", "nine_p95_ms"),
