@@ -292,6 +292,8 @@ impl Warm {
                     drop(state);
                     let started = self.start();
                     let mut state = self.state();
+                    // It may have taken longer than the pace is.
+                    state.started = Some(Instant::now());
                     match started {
                         Ok(one) => {
                             state.waiting.push_back(one);

@@ -221,12 +221,15 @@ impl Helper {
         }
     }
 
-    /// Writes all that is left to tell of calls over a limit; where the journal is busy, waits a
-    /// little.
-    pub async fn record_all_floods(&self) {
+    /// Writes all that is left to tell of calls over a limit, and a last record; where the journal is
+    /// busy, waits a little.
+    pub async fn record_rest(&self, last: Record) {
         let rest = lock(&self.floods).rest();
         let unknown = self.unknown().map(|(record, _)| record);
-        for record in rest.iter().map(Due::record).chain(unknown) {
+        let mut left: Vec<_> = rest.iter().map(Due::record).chain(unknown).chain([last]).collect();
+        // None waits for another.
+        left.retain(|record| self.journal.try_write(record).is_err());
+        for record in left {
             // They were refused already.
             let _lost = self.journal.write(&record).await;
         }

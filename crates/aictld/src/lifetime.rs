@@ -311,11 +311,7 @@ impl Life {
         self.helper.stop();
         let idle = self.helper.activity.clone();
         let _late = time::timeout(LAST_TIME, self.taking(idle.idle())).await;
-        let _late = time::timeout(LAST_TIME, async {
-            self.helper.record_all_floods().await;
-            let _lost = self.helper.journal.write(&audit::stopped()).await;
-        })
-        .await;
+        let _late = time::timeout(LAST_TIME, self.helper.record_rest(audit::stopped())).await;
     }
 
     /// Answers what the bus sent before the name was released, and waits for what is going on.

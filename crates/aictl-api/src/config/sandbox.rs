@@ -31,7 +31,7 @@ pub(super) const COUNTS: [(LimitSpec, &str); 3] = [
     (
         count("runs-per-user", 4, 1, 64),
         "Runs of one user through the helper at one time; while others are about, further ones that \
-         would leave no core free begin a second apart",
+         would leave no core free begin about a second apart",
     ),
     (
         count("queue-per-user", 64, 0, 4096),

@@ -83,7 +83,7 @@ fn turn(finds: Finds, bounds: Bounds) -> Turn {
     let takes_the_last = all + 1 >= bounds.running && bounds.running > bounds.running_of_one;
     let leaves_no_core = all + 1 >= bounds.cores;
     let patience = match is_further {
-        true if leaves_no_core => (HELD_BACK + GIVES_WAY).saturating_sub(since),
+        true if leaves_no_core && others => (HELD_BACK + GIVES_WAY).saturating_sub(since),
         true => Duration::ZERO,
         false => gives_way,
     };
@@ -433,6 +433,7 @@ mod tests {
         };
         let calm = Finds { young: None, ..behind(100, 1, 0, 0) };
         let further = |since| Finds { mine: 1, since: MS(since), ..behind(0, 2, 1, 50) };
+        let unseen = Finds { others: false, ..further(0) };
         let fourth = Finds { mine: 3, since: MS(1), ..behind(0, 3, 4, 50) };
         let table = [
             ("the only one", two, find(0, 0, false, 9999), Turn::Now),
@@ -458,6 +459,7 @@ mod tests {
             ("a further one gives way too", two, further(1000), Turn::In(MS(50))),
             ("a further one gives way too", two, further(1080), Turn::In(MS(20))),
             ("but not for ever", two, further(1100), Turn::Now),
+            ("nor for who only asks", two, unseen, Turn::Now),
             ("who is on his way takes no core yet", eight, fourth, Turn::Now),
             ("one may have them all", alone, find(3, 3, true, 9999), Turn::Now),
         ];

@@ -155,14 +155,22 @@ async fn many_who_list_at_once_are_all_answered() {
     }
 }
 
-/// Calls that are one too many to be looked at are told too, as calls of their user and no other.
+/// Calls that are one too many to be looked at are told too, as calls of their user and no other; also
+/// where the journal has no room at the time.
 #[tokio::test]
 async fn calls_that_are_not_even_looked_at_are_in_the_records_of_their_user() {
+    for busy in [false, true] {
+        are_all_told(busy).await;
+    }
+}
+
+async fn are_all_told(busy: bool) {
     let world = World::new().await;
     world.polkit.say("org.aictl1.services.control", Say::Nothing).await;
     let client = world.client().await;
     client.get("ollama").await.unwrap();
     world.journal.take();
+    world.journal.set_busy(busy);
     let (body, mut count) = (("vllm", 0u64, 0u32), 1000);
     for _ in 0..count {
         drop(client.send(SERVICES, "Start", &body, Flags::NO_REPLY_EXPECTED).await);
@@ -177,6 +185,7 @@ async fn calls_that_are_not_even_looked_at_are_in_the_records_of_their_user() {
     while !answered().await {
         count += 1;
     }
+    world.journal.set_busy(false);
     world.polkit.say("org.aictl1.services.control", Say::No).await;
     let (life, orders) = (world.life, world.orders);
     orders.send(aictld::lifetime::Order::End).await.unwrap();

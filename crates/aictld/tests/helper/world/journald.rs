@@ -27,6 +27,8 @@ struct Socket {
     socket: UnixDatagram,
     entries: Vec<Entry>,
     is_open: bool,
+    /// Whether it takes nothing off for a while.
+    is_busy: bool,
 }
 
 impl Socket {
@@ -48,12 +50,14 @@ impl Journald {
         let path = std::env::temp_dir().join(format!("aictld-journal-{}-{count}", process::id()));
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_nonblocking(true).unwrap();
-        let socket = Socket { socket, entries: Vec::new(), is_open: true };
+        let socket = Socket { socket, entries: Vec::new(), is_open: true, is_busy: false };
         let socket = Arc::new(Mutex::new(socket));
         let drained = Arc::clone(&socket);
         thread::spawn(move || {
             while drained.lock().is_ok_and(|mut socket| {
-                socket.drain();
+                if !socket.is_busy {
+                    socket.drain();
+                }
                 socket.is_open
             }) {
                 thread::sleep(Duration::from_millis(1));
@@ -69,6 +73,16 @@ impl Journald {
     /// Takes no more records.
     pub fn go(&self) {
         fs::remove_file(&self.path).unwrap();
+    }
+
+    /// Has no room for a record, until it is told that it is no longer `busy`.
+    pub fn set_busy(&self, busy: bool) {
+        self.socket.lock().unwrap().is_busy = busy;
+        if busy {
+            let sender = UnixDatagram::unbound().unwrap();
+            sender.set_nonblocking(true).unwrap();
+            while sender.send_to(b"MESSAGE_ID=of nobody\n", &self.path).is_ok() {}
+        }
     }
 
     /// The records that came since it was last asked.
