@@ -6,8 +6,8 @@
 //! for one; after [`IDLE`](policy::IDLE) without a run, or when memory is short, those that wait end.
 //!
 //! When runs come faster than interpreters start, those that find none waiting get a copy of a
-//! [template](Template), which is started then, and makes a few in advance while the burst lasts; fewer
-//! interpreters are started meanwhile. A run that does not get a copy either is started cold.
+//! [template](Template), which is started then, and makes a few in advance while the burst lasts. A
+//! run that does not get one either is started cold.
 
 mod policy;
 mod pressure;
@@ -63,7 +63,6 @@ struct State {
     waiting: VecDeque<(Armed, Stamp)>,
     asked: Option<Instant>,
     pressure: Option<Instant>,
-    started: Option<Instant>,
     failed: Option<Failed>,
     missed: Option<Instant>,
     template: Option<Made>,
@@ -141,7 +140,6 @@ impl Warm {
             waiting: VecDeque::new(),
             asked: None,
             pressure: None,
-            started: None,
             failed: None,
             missed: None,
             template: None,
@@ -243,7 +241,6 @@ impl Warm {
                 waiting: state.waiting.len(),
                 asked: state.asked.map(ago),
                 pressure: state.pressure.map(ago),
-                started: state.started.map(ago),
                 failed: state.failed.map(failed),
                 missed: state.missed.map(ago),
                 copies: state.template.as_ref().map(|made| made.copies),
@@ -288,12 +285,9 @@ impl Warm {
                     state
                 }
                 Next::Start => {
-                    state.started = Some(Instant::now());
                     drop(state);
                     let started = self.start();
                     let mut state = self.state();
-                    // It may have taken longer than the pace is.
-                    state.started = Some(Instant::now());
                     match started {
                         Ok(one) => {
                             state.waiting.push_back(one);

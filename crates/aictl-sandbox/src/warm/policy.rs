@@ -16,9 +16,6 @@ pub const SPARE: usize = 2;
 pub const COPIES: u32 = 1000;
 /// While runs come faster than this one after the other, the machine is left to them.
 pub const CALM: Duration = Duration::from_millis(20);
-/// And in a burst, where a copy is made for half of what it takes to start one, no more than one is
-/// started in so long.
-pub const PACE_OF_BURST: Duration = Duration::from_millis(100);
 /// How long after the first failure it is tried again; each time twice as long.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// How long at the most.
@@ -35,8 +32,6 @@ pub struct Situation {
     pub asked: Option<Duration>,
     /// How long ago there was word that memory is short.
     pub pressure: Option<Duration>,
-    /// How long ago the last was started; `None` if none ever was.
-    pub started: Option<Duration>,
     /// How often in a row none could be started, and how long ago the last time was.
     pub failed: Option<(u32, Duration)>,
     /// How long ago a run found none waiting; `None` if none ever did, or where there are no
@@ -123,12 +118,9 @@ fn next_of_waiting(situation: &Situation, asked: Duration) -> Next {
     if let Some(left) = blocked(situation.failed) {
         return Next::Wait(left);
     }
-    let in_burst = situation.missed.is_some_and(|missed| missed < BURST);
-    let paced = situation.started.filter(|_| in_burst && situation.copies.is_some());
-    let pace = paced.map_or(Duration::ZERO, |started| PACE_OF_BURST.saturating_sub(started));
-    match CALM.saturating_sub(asked).max(pace) {
-        Duration::ZERO => Next::Start,
-        left => Next::Wait(left),
+    match CALM.checked_sub(asked) {
+        Some(left) if !left.is_zero() => Next::Wait(left),
+        _ => Next::Start,
     }
 }
 
@@ -169,7 +161,6 @@ mod tests {
             waiting: 0,
             asked: Some(s(1)),
             pressure: None,
-            started: Some(ms(60)),
             failed: None,
             missed: None,
             copies: None,
@@ -206,9 +197,9 @@ mod tests {
             (
                 "but runs wait for theirs",
                 Situation { copies: Some(1), copying: 1, ..burst },
-                Next::Wait(ms(40)),
+                Next::Wait(ms(19)),
             ),
-            ("enough do", Situation { copies: Some(2), spare: 2, ..burst }, Next::Wait(ms(40))),
+            ("enough do", Situation { copies: Some(2), spare: 2, ..burst }, Next::Wait(ms(19))),
             (
                 "enough do, and no run comes",
                 Situation { copies: Some(2), spare: 2, missed: Some(ms(400)), ..full },
@@ -223,38 +214,6 @@ mod tests {
                 "nor when an interpreter is missing",
                 Situation { copies: Some(2), spare: 1, missed: Some(BURST), ..calm },
                 Next::EndCopies,
-            ),
-            (
-                "one has just been started",
-                Situation { asked: Some(ms(30)), copies: Some(2), spare: 2, ..burst },
-                Next::Wait(ms(40)),
-            ),
-            (
-                "none has been started for a moment",
-                Situation {
-                    asked: Some(ms(30)),
-                    copies: Some(2),
-                    spare: 2,
-                    started: Some(PACE_OF_BURST),
-                    ..burst
-                },
-                Next::Start,
-            ),
-            (
-                "none ever was",
-                Situation {
-                    asked: Some(ms(30)),
-                    copies: Some(2),
-                    spare: 2,
-                    started: None,
-                    ..burst
-                },
-                Next::Start,
-            ),
-            (
-                "there are no copies to be had",
-                Situation { asked: Some(ms(30)), template_failed: Some((1, ms(30))), ..burst },
-                Next::Start,
             ),
             ("it is old", Situation { copies: Some(COPIES), ..burst }, Next::StartTemplate),
             (

@@ -175,7 +175,7 @@ struct Running {
     count: usize,
     /// When the last of them began.
     begun: Instant,
-    /// When the last began that had not waited behind others of his.
+    /// When the last began that was his only one, and had not waited behind others of his.
     fresh: Option<Instant>,
 }
 
@@ -209,9 +209,9 @@ impl<R: PartialEq> Queue<R> {
     ) -> Result<(), Full> {
         self.saw(uid, now);
         let mine = self.waiting.get(&uid).map_or(0, |line| line.runs.len());
-        let behind = mine > 0 || self.running.contains_key(&uid);
         // Nobody waits who could run: `next` is asked until it has none.
         let runs_at_once = mine == 0 && self.turn(uid, bounds, now) == Turn::Now;
+        let behind = !runs_at_once && (mine > 0 || self.running.contains_key(&uid));
         if !runs_at_once && mine >= bounds.waiting_of_one {
             return Err(Full::Mine);
         }
@@ -341,7 +341,7 @@ impl<R: PartialEq> Queue<R> {
         self.held -= bytes;
         let none = Running { count: 0, begun: now, fresh: None };
         let mine = self.running.entry(uid).or_insert(none);
-        let fresh = if behind { mine.fresh } else { Some(now) };
+        let fresh = if behind || mine.count > 0 { mine.fresh } else { Some(now) };
         *mine = Running { count: mine.count + 1, begun: now, fresh };
         self.all_running += 1;
         Some((run, behind))
