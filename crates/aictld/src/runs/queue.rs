@@ -26,11 +26,14 @@ const HELD_BACK: Duration = Duration::from_secs(1);
 /// his own is one to keep out of the way of: most are over by then.
 const YOUNG: Duration = Duration::from_millis(50);
 /// How long a run that waits behind its user's own keeps out of the way of others at the most; no
-/// longer than the one before took, either, so that it waits for half of the time and not for all.
-const GIVES_WAY: Duration = Duration::from_millis(100);
+/// longer either, for each user who is about, than the one before took: so its user has of the time
+/// what each of them has, and not less.
+const GIVES_WAY: Duration = Duration::from_millis(250);
 /// Of the most users it is known that they ask for a run: whoever keeps out of the way of so many
 /// does of more.
 const MAX_COMING: usize = 16;
+/// Of the most users it is known that they have come or gone: no more than that have runs.
+const MAX_ABOUT: usize = 16;
 
 /// How many runs there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +65,8 @@ struct Finds {
     /// How many of his run, and of all.
     mine: usize,
     all: usize,
-    /// Whether there are others, who have runs or have just had some.
-    others: bool,
+    /// How many others there are, at least, who have runs or have just had some.
+    others: usize,
     /// How long ago his last one began.
     since: Duration,
     /// For how long this one still gives way, which waits behind others of his, none of which runs.
@@ -83,13 +86,13 @@ fn turn(finds: Finds, bounds: Bounds) -> Turn {
     let takes_the_last = all + 1 >= bounds.running && bounds.running > bounds.running_of_one;
     let leaves_no_core = all + 1 >= bounds.cores;
     let patience = match is_further {
-        true if leaves_no_core && others => (HELD_BACK + GIVES_WAY).saturating_sub(since),
+        true if leaves_no_core && others > 0 => (HELD_BACK + GIVES_WAY).saturating_sub(since),
         true => Duration::ZERO,
         false => gives_way,
     };
     if all >= bounds.running || mine >= bounds.running_of_one || is_further && takes_the_last {
         Turn::Later
-    } else if is_further && others && leaves_no_core && since < HELD_BACK {
+    } else if is_further && others > 0 && leaves_no_core && since < HELD_BACK {
         Turn::In(HELD_BACK - since)
     } else if let Some(young) = young
         && all + coming + 1 >= bounds.cores
@@ -139,8 +142,20 @@ struct Waiting<R> {
 #[derive(Debug)]
 struct Line<R> {
     runs: VecDeque<Waiting<R>>,
-    /// Until when the first gives way to others, while none of his runs.
-    gives_way: Instant,
+    /// When the last of his ended that ran, and what it took.
+    last: Option<(Instant, Duration)>,
+}
+
+impl<R> Line<R> {
+    /// For how long the first still gives way to others, of whom there are so many, while none of its
+    /// user's runs.
+    fn gives_way(&self, others: usize, now: Instant) -> Duration {
+        let waits_behind = self.runs.front().is_some_and(|first| first.behind);
+        let Some((ended, took)) = self.last.filter(|_| waits_behind) else { return Duration::ZERO };
+        let others = u32::try_from(others.max(1)).unwrap_or(u32::MAX);
+        let gives_way = took.saturating_mul(others).min(GIVES_WAY);
+        gives_way.saturating_sub(now.saturating_duration_since(ended))
+    }
 }
 
 /// Who runs, and who waits.
@@ -154,8 +169,8 @@ pub struct Queue<R> {
     held: usize,
     running: HashMap<u32, Running>,
     all_running: usize,
-    /// Who came or went last, and who before: one of them is not the one that is asked about.
-    last: [Option<(u32, Instant)>; 2],
+    /// Who has come or gone, and when last; whoever was the last of all to do so is the last.
+    seen: VecDeque<(u32, Instant)>,
     /// Who has asked for runs that are not here yet, the last who has come last.
     coming: VecDeque<Coming>,
 }
@@ -188,7 +203,7 @@ impl<R> Default for Queue<R> {
             held: 0,
             running: HashMap::new(),
             all_running: 0,
-            last: [None; 2],
+            seen: VecDeque::new(),
             coming: VecDeque::new(),
         }
     }
@@ -221,7 +236,7 @@ impl<R: PartialEq> Queue<R> {
         if mine == 0 {
             self.turns.push_back(uid);
         }
-        let none = || Line { runs: VecDeque::new(), gives_way: now };
+        let none = || Line { runs: VecDeque::new(), last: None };
         let line = self.waiting.entry(uid).or_insert_with(none);
         line.runs.push_back(Waiting { run, bytes, behind });
         self.count += 1;
@@ -231,20 +246,21 @@ impl<R: PartialEq> Queue<R> {
 
     /// Somebody has come or gone.
     fn saw(&mut self, uid: u32, now: Instant) {
-        let [last, before] = &mut self.last;
-        if last.is_some_and(|(other, _)| other != uid) {
-            *before = *last;
+        self.seen.retain(|(other, _)| *other != uid);
+        self.seen.push_back((uid, now));
+        if self.seen.len() > MAX_ABOUT {
+            self.seen.pop_front();
         }
-        *last = Some((uid, now));
     }
 
-    /// Whether there is anybody but this user.
-    fn others(&self, uid: u32, now: Instant) -> bool {
-        let just_now = |(other, at): &(u32, Instant)| {
-            *other != uid && now.saturating_duration_since(*at) < ABOUT
-        };
-        self.last.iter().flatten().any(just_now)
-            || self.running.keys().chain(&self.turns).any(|other| *other != uid)
+    /// How many there are besides this user, at least.
+    fn others(&self, uid: u32, now: Instant) -> usize {
+        let besides = |other: &&u32| **other != uid;
+        let lately = |(_, at): &&(u32, Instant)| now.saturating_duration_since(*at) < ABOUT;
+        let lately = self.seen.iter().filter(lately).map(|(other, _)| other).filter(besides);
+        let run = self.running.keys().filter(besides);
+        let wait = self.turns.iter().take(MAX_ABOUT).filter(besides);
+        lately.count().max(run.count()).max(wait.count())
     }
 
     /// Somebody asks for a run: further ones of others keep out of its way from now on, until it is
@@ -288,15 +304,14 @@ impl<R: PartialEq> Queue<R> {
     fn turn(&self, uid: u32, bounds: Bounds, now: Instant) -> Turn {
         let mine = self.running.get(&uid);
         let line = self.waiting.get(&uid);
-        let behind = line.filter(|line| line.runs.front().is_some_and(|first| first.behind));
+        let others = self.others(uid, now);
         let (young, coming) = self.young(uid, now);
         let finds = Finds {
             mine: mine.map_or(0, |mine| mine.count),
             all: self.all_running,
-            others: self.others(uid, now),
+            others,
             since: mine.map_or(Duration::MAX, |mine| now.saturating_duration_since(mine.begun)),
-            gives_way: behind
-                .map_or(Duration::ZERO, |line| line.gives_way.saturating_duration_since(now)),
+            gives_way: line.map_or(Duration::ZERO, |line| line.gives_way(others, now)),
             young,
             coming,
         };
@@ -371,7 +386,7 @@ impl<R: PartialEq> Queue<R> {
                 let took = now.saturating_duration_since(mine.begun);
                 self.running.remove(&uid);
                 if let Some(line) = self.waiting.get_mut(&uid) {
-                    line.gives_way = now + took.min(GIVES_WAY);
+                    line.last = Some((now, took));
                 }
             }
         }
@@ -429,26 +444,26 @@ mod tests {
             gives_way: MS(gives_way),
             young: Some(MS(young)),
             coming,
-            ..find(0, all, true, 9999)
+            ..find(0, all, 1, 9999)
         };
         let calm = Finds { young: None, ..behind(100, 1, 0, 0) };
         let further = |since| Finds { mine: 1, since: MS(since), ..behind(0, 2, 1, 50) };
-        let unseen = Finds { others: false, ..further(0) };
+        let unseen = Finds { others: 0, ..further(0) };
         let fourth = Finds { mine: 3, since: MS(1), ..behind(0, 3, 4, 50) };
         let table = [
-            ("the only one", two, find(0, 0, false, 9999), Turn::Now),
-            ("the first one", two, find(0, 15, true, 9999), Turn::Now),
-            ("all places are taken", two, find(0, 16, true, 9999), Turn::Later),
-            ("nobody else is about", two, find(1, 1, false, 0), Turn::Now),
-            ("nobody else is about", two, find(3, 3, false, 0), Turn::Now),
-            ("his places are taken", two, find(4, 4, false, 9999), Turn::Later),
-            ("no core is left", two, find(1, 1, true, 0), Turn::In(MS(1000))),
-            ("no core is left", two, find(1, 1, true, 900), Turn::In(MS(100))),
-            ("he has waited for it", two, find(1, 1, true, 1000), Turn::Now),
-            ("a core is left", eight, find(1, 6, true, 0), Turn::Now),
-            ("no core is left", eight, find(1, 7, true, 0), Turn::In(MS(1000))),
-            ("the last place is another's", two, find(1, 15, true, 9999), Turn::Later),
-            ("the last place is another's", two, find(1, 15, false, 9999), Turn::Later),
+            ("the only one", two, find(0, 0, 0, 9999), Turn::Now),
+            ("the first one", two, find(0, 15, 1, 9999), Turn::Now),
+            ("all places are taken", two, find(0, 16, 1, 9999), Turn::Later),
+            ("nobody else is about", two, find(1, 1, 0, 0), Turn::Now),
+            ("nobody else is about", two, find(3, 3, 0, 0), Turn::Now),
+            ("his places are taken", two, find(4, 4, 0, 9999), Turn::Later),
+            ("no core is left", two, find(1, 1, 1, 0), Turn::In(MS(1000))),
+            ("no core is left", two, find(1, 1, 1, 900), Turn::In(MS(100))),
+            ("he has waited for it", two, find(1, 1, 1, 1000), Turn::Now),
+            ("a core is left", eight, find(1, 6, 1, 0), Turn::Now),
+            ("no core is left", eight, find(1, 7, 1, 0), Turn::In(MS(1000))),
+            ("the last place is another's", two, find(1, 15, 1, 9999), Turn::Later),
+            ("the last place is another's", two, find(1, 15, 0, 9999), Turn::Later),
             ("another has just begun", two, behind(100, 1, 0, 50), Turn::In(MS(50))),
             ("another has just begun", two, behind(10, 1, 0, 50), Turn::In(MS(10))),
             ("another is on his way", two, behind(100, 0, 1, 30), Turn::In(MS(30))),
@@ -457,11 +472,11 @@ mod tests {
             ("there are cores for both", eight, behind(100, 5, 1, 50), Turn::Now),
             ("there are not", eight, behind(100, 5, 2, 50), Turn::In(MS(50))),
             ("a further one gives way too", two, further(1000), Turn::In(MS(50))),
-            ("a further one gives way too", two, further(1080), Turn::In(MS(20))),
-            ("but not for ever", two, further(1100), Turn::Now),
+            ("a further one gives way too", two, further(1230), Turn::In(MS(20))),
+            ("but not for ever", two, further(1250), Turn::Now),
             ("nor for who only asks", two, unseen, Turn::Now),
             ("who is on his way takes no core yet", eight, fourth, Turn::Now),
-            ("one may have them all", alone, find(3, 3, true, 9999), Turn::Now),
+            ("one may have them all", alone, find(3, 3, 1, 9999), Turn::Now),
         ];
         for (what, bounds, finds, expected) in table {
             assert_eq!(turn(finds, bounds), expected, "{what}: {finds:?}");
@@ -538,9 +553,47 @@ mod tests {
         }
         assert_eq!(queue.next(bounds, at(140)), waited(6));
         queue.leave(1, &6, at(999));
-        (2..99).for_each(|uid| queue.expect(uid, at(999 + 90)));
-        assert_eq!(queue.next(bounds, at(999 + 90)), held(10), "and not for longer than that");
-        assert_eq!(queue.next(bounds, at(999 + 100)), waited(7));
+        (2..99).for_each(|uid| queue.expect(uid, at(999 + 240)));
+        assert_eq!(queue.next(bounds, at(999 + 240)), held(10), "and not for longer than that");
+        assert_eq!(queue.next(bounds, at(999 + 250)), waited(7));
+    }
+
+    /// Of so many users each has the same part of the time.
+    #[test]
+    fn what_waits_keeps_out_of_the_way_for_as_long_as_others_have_had_together() {
+        let bounds = Bounds { cores: 2, ..bounds(16, 4, 1000) };
+        let begun = Instant::now();
+        let at = |ms| begun + Duration::from_millis(ms);
+        // With so many others, a run that took so long, and so long ago: how long it still waits.
+        for (others, took, ago, expected) in [
+            (1_u32, 20, 0, 20),
+            (2, 20, 0, 40),
+            (9, 20, 0, 180),
+            (9, 20, 100, 80),
+            (9, 20, 179, 1),
+            (9, 20, 180, 0),
+            (9, 40, 0, 250),
+            (9, 400, 0, 250),
+            (40, 10, 0, 150),
+        ] {
+            let mut queue = Queue::default();
+            queue.push(1, 1, 0, bounds, at(0)).unwrap();
+            queue.push(1, 2, 0, bounds, at(0)).unwrap();
+            assert_eq!(begin(&mut queue, Bounds { running_of_one: 1, ..bounds }, at(0)), [1]);
+            for uid in 2..2 + others {
+                queue.push(uid, 1000, 0, bounds, at(0)).unwrap();
+                assert_eq!(
+                    begin(&mut queue, Bounds { running_of_one: 1, ..bounds }, at(0)),
+                    [1000]
+                );
+                queue.leave(uid, &1000, at(0));
+            }
+            queue.leave(1, &1, at(took));
+            let now = at(took + ago);
+            let left = queue.waiting[&1].gives_way(queue.others(1, now), now);
+            assert_eq!(left, Duration::from_millis(expected), "{others} {took} {ago}");
+            assert!(queue.seen.len() <= MAX_ABOUT);
+        }
     }
 
     /// Whoever has runs, or some that wait, has no others wait by asking for more; and who comes after
