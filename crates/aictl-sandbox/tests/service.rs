@@ -584,6 +584,51 @@ fn a_burst_is_carried_by_copies() {
 }
 
 /// Who has waited already gets a copy, and one who has not the interpreter that waits.
+/// Where the kernel divides the CPU among sessions, each run's is one, beside which a nice value of its
+/// processes counts for nothing (sched(7), "The autogroup feature").
+#[test]
+fn a_run_that_yields_does_so_beside_other_sessions_too() {
+    const SAY: &str = "\
+def weight():
+    try:
+        return open('/proc/self/autogroup').read().split()[-1]
+    except (FileNotFoundError, IndexError):
+        return 'none'
+before = weight()
+try:
+    open('/proc/self/autogroup', 'w').write('0')
+except (FileNotFoundError, PermissionError):
+    pass
+print(before, weight())
+";
+    let session = fs::read_to_string("/proc/self/autogroup").unwrap_or_default();
+    let is_weighed = !session.trim().is_empty();
+    let [usual, lowered] = if is_weighed { ["0 0\n", "10 10\n"] } else { ["none none\n"; 2] };
+    let services = [
+        (Service::start(&[LENIENT[0], "--warm", "0", "--template", "none"]), Start::Cold),
+        (Service::start(&[LENIENT[0], "--template", "none"]), Start::Warm),
+        (copying(LENIENT), Start::Forked),
+    ];
+    for (service, start) in services {
+        if service.run("print(1)").unwrap().isolation.contains(&Layer::Cgroup) {
+            continue;
+        }
+        let patient = Job { patient: true, ..job() };
+        let deadline = Instant::now() + Duration::from_secs(120);
+        loop {
+            assert_eq!(service.print_of_job_after(&job(), start, SAY), usual, "{start:?}");
+            let printed = service.print_of_job_after(&patient, start, SAY);
+            if printed == lowered {
+                break;
+            }
+            // The kernel hears one such word in a tenth of a second, whoever says it.
+            assert_eq!(printed, usual, "{start:?}");
+            assert!(Instant::now() < deadline, "{start:?}: never {lowered}");
+            thread::sleep(Duration::from_millis(30));
+        }
+    }
+}
+
 #[test]
 fn who_is_patient_leaves_what_waits_to_others() {
     let service = keeping("1", LENIENT);

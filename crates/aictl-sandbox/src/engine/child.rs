@@ -177,7 +177,7 @@ fn finish(plan: &mut Plan, program: i32) -> Result<Built, Failed> {
     let look = (waits && !is_template).then(|| Look::at(proc_dir, program)).flatten();
     if waits && !is_template {
         await_job(plan)?;
-        adapt(plan, program)?;
+        adapt(plan, program, proc_dir)?;
     }
     // So far nothing was executed that came from the job.
     drop_privileges(plan)?;
@@ -236,13 +236,13 @@ fn await_job(plan: &Plan) -> Result<(), Failed> {
 }
 
 /// Makes the sandbox of a program that waits the job's own: its room, its script, its limits.
-fn adapt(plan: &Plan, program: i32) -> Result<(), Failed> {
+fn adapt(plan: &Plan, program: i32, proc_dir: RawFd) -> Result<(), Failed> {
     resize_scratch(plan)?;
     write_file(plan.load.script(), plan.load.text()).at(Step::Script)?;
     for (resource, &limit) in LIMITED.into_iter().zip(plan.load.rlimits()) {
         lowered(limit, || sys::set_limit_of(program, resource, limit))?;
     }
-    let_others_go_first(plan, program);
+    let_others_go_first(plan, program, || ending::autogroup_of(proc_dir, program));
     // What was used before is none of the job's.
     let used = sys::cpu_time_of(program).and_then(|of| Ok(of + sys::cpu_time_of(0)?));
     let used = used.at(Step::Rlimits)?;
@@ -252,12 +252,16 @@ fn adapt(plan: &Plan, program: i32) -> Result<(), Failed> {
 }
 
 /// Has a process, and all that it will make, yield to others, if it is to. Nobody may take that back
-/// (RLIMIT_NICE). What cannot be had is no reason not to run.
-fn let_others_go_first(plan: &Plan, pid: i32) {
+/// (RLIMIT_NICE), nor write to the file that says what its session has beside others, where the
+/// kernel divides the CPU among those (sched(7), "The autogroup feature"): Landlock lets /proc be
+/// read. What cannot be had is no reason not to run: the kernel takes ten such words in a second.
+fn let_others_go_first(plan: &Plan, pid: i32, autogroup: impl FnOnce() -> SysResult<OwnedFd>) {
     /// A tenth of what others get (sched(7), "The nice value").
     const NICE: i32 = 10;
+    const NICE_OF_SESSION: &[u8] = b"10";
     if plan.load.yields() {
         let _unchanged = sys::set_nice_of(pid, NICE);
+        let _as_others = autogroup().and_then(|file| write(&file, NICE_OF_SESSION));
     }
 }
 
@@ -509,6 +513,9 @@ fn install(program: &[sock_filter]) -> Result<(), Failed> {
 /// What is left once the job has come; at its end nothing but the program's start is.
 fn restrict(plan: &mut Plan) -> Result<(), Failed> {
     chdir(plan.work.as_c_str()).at(Step::Session)?;
+    // Itself, in its own session.
+    let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    let_others_go_first(plan, 0, || open(c"/proc/self/autogroup", flags, Mode::empty()));
     if let Some(ruleset) = plan.landlock.take() {
         ruleset.restrict_self().map_err(landlock_failed)?;
     }
@@ -517,8 +524,6 @@ fn restrict(plan: &mut Plan) -> Result<(), Failed> {
     for (resource, &limit) in LIMITED.into_iter().zip(plan.load.rlimits()) {
         lowered(limit, || setrlimit(resource, limit, limit))?;
     }
-    // Itself.
-    let_others_go_first(plan, 0);
     if let Some(filters) = &plan.filters {
         install(filters.last)?;
     }

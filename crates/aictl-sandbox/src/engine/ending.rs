@@ -82,7 +82,7 @@ impl Look {
     /// Opens it while the process `pid` lives; `None` where that is not allowed, or the kernel has no
     /// such file.
     pub fn at(proc_dir: RawFd, pid: i32) -> Option<RawFd> {
-        let file = open_file(proc_dir, pid, b"/io\0").ok()?;
+        let file = open_file(proc_dir, pid, b"/io\0", OFlag::O_RDONLY).ok()?;
         Some(file.into_raw_fd())
     }
 
@@ -129,15 +129,24 @@ fn read_file<'a>(
     name: &[u8],
     buffer: &'a mut [u8],
 ) -> SysResult<&'a [u8]> {
-    let file = open_file(proc_dir, pid, name)?;
+    let file = open_file(proc_dir, pid, name, OFlag::O_RDONLY)?;
     let length = read(file.as_fd(), buffer)?;
     Ok(buffer.get(..length).unwrap_or_default())
 }
 
-fn open_file(proc_dir: RawFd, pid: i32, name: &[u8]) -> SysResult<OwnedFd> {
+/// Opens what says how the session of the process `pid` is weighed beside others, to write to it
+/// (sched(7), "The autogroup feature").
+///
+/// # Errors
+/// If the kernel does not weigh sessions, or the process is gone.
+pub fn autogroup_of(proc_dir: RawFd, pid: i32) -> SysResult<OwnedFd> {
+    open_file(proc_dir, pid, b"/autogroup\0", OFlag::O_WRONLY)
+}
+
+fn open_file(proc_dir: RawFd, pid: i32, name: &[u8], mode: OFlag) -> SysResult<OwnedFd> {
     let mut path = [0; 24];
     let path = path_of(pid, name, &mut path).ok_or(Errno::ENAMETOOLONG)?;
-    openat(sys::borrow(proc_dir), path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+    openat(sys::borrow(proc_dir), path, mode | OFlag::O_CLOEXEC, Mode::empty())
 }
 
 /// `PID/NAME`; the name ends with a NUL.

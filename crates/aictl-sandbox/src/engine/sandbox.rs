@@ -386,7 +386,7 @@ impl Armed {
     fn limit(&self, engine: &Engine, job: &Job) -> io::Result<Option<Share>> {
         let group = self.group.as_ref();
         group.map(|group| group.limit(&job.limits)).transpose()?;
-        job.user.map(|user| engine.shares.join(user, group)).transpose()
+        job.user.map(|user| engine.shares.join(user, group, job.patient)).transpose()
     }
 
     /// Writes the job down for the sandbox, and tells it.

@@ -4,7 +4,8 @@
 //! Control groups are no level each for users above those of their runs. A sandbox stands ready
 //! before it is known whose run it gets; to move it then would leave its memory behind, uncounted
 //! (Documentation/admin-guide/cgroup-v2.rst, "Memory Ownership"). The runs of one user divide among
-//! themselves what one run of another has.
+//! themselves what one run of another has, and of that a run that has waited for another of its
+//! user's has a part: whoever begins many at one time waits for them in any case.
 
 use std::{
     collections::HashMap,
@@ -21,13 +22,28 @@ const OF_USER: u64 = 100;
 /// The least that the kernel takes.
 const LEAST: u64 = 1;
 
+/// What a run that has waited has of what it else would have, as where no control group weighs it
+/// (sched(7), "The nice value", for 10).
+const OF_PATIENT: u64 = 10;
+
 /// The weight of each run of a user who has so many at one time.
-fn weight(runs: usize) -> u64 {
-    OF_USER.checked_div(runs as u64).unwrap_or(OF_USER).max(LEAST)
+fn weight(runs: usize, patient: bool) -> u64 {
+    let whole = OF_USER.checked_div(runs as u64).unwrap_or(OF_USER);
+    if patient { whole / OF_PATIENT } else { whole }.max(LEAST)
 }
 
-/// Who has runs, each with its control group, where it has one.
-type Users = HashMap<u32, Vec<(u64, Option<PathBuf>)>>;
+/// A run of a user.
+#[derive(Debug)]
+struct Run {
+    id: u64,
+    /// Its control group, where it has one.
+    group: Option<PathBuf>,
+    /// Whether it has waited behind others of its user's.
+    patient: bool,
+}
+
+/// Who has runs.
+type Users = HashMap<u32, Vec<Run>>;
 
 /// All runs whose user is known.
 #[derive(Debug, Clone, Default)]
@@ -54,21 +70,21 @@ impl Shares {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more run of this user, in this group.
+    /// One more run of this user, in this group; `patient` if it has waited behind others of his.
     ///
     /// # Errors
     /// If the kernel refuses the group its weight; then the run must not start.
-    pub fn join(&self, user: u32, group: Option<&Group>) -> io::Result<Share> {
+    pub fn join(&self, user: u32, group: Option<&Group>, patient: bool) -> io::Result<Share> {
         let mut table = self.table();
         let id = table.next;
         table.next += 1;
         let runs = table.users.entry(user).or_default();
         let ahead = runs.len();
-        runs.push((id, group.map(|group| group.path().to_owned())));
+        runs.push(Run { id, group: group.map(|group| group.path().to_owned()), patient });
         // From here on it leaves by itself.
         let share = Share { shares: self.clone(), user, id, ahead };
-        let divided = match ahead {
-            0 => Ok(()),
+        let divided = match (ahead, patient) {
+            (0, false) => Ok(()),
             _ => divide(runs, id),
         };
         drop(table);
@@ -81,13 +97,12 @@ impl Shares {
 /// # Errors
 /// If the kernel refuses that of the run `new`. Another one's group may be gone by now, and one with
 /// a weight too large harms its user's others first.
-fn divide(runs: &[(u64, Option<PathBuf>)], new: u64) -> io::Result<()> {
-    let weight = weight(runs.len());
+fn divide(runs: &[Run], new: u64) -> io::Result<()> {
     let mut result = Ok(());
-    for (id, group) in runs {
-        let Some(group) = group else { continue };
-        let written = cgroup::weigh(group, weight);
-        if *id == new {
+    for run in runs {
+        let Some(group) = &run.group else { continue };
+        let written = cgroup::weigh(group, weight(runs.len(), run.patient));
+        if run.id == new {
             result = written;
         }
     }
@@ -106,7 +121,7 @@ impl Drop for Share {
     fn drop(&mut self) {
         let mut table = self.shares.table();
         let Some(runs) = table.users.get_mut(&self.user) else { return };
-        runs.retain(|(id, _)| *id != self.id);
+        runs.retain(|run| run.id != self.id);
         if runs.is_empty() {
             table.users.remove(&self.user);
         } else {
@@ -124,10 +139,19 @@ mod tests {
 
     #[test]
     fn runs_of_one_user_weigh_together_what_one_run_of_another_does() {
-        for (runs, expected) in
-            [(0, 100), (1, 100), (2, 50), (3, 33), (4, 25), (16, 6), (64, 1), (100, 1), (256, 1)]
-        {
-            assert_eq!(weight(runs), expected, "{runs}");
+        for (runs, expected, patient) in [
+            (0, 100, 10),
+            (1, 100, 10),
+            (2, 50, 5),
+            (3, 33, 3),
+            (4, 25, 2),
+            (16, 6, 1),
+            (64, 1, 1),
+            (100, 1, 1),
+            (256, 1, 1),
+        ] {
+            assert_eq!(weight(runs, false), expected, "{runs}");
+            assert_eq!(weight(runs, true), patient, "{runs}");
         }
     }
 
@@ -150,7 +174,10 @@ mod tests {
             names.iter().map(read).map(first).collect()
         };
         let shares = Shares::default();
-        let join = |user: u32, path: PathBuf| shares.join(user, Some(&Group::of_test(path)));
+        let join_as = |user: u32, path: PathBuf, patient: bool| {
+            shares.join(user, Some(&Group::of_test(path)), patient)
+        };
+        let join = |user: u32, path: PathBuf| join_as(user, path, false);
         let (a, b, c) = (group("a"), group("b"), group("c"));
         let first = join(7, a).unwrap();
         let second = join(7, b.clone()).unwrap();
@@ -163,13 +190,21 @@ mod tests {
         assert_eq!(weights(&["a", "d"]), ["33", "33"]);
         drop((second, third));
         assert_eq!(weights(&["a", "c"]), ["100", "100"]);
-        drop((first, other));
+        // One that has waited has less, and takes nothing from the others.
+        let patient = join_as(7, group("e"), true).unwrap();
+        assert_eq!(weights(&["a", "c", "e"]), ["50", "100", "5"]);
+        drop(first);
+        assert_eq!(weights(&["c", "e"]), ["100", "10"]);
+        drop((patient, other));
+        let patient = join_as(7, group("f"), true).unwrap();
+        assert_eq!(weights(&["f"]), ["10"], "the only one of its user's");
+        drop(patient);
         assert!(shares.table().users.is_empty());
         // Without control groups it is known all the same who has others.
-        let first = shares.join(7, None).unwrap();
-        assert!(!first.yields() && shares.join(7, None).unwrap().yields());
+        let first = shares.join(7, None, false).unwrap();
+        assert!(!first.yields() && shares.join(7, None, false).unwrap().yields());
         drop(first);
-        assert!(!shares.join(7, None).unwrap().yields());
+        assert!(!shares.join(7, None, false).unwrap().yields());
         fs::remove_dir_all(&root).unwrap();
     }
 }
