@@ -186,10 +186,13 @@ impl TryFrom<Vec<String>> for ScriptArgs {
 
     fn try_from(args: Vec<String>) -> Result<Self, &'static str> {
         if args.len() > MAX_ARGS {
-            return Err("more than 1024 arguments");
+            return Err("more than 1024 arguments: let the script read them from standard input");
         }
         if args.iter().map(|arg| arg.len() + 1).sum::<usize>() > MAX_ARGS_BYTES {
-            return Err("the arguments are longer than 64 KiB together");
+            return Err(
+                "the arguments are longer than 64 KiB together: let the script read them from \
+                        standard input",
+            );
         }
         if args.iter().any(|arg| arg.contains('\0')) {
             return Err("an argument holds a NUL");

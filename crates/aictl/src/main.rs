@@ -21,6 +21,7 @@ mod runtime;
 mod schema;
 mod script;
 mod services;
+mod signals;
 mod status;
 mod stdin;
 mod table;

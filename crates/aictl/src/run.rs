@@ -40,6 +40,7 @@ use crate::{
     config::{self, LoadError},
     message, output,
     script::{Script, ScriptError},
+    signals::Ignored,
     stdin,
 };
 
@@ -175,7 +176,10 @@ fn limits(args: &args::Run, config: &Sandbox) -> Result<Limits, RunError> {
 fn script_args(args: &[OsString]) -> Result<ScriptArgs, RunError> {
     let text = |(index, arg): (usize, &OsString)| {
         arg.clone().into_string().map_err(|_| {
-            RunError::Argument(format!("argument {} of the script is not UTF-8", index + 1))
+            RunError::Argument(format!(
+                "argument {} of the script is not UTF-8: let the script read it from standard input",
+                index + 1
+            ))
         })
     };
     let args: Vec<String> = args.iter().enumerate().map(text).collect::<Result<_, _>>()?;
@@ -259,7 +263,7 @@ fn run(
     };
     // From here on a signal is an event, so that nothing is left behind.
     let signals = Signals::new()?;
-    let stdin = match reads(args)? {
+    let stdin = match reads(global, args)? {
         true => Some(stdin::own().map_err(|error| RunError::System(STDIN, error))?),
         false => None,
     };
@@ -289,10 +293,20 @@ fn run(
     finish(global, record, printed, timings)
 }
 
-/// Whether the script is to read what comes on standard input.
-fn reads(args: &args::Run) -> Result<bool, RunError> {
-    let is_taken = args.no_stdin || args.script.first().is_some_and(|path| path == "-");
-    Ok(!is_taken && stdin::can_come().map_err(|error| RunError::System(STDIN, error))?)
+/// Whether the script is to read what comes on standard input; says so if that cannot be read.
+fn reads(global: &Global, args: &args::Run) -> Result<bool, RunError> {
+    if args.no_stdin || args.script.first().is_some_and(|path| path == "-") {
+        return Ok(false);
+    }
+    match stdin::can_come().map_err(|error| RunError::System(STDIN, error))? {
+        stdin::Comes::Nothing => Ok(false),
+        stdin::Comes::Something => Ok(true),
+        stdin::Comes::Unreadable(why) => {
+            let told = format_args!("standard input {why}: the script finds it empty");
+            message::note(global, told);
+            Ok(false)
+        }
+    }
 }
 
 /// Has the helper run it; `None` if there is no helper after all.
@@ -318,7 +332,7 @@ fn with_helper(
             args::Profile::Strict => "strict",
         },
         limits: limits.map(Option::unwrap_or_default),
-        stdin: reads(args)?,
+        stdin: reads(global, args)?,
         want_result: global.json,
     };
     let prepared = Instant::now();
@@ -379,15 +393,16 @@ fn sha256(text: Vec<u8>) -> String {
     aictl_sandbox::Script::new(text, u64::MAX).map(|script| script.sha256()).unwrap_or_default()
 }
 
-/// The signals that end a run, and the terminal's that has it stand still, as a descriptor.
+/// The signals that end a run, and the terminal's that has it stand still, as a descriptor; but for
+/// those that are ignored, and that must stay so.
 struct Signals(SignalFd);
 
 impl Signals {
     fn new() -> Result<Self, RunError> {
         let system = |errno: nix::errno::Errno| RunError::System("signals", errno.into());
-        let set: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGTSTP]
-            .into_iter()
-            .collect();
+        let ignored = Ignored::now();
+        let all = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGTSTP];
+        let set: SigSet = all.into_iter().filter(|signal| !ignored.has(*signal as i32)).collect();
         set.thread_block().map_err(system)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         Ok(Self(SignalFd::with_flags(&set, flags).map_err(system)?))

@@ -1,12 +1,11 @@
 //! What commands need that wait for several things at once: a runtime, and the end by a signal.
 
-use std::{fmt, future::poll_fn, io, process, sync::mpsc, task::Poll, thread};
+use std::{fmt, io, process, sync::mpsc, thread};
 
 use aictl_api::exit;
-use tokio::{
-    runtime::Builder,
-    signal::unix::{Signal, SignalKind, signal},
-};
+use tokio::{runtime::Builder, signal::unix::SignalKind};
+
+use crate::signals::Signals;
 
 /// The signals that end work.
 const ENDS: [SignalKind; 4] =
@@ -43,15 +42,15 @@ impl fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// Runs `work` to its end, or until SIGINT, SIGTERM, SIGHUP or SIGQUIT comes: then it is dropped. After
-/// its end such a signal ends the process, whatever it waits for.
+/// Runs `work` to its end, or until SIGINT, SIGTERM, SIGHUP or SIGQUIT comes, unless this program was
+/// started to ignore it: then it is dropped. After its end such a signal ends the process, whatever it waits for.
 ///
 /// # Errors
 /// If a signal came, or there are no resources for a runtime.
 pub fn run<T>(work: impl Future<Output = T>) -> Result<T, Stopped> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(Stopped::System)?;
     let done = runtime.block_on(async {
-        let mut signals = Signals::listen().map_err(Stopped::System)?;
+        let mut signals = Signals::listen(&ENDS).map_err(Stopped::System)?;
         tokio::select! {
             biased;
             ended = signals.next() => Err(Stopped::Signal(ended.as_raw_value())),
@@ -66,28 +65,6 @@ pub fn run<T>(work: impl Future<Output = T>) -> Result<T, Stopped> {
     done
 }
 
-/// The signals that end work, as they come.
-struct Signals([(SignalKind, Signal); 4]);
-
-impl Signals {
-    /// Listens to them; there must be a runtime.
-    fn listen() -> io::Result<Self> {
-        let [a, b, c, d] = ENDS.map(|kind| signal(kind).map(|signal| (kind, signal)));
-        Ok(Self([a?, b?, c?, d?]))
-    }
-
-    /// The next of them.
-    async fn next(&mut self) -> SignalKind {
-        poll_fn(|context| {
-            let mut signals = self.0.iter_mut();
-            let came = signals
-                .find_map(|(kind, signal)| signal.poll_recv(context).is_ready().then_some(*kind));
-            came.map_or(Poll::Pending, Poll::Ready)
-        })
-        .await
-    }
-}
-
 /// Lets the signals end this process again: what the system does with them by itself does not come
 /// back with the end of a runtime that listened. Where there are no resources for it, they are
 /// ignored.
@@ -96,7 +73,7 @@ fn end_by_signal() {
     let wait = move || -> io::Result<()> {
         let runtime = Builder::new_current_thread().enable_io().build()?;
         let kind = runtime.block_on(async {
-            let mut signals = Signals::listen()?;
+            let mut signals = Signals::listen(&ENDS)?;
             let _gone = listening.send(());
             io::Result::Ok(signals.next().await)
         })?;

@@ -54,7 +54,11 @@ impl fmt::Display for ScriptError {
             Problem::Missing => {
                 write!(f, "there is no script {what}: check the path, or use - for standard input")
             }
-            Problem::Unreadable(error) => write!(f, "{what} cannot be read: {error}"),
+            Problem::Unreadable(error) => write!(
+                f,
+                "{what} cannot be read: {error}; check the path and its permissions, or use - for \
+                 standard input"
+            ),
             Problem::NotAFile(kind) => {
                 write!(
                     f,

@@ -13,21 +13,44 @@ use std::{
     thread,
 };
 
-use nix::sys::signal::Signal;
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    sys::signal::Signal,
+};
 
 /// Device numbers of /dev/null (devices.txt in the kernel's documentation).
 const NULL_DEVICE: u64 = 0x103;
 /// How much is copied at one time.
 const CHUNK: usize = 64 * 1024;
 
+/// What can come on standard input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comes {
+    /// Nothing.
+    Nothing,
+    /// Perhaps something.
+    Something,
+    /// Nothing, since it cannot be read: it is this.
+    Unreadable(&'static str),
+}
+
 /// Whether anything can come on standard input.
 ///
 /// # Errors
 /// If that cannot be looked at.
-pub fn can_come() -> io::Result<bool> {
+pub fn can_come() -> io::Result<Comes> {
     let own = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let meta = own.metadata()?;
-    Ok(!meta.file_type().is_char_device() || meta.rdev() != NULL_DEVICE)
+    let mode = OFlag::from_bits_retain(fcntl(&own, FcntlArg::F_GETFL)?) & OFlag::O_ACCMODE;
+    Ok(if meta.file_type().is_char_device() && meta.rdev() == NULL_DEVICE {
+        Comes::Nothing
+    } else if meta.is_dir() {
+        Comes::Unreadable("is a directory")
+    } else if mode == OFlag::O_WRONLY {
+        Comes::Unreadable("is open for writing only")
+    } else {
+        Comes::Something
+    })
 }
 
 /// Standard input, for a thread to read from.

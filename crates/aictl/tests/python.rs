@@ -32,6 +32,22 @@ fn assert_same(name: &str, script: impl AsRef<[u8]>, args: &[&str], input: &str)
     assert_eq!(show(&sandboxed), show(&plain), "{}", String::from_utf8_lossy(script.as_ref()));
 }
 
+/// The same with a report, for which the script is called by a script of ours.
+fn assert_reported_same(script: &str) {
+    let (_, plain) = both("script.py", script, &["one", "two words"], "");
+    let dir = Dir::new();
+    let path = dir.file("script.py", script);
+    let mut command = aictl();
+    command.args(["run", "--json", "--python", "/usr/bin/python3"]).arg(path);
+    let reported = command.args(["one", "two words"]).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&reported.stdout).unwrap();
+    // Who is ended by a signal has no code of his own.
+    let code = |output: &Output| output.status.code().or(Some(130));
+    let expected = (code(&plain), stdout(&plain), stderr(&plain));
+    let text = |name: &str| report[name].as_str().unwrap().to_owned();
+    assert_eq!((code(&reported), text("stdout"), text("stderr")), expected, "{script}");
+}
+
 #[test]
 fn ordinary_programs_print_and_exit_the_same() {
     for script in [
@@ -45,7 +61,6 @@ fn ordinary_programs_print_and_exit_the_same() {
         "def f(n):\n    return g(n)\n\ndef g(n):\n    return 1 / n\n\nf(0)",
         "x = 1\ndef f(:\n    pass",
         "raise KeyError('ä')",
-        "def f(): f()\nf()",
         "import atexit\natexit.register(print, 'bye')\nprint('hi')",
         "import json, re, datetime, collections, dataclasses, random, hashlib, decimal\nprint(1)",
         "import subprocess\nprint(subprocess.run(['echo', 'child'], capture_output=True).stdout)",
@@ -59,9 +74,17 @@ fn ordinary_programs_print_and_exit_the_same() {
         "try:\n    int('x')\nexcept ValueError as e:\n    print(e)\n",
         "import logging\nlogging.warning('careful')",
         "assert False, 'no'",
+        "class Own(BaseException): pass\ndef f():\n    raise Own\nf()",
+        "import asyncio\nraise asyncio.CancelledError('x')",
+        "import sys\ndef hook(*of):\n    raise ValueError('of the hook')\nsys.excepthook = hook\n1 / 0",
+        "import sys\ndel sys.excepthook\n1 / 0",
     ] {
         assert_same("script.py", script, &["one", "two words", "-v", "--json"], "");
+        assert_reported_same(script);
     }
+    assert_reported_same("def f():\n    raise KeyboardInterrupt\nf()");
+    // The frames of what calls it there count too: aictl(1).
+    assert_same("script.py", "def f(): f()\nf()", &[], "");
 }
 
 #[test]
@@ -119,6 +142,12 @@ fn a_result_that_json_cannot_hold_is_left_out_with_a_reason() {
         ("(lambda l: (l.append(l), l)[1])([])", "Circular"),
         ("type('H', (), {'__repr__': lambda s: 1 / 0})()", "TypeError"),
         ("{1, 2}", "TypeError"),
+        ("2 ** 64", "an integer in it does not fit into 64 bits"),
+        ("{'a': [-2 ** 63 - 1]}", "an integer in it does not fit into 64 bits"),
+        ("10 ** 400", "an integer in it does not fit into 64 bits"),
+        ("__import__('functools').reduce(lambda l, _: [l], range(200), 1)", "recursion limit"),
+        ("'\\ud800'", "UnicodeEncodeError"),
+        ("'\u{e9}' * 40000", "longer than 64 KiB"),
     ] {
         let script = format!("result = {expression}");
         let output = with_input(aictl().args(["run", "--json", "-"]), &script);

@@ -32,7 +32,21 @@ use crate::{
 };
 
 pub fn unavailable(what: &str) -> impl FnOnce(io::Error) -> Rejection {
-    move |error| Rejection::new(RejectKind::Unavailable, format!("{what}: {error}"))
+    move |error| {
+        let advice = advice(&error);
+        Rejection::new(RejectKind::Unavailable, format!("{what}: {error}{advice}"))
+    }
+}
+
+/// What can be done about it, where that is known.
+fn advice(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => "; raise the limit on open files (ulimit -n)",
+        Some(libc::ENFILE) => "; too many files are open on this machine: try again later",
+        Some(libc::EAGAIN) => "; raise the limit on processes (ulimit -u), or try again later",
+        Some(libc::ENOMEM) => "; this machine is short of memory: try again later",
+        _ => "",
+    }
 }
 
 /// A sandbox's first process, from outside.

@@ -1,6 +1,6 @@
 import json, os
 try:
-    data = b'+' + json.dumps(result, allow_nan=False).encode()
+    data = b'+' + json.dumps(result, allow_nan=False, ensure_ascii=False).encode()
     if len(data) > 65537:
         data = b'-it is longer than 64 KiB as JSON'
 except BaseException as error:

@@ -534,8 +534,13 @@ fn parse_result(bytes: &[u8]) -> Result<Option<serde_json::Value>, String> {
     match bytes {
         [] => Ok(None),
         [b'+', json @ ..] => {
+            if has_large_integer(json) {
+                return Err(
+                    "an integer in it does not fit into 64 bits; a text can hold it".to_owned()
+                );
+            }
             let value: serde_json::Value = serde_json::from_slice(json)
-                .map_err(|_| "what came back is not valid JSON".to_owned())?;
+                .map_err(|error| format!("what came back is no JSON that can be kept: {error}"))?;
             // Written out again, a number can be longer than it was.
             match serde_json::to_vec(&value).map_or(usize::MAX, |text| text.len()) {
                 0..=MAX_RESULT_TEXT => Ok(Some(value)),
@@ -550,9 +555,64 @@ fn parse_result(bytes: &[u8]) -> Result<Option<serde_json::Value>, String> {
     }
 }
 
+/// Whether there is an integer in this JSON that is rounded when it is read: one that neither
+/// u64 nor i64 can hold.
+fn has_large_integer(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some((&first, after)) = rest.split_first() {
+        rest = match first {
+            b'"' => after_string(after),
+            b'-' | b'0'..=b'9' => {
+                let is_of_number =
+                    |byte: &u8| matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E' | b'0'..=b'9');
+                let length = rest.iter().take_while(|byte| is_of_number(byte)).count();
+                let (number, after) = rest.split_at(length);
+                let is_integer = !number.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
+                let number = str::from_utf8(number).unwrap_or_default();
+                if is_integer && number.parse::<u64>().is_err() && number.parse::<i64>().is_err() {
+                    return true;
+                }
+                after
+            }
+            _ => after,
+        };
+    }
+    false
+}
+
+/// What comes after the end of a string whose beginning was read.
+fn after_string(mut rest: &[u8]) -> &[u8] {
+    loop {
+        rest = match rest {
+            [b'\\', _, after @ ..] => after,
+            [b'"', after @ ..] => return after,
+            [_, after @ ..] => after,
+            [] => return rest,
+        };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_integer_that_would_be_rounded_is_seen() {
+        for (json, expected) in [
+            ("18446744073709551615", false),
+            ("18446744073709551616", true),
+            ("-9223372036854775808", false),
+            ("-9223372036854775809", true),
+            ("[1, {\"a\": 12345678901234567890123}]", true),
+            ("[1.5e300, 1e400, -0, -0.0, 0.1234567890123456789012345]", false),
+            ("\"18446744073709551616\"", false),
+            ("{\"\\\"18446744073709551616\": \"\\\\\", \"b\": 2}", false),
+            ("{\"\\\\\": 18446744073709551616}", true),
+            ("[]", false),
+        ] {
+            assert_eq!(has_large_integer(json.as_bytes()), expected, "{json}");
+        }
+    }
 
     #[test]
     fn a_limit_that_is_passed_stops_the_run() {

@@ -403,7 +403,11 @@ impl fmt::Display for InterpreterError {
                 problem,
                 which(*runtime)
             ),
-            Self::Io { path, source } => write!(f, "cannot look at {}: {source}", Shown(path)),
+            Self::Io { path, source } => write!(
+                f,
+                "cannot look at {}: {source}; give one that you may execute, with --python",
+                Shown(path)
+            ),
         }
     }
 }

@@ -14,13 +14,15 @@ use aictl_core::helper::{Helper, StartedRun, WantedRun};
 use tokio::{
     net::UnixStream,
     runtime::Builder,
-    signal::unix::{Signal, SignalKind, signal},
+    signal::unix::SignalKind,
     sync::{Notify, oneshot},
 };
 
 use crate::{
     agent::{self, Agent},
-    message, output, services, stdin,
+    message, output, services,
+    signals::Signals,
+    stdin,
 };
 
 /// Where the helper listens (aictld.socket).
@@ -29,6 +31,9 @@ const SOCKET: &str = "/run/aictl/bus";
 const SIGNS: [&str; 2] = ["/usr/share/dbus-1/system-services/org.aictl1.service", SOCKET];
 /// The variable that names another system bus, which may know a helper.
 const OTHER_BUS: &str = "DBUS_SYSTEM_BUS_ADDRESS";
+/// The signals that end a run.
+const ENDS: [SignalKind; 3] =
+    [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
 /// How much is passed on at one time.
 const CHUNK: usize = 8 * 1024;
 
@@ -83,10 +88,11 @@ pub fn run(wanted: WantedRun<'_>, keep: bool) -> Result<Option<Done>, NotDone> {
         .build()
         .map_err(|error| NotDone::System("the runtime", error))?;
     let done = runtime.block_on(async {
-        let mut signals = Signals::new().map_err(|error| NotDone::System("signals", error))?;
+        let mut signals =
+            Signals::listen(&ENDS).map_err(|error| NotDone::System("signals", error))?;
         let begun = tokio::select! {
             biased;
-            signal = signals.next() => return Err(NotDone::Signal(signal)),
+            signal = signals.next() => return Err(NotDone::Signal(signal.as_raw_value())),
             begun = begin(wanted) => begun?,
         };
         let Some((helper, started, connected)) = begun else { return Ok(None) };
@@ -156,6 +162,7 @@ async fn finish(
             biased;
             record = &mut wait => break record?,
             signal = signals.next() => {
+                let signal = signal.as_raw_value();
                 if ended_by.replace(signal).is_some() {
                     // Who asks twice does not wait: without us, the helper ends it.
                     return Err(NotDone::Signal(signal));
@@ -280,30 +287,6 @@ fn pass_on(first: Vec<u8>, from: OwnedFd, to: Stream) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-    }
-}
-
-/// The signals that end a run.
-struct Signals([(SignalKind, Signal); 3]);
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        let listen = |kind| signal(kind).map(|signals| (kind, signals));
-        Ok(Self([
-            listen(SignalKind::interrupt())?,
-            listen(SignalKind::terminate())?,
-            listen(SignalKind::hangup())?,
-        ]))
-    }
-
-    async fn next(&mut self) -> i32 {
-        let [(a, interrupt), (b, terminate), (c, hangup)] = &mut self.0;
-        let kind = tokio::select! {
-            _ = interrupt.recv() => a,
-            _ = terminate.recv() => b,
-            _ = hangup.recv() => c,
-        };
-        kind.as_raw_value()
     }
 }
 

@@ -49,6 +49,31 @@ fn a_signal_ends_the_run_and_leaves_nothing() {
     installed.works();
 }
 
+/// As nohup(1) starts it, and a shell that has no jobs starts what is in its background.
+#[test]
+fn what_it_was_started_to_ignore_does_not_end_it() {
+    let installed = Installed::new();
+    let script = "print('on', flush=True)\nprint(input(), flush=True)";
+    for options in [&[][..], &["--embedded"]] {
+        let run = installed.run(options, script);
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "trap '' HUP INT; exec \"$0\" \"$@\""]).arg(run.get_program());
+        shell.args(run.get_args()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        shell.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut child = shell.spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        assert_eq!(line, "on\n", "{options:?}");
+        for ignored in [Signal::SIGHUP, Signal::SIGINT] {
+            signal(child.id(), ignored);
+        }
+        child.stdin.take().unwrap().write_all(b"goes on\n").unwrap();
+        output.read_line(&mut line).unwrap();
+        assert_eq!((line.as_str(), child.wait().unwrap().code()), ("on\ngoes on\n", Some(0)));
+    }
+}
+
 /// Whether all threads of a process are stopped.
 fn is_stopped(pid: u32) -> bool {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();

@@ -82,6 +82,9 @@ fn standard_input_of_every_kind_is_the_same_with_and_without_the_helper() {
             ("the end on a terminal", empty_terminal, "''\n"),
         ] {
             let output = installed.run(options, ECHO).stdin(input).output().unwrap();
+            let is_told = ["a directory", "a device to write to", "the other end of a pipe"];
+            let says = stderr(&output).contains("aictl: standard input is ");
+            assert_eq!(says, is_told.contains(&what), "{what}: {}", stderr(&output));
             let what = format!("{what} {options:?}: {}", stderr(&output));
             assert_eq!(
                 (stdout(&output).as_str(), output.status.code()),
