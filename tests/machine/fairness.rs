@@ -81,6 +81,32 @@ fn by_default_so_many_runs_of_one_user_are_taken_and_all_others_refused() {
     nothing_is_left(&machine);
 }
 
+/// As many as a configuration can have wait, and then some.
+#[test]
+fn ten_thousand_runs_that_wait_are_held_or_refused_and_leave_nothing() {
+    let machine = machine();
+    machine.stop("aictld.service");
+    machine.let_all_run("queue-per-user = 4096");
+    let seen = runs(&machine, &["thousands", "10000"]);
+    let number = |what: &Value| what.as_u64().unwrap();
+    let (running, queued) = (number(&seen["running"]), number(&seen["queued"]));
+    // All that can wait, of all users together: as `runs::queue::room` says.
+    let helper = machine.property("aictld.service", "MainPID");
+    let limits = machine.read(&format!("/proc/{helper}/limits"));
+    let descriptors = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let descriptors: u64 = descriptors.split_whitespace().next().unwrap().parse().unwrap();
+    assert!((4..16).contains(&running) && queued == (descriptors / 16 * 3).min(8192), "{seen}");
+    let answers = seen["answers"].as_object().unwrap();
+    assert_eq!(number(&answers["accepted"]), running + queued, "{seen}");
+    assert_eq!(number(&answers["LimitExceeded"]), 10_000 - running - queued, "{seen}");
+    nothing_is_left(&machine);
+    let status = machine.read(&format!("/proc/{helper}/status"));
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    // What its unit lets it have (MemoryMax=).
+    assert!(peak < 256 << 10, "{peak} KiB");
+}
+
 #[test]
 fn many_connections_with_a_run_each_are_no_way_around() {
     let machine = machine();

@@ -65,7 +65,7 @@ fn ordinary_programs_print_and_exit_the_same() {
         "import json, re, datetime, collections, dataclasses, random, hashlib, decimal\nprint(1)",
         "import subprocess\nprint(subprocess.run(['echo', 'child'], capture_output=True).stdout)",
         "import threading\nt = threading.Thread(target=print, args=('t',)); t.start(); t.join()",
-        "from multiprocessing import Pool\n\ndef f(x):\n    return x * x\n\nif __name__ == '__main__':\n    with Pool(2) as p:\n        print(p.map(f, range(4)))",
+        "from multiprocessing import get_context\n\ndef f(x):\n    return x * x\n\nif __name__ == '__main__':\n    with get_context('fork').Pool(2) as p:\n        print(p.map(f, range(4)))",
         "import asyncio\nasync def main():\n    await asyncio.sleep(0)\n    print('async')\nasyncio.run(main())",
         "import tempfile, os\nwith tempfile.NamedTemporaryFile() as f:\n    f.write(b'x'); print(os.path.exists(f.name))",
         "import sqlite3\nprint(sqlite3.connect('x.db').execute('select 1 + 1').fetchone())",

@@ -32,6 +32,7 @@ use aictl_sandbox::{
     interpreter::Runtime,
     protocol::{Job, RequestId},
 };
+use nix::sys::resource::{Resource, getrlimit};
 use tokio::{
     net::UnixStream,
     sync::{Notify, oneshot, watch},
@@ -69,6 +70,8 @@ pub struct Runs {
     sandboxd: PathBuf,
     /// The machine's cores, as far as they are ours.
     cores: usize,
+    /// How many can wait: each holds descriptors.
+    waiting: usize,
     state: Mutex<State>,
 }
 
@@ -151,7 +154,9 @@ impl Runs {
     #[must_use]
     pub fn new(sandboxd: &Path) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
-        Self { sandboxd: sandboxd.to_owned(), cores, state: Mutex::default() }
+        let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
+        let waiting = queue::room(descriptors);
+        Self { sandboxd: sandboxd.to_owned(), cores, waiting, state: Mutex::default() }
     }
 
     /// How many there may be by this configuration.
@@ -160,6 +165,7 @@ impl Runs {
             running: config.runs(),
             running_of_one: config.runs_per_user(),
             waiting_of_one: config.queue_per_user(),
+            waiting: self.waiting,
             cores: self.cores,
         }
     }

@@ -10,8 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The most runs that wait at one time, of all users together: each holds descriptors.
+/// The most runs that wait at one time, of all users together.
 pub const MAX_WAITING: usize = 8192;
+/// The most descriptors that one of them holds: a script and three streams.
+const HELD_BY_ONE: u64 = 4;
 /// The most bytes of arguments that waiting runs hold together.
 pub const MAX_HELD: usize = 64 << 20;
 
@@ -35,6 +37,14 @@ const MAX_COMING: usize = 16;
 /// Of the most users it is known that they have come or gone: no more than that have runs.
 const MAX_ABOUT: usize = 16;
 
+/// How many runs can wait where there may be so many descriptors (RLIMIT_NOFILE): a quarter of those
+/// are for all else.
+#[must_use]
+pub fn room(descriptors: u64) -> usize {
+    let waiting = (descriptors - descriptors / 4) / HELD_BY_ONE;
+    usize::try_from(waiting).map_or(MAX_WAITING, |waiting| waiting.clamp(1, MAX_WAITING))
+}
+
 /// How many runs there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -44,6 +54,8 @@ pub struct Bounds {
     pub running_of_one: usize,
     /// Waiting, of one user.
     pub waiting_of_one: usize,
+    /// Waiting, of all users.
+    pub waiting: usize,
     /// How many can get on at one time: the machine's cores.
     pub cores: usize,
 }
@@ -230,7 +242,7 @@ impl<R: PartialEq> Queue<R> {
         if !runs_at_once && mine >= bounds.waiting_of_one {
             return Err(Full::Mine);
         }
-        if self.count >= MAX_WAITING || self.held.saturating_add(bytes) > MAX_HELD {
+        if self.count >= bounds.waiting || self.held.saturating_add(bytes) > MAX_HELD {
             return Err(Full::All);
         }
         if mine == 0 {
@@ -405,7 +417,8 @@ mod tests {
 
     /// With cores enough.
     const fn bounds(running: usize, running_of_one: usize, waiting_of_one: usize) -> Bounds {
-        Bounds { running, running_of_one, waiting_of_one, cores: usize::MAX }
+        let (waiting, cores) = (MAX_WAITING, usize::MAX);
+        Bounds { running, running_of_one, waiting_of_one, waiting, cores }
     }
 
     const BOUNDS: Bounds = bounds(3, 2, 2);
@@ -749,6 +762,17 @@ mod tests {
             queue.push(run % 5, run, 0, bounds, now).unwrap();
         }
         assert_eq!(queue.push(9, 0, 0, bounds, now), Err(Full::All));
+        // And by what descriptors there are.
+        let mut queue = Queue::default();
+        for run in 0..9 {
+            let expected = if run < 7 { Ok(()) } else { Err(Full::All) };
+            assert_eq!(queue.push(run, run, 0, Bounds { waiting: 7, ..bounds }, now), expected);
+        }
+        for (descriptors, expected) in
+            [(0, 1), (1024, 192), (20_000, 3750), (65_536, MAX_WAITING), (u64::MAX, MAX_WAITING)]
+        {
+            assert_eq!(room(descriptors), expected, "{descriptors}");
+        }
     }
 
     /// Any order of pushes, turns and ends: no bound is passed, nobody who could run waits, and no

@@ -4,6 +4,7 @@ runs.py ten QUEUED ROUNDS     how long runs take of nine users, and beside a ten
 runs.py turns QUEUED ROUNDS   the same where one script runs at one time: who begins before whom
 runs.py flood COUNT           one user has COUNT scripts run that never end, and leaves
 runs.py places                who begins, and with which nice value, where three scripts run at one time
+runs.py thousands COUNT       the same of four users, none of whom waits for what a script prints
 runs.py connections COUNT     four users have a script run on each of COUNT connections, and leave
 
 What was seen is printed as JSON. Run by root.
@@ -318,14 +319,18 @@ def places():
     return {"nice": nice, "while all are there": while_all_are_there, "when they have gone": when_they_have_gone}
 
 
-def ask_for(name, count, fresh, results, gate):
-    """Has `count` endless scripts run, each on a connection of its own if `fresh`, and keeps them."""
+def ask_for(name, count, fresh, deaf, results, gate):
+    """Has `count` endless scripts run, each on a connection of its own if `fresh`, and keeps them; but not
+    the ends of what they print, if `deaf`."""
     become(name)
     buses, memory, errors, kept = [dbus.SystemBus(private=True)], sealed(ENDLESS), {}, []
     for _ in range(count):
         answer = run(buses[-1], memory, limits=LONG)
         kind = answer if isinstance(answer, str) else "accepted"
         errors[kind] = errors.get(kind, 0) + 1
+        if deaf and kind == "accepted":
+            for fd in answer[1:]:
+                os.close(fd)
         kept.append(answer)
         if fresh:
             buses.append(dbus.SystemBus(private=True))
@@ -334,10 +339,10 @@ def ask_for(name, count, fresh, results, gate):
     os._exit(0)
 
 
-def ask_all(names, count, fresh):
+def ask_all(names, count, fresh, deaf=False):
     results, gate = multiprocessing.Queue(), multiprocessing.Barrier(len(names) + 1)
     people = [
-        multiprocessing.Process(target=ask_for, args=(name, count // len(names), fresh, results, gate))
+        multiprocessing.Process(target=ask_for, args=(name, count // len(names), fresh, deaf, results, gate))
         for name in names
     ]
     for person in people:
@@ -358,11 +363,15 @@ def flood(count):
     return ask_all(["bob"] * 4, count, fresh=False)
 
 
+def thousands(count):
+    return ask_all(PEOPLE[1:5], count, fresh=False, deaf=True)
+
+
 def connections(count):
     return ask_all(PEOPLE[1:5], count, fresh=True)
 
 
 if __name__ == "__main__":
     what, *numbers = sys.argv[1:]
-    known = {"ten": ten, "turns": turns, "places": places, "flood": flood, "connections": connections}
+    known = {"ten": ten, "turns": turns, "places": places, "flood": flood, "thousands": thousands, "connections": connections}
     print(json.dumps(known[what](*map(int, numbers)), indent=1))
