@@ -182,6 +182,23 @@ fn in_a_user_namespace(map: &str, command: &str) -> std::process::Output {
 }
 
 #[test]
+fn where_tmp_is_full_scripts_run_all_the_same() {
+    // The program may lie below it.
+    let script = "exec 9< \"$0\" && mount -t tmpfs -o size=4k none /tmp && \
+                  ! head -c 9999 /dev/zero 2> /dev/null > /tmp/full && ! echo x 2> /dev/null > /tmp/x && \
+                  echo 'open(\"/tmp/mine\", \"w\").write(\"x\" * 99999); print(1)' | \
+                  /proc/self/fd/9 run --json -";
+    let output = Command::new("unshare")
+        .args(["--user", "--map-user=1000", "--map-group=1000", "--keep-caps", "--mount"])
+        .args(["/bin/sh", "-c", script, env!("CARGO_BIN_EXE_aictl")])
+        .output()
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", stderr(&output)));
+    assert_eq!((&report["stdout"], &report["exit_code"]), (&"1\n".into(), &0.into()), "{report}");
+}
+
+#[test]
 fn a_machine_without_user_namespaces_is_told_which_knob() {
     let script = "echo 0 > /proc/sys/user/max_user_namespaces && echo 'print(1)' | \"$0\" run -";
     let output = in_a_user_namespace("--map-user=1000", script);
