@@ -107,7 +107,8 @@ fn finish(provider: Provider, has_key: bool, answers: &Answers) -> Step {
         Standing::Loading(what) => Reach::Loading(what),
         Standing::WantsKey => key_reach(has_key),
         Standing::Wrong(None) => {
-            return Step::Done(Report::bare(Reach::Other(None), None));
+            let first = the_plan.asks.first().and_then(|ask| answers.answer(ask.path));
+            return Step::Done(Report::of_another(first.map(kind)));
         }
         Standing::Wrong(Some(trouble)) | Standing::Trouble(trouble) => {
             return Step::Done(Report::bare(Reach::Trouble(trouble), None));
@@ -148,12 +149,25 @@ fn tell(provider: Provider, reach: Reach, has_key: bool, answers: &Answers) -> R
     Report {
         reach,
         provider: Some(provider),
+        came: None,
         latency,
         version,
         models,
         loaded,
         requests_running,
         gaps,
+    }
+}
+
+/// What kind of answer it is.
+fn kind(answer: &Answer) -> &'static str {
+    match answer.status {
+        404 | 405 => "it does not know the path that was asked for",
+        _ if answer.is_page() => "it sent a web page",
+        _ if answer.text().trim().is_empty() => "it sent nothing",
+        _ if answer.json::<serde::de::IgnoredAny>().is_ok() => "it sent JSON of another kind",
+        _ if answer.means_json() => "it sent broken JSON",
+        _ => "it sent something else",
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Report {
     pub reach: Reach,
     /// Who answered: the expected provider if nothing speaks against it.
     pub provider: Option<Provider>,
+    /// What came instead, where another program answers and that can be told: a sentence's part.
+    pub came: Option<&'static str>,
     /// From the beginning of the connection to the end of the answer that says that all is well.
     pub latency: Option<Duration>,
     /// The server's version.
@@ -85,11 +87,17 @@ pub enum GapReason {
 }
 
 impl Report {
+    /// Another program answers: what came from it, if that can be told.
+    pub(crate) fn of_another(came: Option<&'static str>) -> Self {
+        Self { came, ..Self::bare(Reach::Other(None), None) }
+    }
+
     /// Nothing is known but this.
     pub(crate) const fn bare(reach: Reach, provider: Option<Provider>) -> Self {
         Self {
             reach,
             provider,
+            came: None,
             latency: None,
             version: None,
             models: None,

@@ -11,6 +11,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     os::unix::fs::PermissionsExt,
     process::{Command, Output, Stdio},
+    sync::{Arc, Barrier},
 };
 
 use aictl_fakes::{FakeSystemd, FakeUnit, PrivateBus};
@@ -172,6 +173,31 @@ fn servers_that_hang_hold_up_nobody() {
     assert!(notes(row(&document, "litellm")).contains("500"), "{document:#}");
     assert!(notes(row(&document, "localai")).contains("Ollama answers"), "{document:#}");
     assert_eq!(document["attention"], json!(["vllm", "litellm", "localai", "tgi"]));
+}
+
+/// None of them answers before all of them are asked.
+#[test]
+fn servers_are_asked_all_at_one_time() {
+    let company = Arc::new(Barrier::new(5));
+    let servers: Vec<Server> = (0..5).map(|_| Server::ollama_in(&company)).collect();
+    let config: String = servers
+        .iter()
+        .enumerate()
+        .map(|(n, server)| {
+            let endpoint = server.endpoint();
+            format!(
+                "[services.s{n}]\nunit = \"s{n}.service\"\nprovider = \"ollama\"\n\
+                 endpoint = \"{endpoint}\"\n"
+            )
+        })
+        .collect();
+    let units: Vec<_> = (0..5).map(|n| FakeUnit::running(&format!("s{n}.service"))).collect();
+    let config = format!("[status]\nhttp-timeout = \"10s\"\n{config}");
+    let machine = Machine::new(units, &config);
+    let (document, _) = machine.json("status");
+    for n in 0..5 {
+        assert_eq!(row(&document, &format!("s{n}"))["health"], "active", "{document:#}");
+    }
 }
 
 #[test]

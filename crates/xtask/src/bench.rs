@@ -77,7 +77,7 @@ pub fn run(workspace: &Workspace, options: &BenchOptions) -> Result<bool, Failur
     report(&Results { run, status, installed }, options)
 }
 
-/// The guards of `aictl run` and of what is installed, as a tier of the tests.
+/// The guards of `aictl run`, `aictl status` and what is installed, as a tier of the tests.
 ///
 /// # Errors
 /// A failure if something cannot be measured, or if a guard says no.
@@ -86,7 +86,7 @@ pub fn guard(workspace: &Workspace) -> Result<(), Failure> {
     let (aictl, scripts) = (workspace.build_run()?, Scripts::make()?);
     let results = Results {
         run: Some(run::measure(&aictl, &scripts, GUARD_RUNS, debian::can_install())?),
-        status: None,
+        status: Some(status::measure(&aictl, &scripts.dir, GUARD_RUNS, debian::can_install())?),
         installed: Some(installed::measure(workspace, &names, GUARD_RUNS)?),
     };
     std::io::stdout().write_all(results.text().as_bytes()).map_err(Failure::Output)?;

@@ -159,6 +159,7 @@ fn facts(provider: Provider) -> Report {
     Report {
         reach: Reach::Ready,
         provider: Some(provider),
+        came: None,
         latency: Some(Duration::from_millis(7)),
         version: version.map(str::to_owned),
         models: models.map(|models| models.iter().map(|&model| model.to_owned()).collect()),

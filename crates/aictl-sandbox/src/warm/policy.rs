@@ -15,7 +15,7 @@ pub const SPARE: usize = 2;
 /// Copies share the layout of their address space and their hash seed: no more than so many do.
 pub const COPIES: u32 = 1000;
 /// While runs come faster than this one after the other, the machine is left to them.
-pub const CALM: Duration = Duration::from_millis(20);
+pub const CALM: Duration = Duration::from_millis(40);
 /// How long after the first failure it is tried again; each time twice as long.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// How long at the most.

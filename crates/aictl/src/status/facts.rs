@@ -129,6 +129,8 @@ pub enum GpuSight {
 pub struct Facts<'a> {
     /// The service.
     pub service: &'a Service,
+    /// The file of the configuration that its settings belong into.
+    pub config_file: &'a str,
     /// Whose unit it has.
     pub scope: Scope,
     /// What systemd says.

@@ -5,7 +5,7 @@
 use std::{collections::HashMap, path::Path, pin::pin, time::Duration};
 
 use aictl_api::{
-    config::{Config, status::Status as Settings},
+    config::{Config, FILE, status::Status as Settings},
     gpu::GpuReport,
     service::{Scope, Service, UnitName},
     status::{HostStatus, ServiceStatus, Status, Totals},
@@ -34,6 +34,7 @@ use super::{
 use crate::{
     args::Global,
     keys::Keys,
+    message,
     services::{NoBus, connect_system_bus},
 };
 
@@ -49,6 +50,8 @@ const SYS: &str = "/sys";
 /// Looks at services, again and again if wanted.
 pub struct Gatherer<'a> {
     config: &'a Config,
+    /// Where its settings are to be changed, for people to read.
+    config_file: String,
     pub(super) settings: Settings,
     scope: Scope,
     embedded: bool,
@@ -80,6 +83,10 @@ impl<'a> Gatherer<'a> {
     pub fn new(global: &Global, config: &'a Config, settings: Settings) -> Self {
         Self {
             config,
+            config_file: match &global.config {
+                Some(path) => message::plain(&path.to_string_lossy()),
+                None => FILE.to_owned(),
+            },
             settings,
             scope: if global.user { Scope::User } else { Scope::System },
             embedded: global.embedded,
@@ -153,6 +160,7 @@ impl<'a> Gatherer<'a> {
             };
             let facts = Facts {
                 service,
+                config_file: &self.config_file,
                 scope: self.scope,
                 unit,
                 uptime,

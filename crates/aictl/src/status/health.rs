@@ -3,23 +3,27 @@
 use std::{fmt::Display, time::Duration};
 
 use aictl_api::{
-    config::FILE,
     provider::Provider,
     service::{Scope, Service},
     status::Health,
 };
 use aictl_core::systemd::{UnitFacts, UnitState};
-use aictl_providers::{GapReason, Reach, Trouble};
+use aictl_providers::{Fact, GapReason, Reach, Trouble};
 use nix::sys::signal::Signal;
 
 use super::facts::{Asked, Facts, GpuSight, KeyUse, Listener, Unit};
 
 /// A server may take so long until it listens before that is odd.
 const STARTING: Duration = Duration::from_secs(60);
+/// And one that listens only when it has loaded its model: that of a large one takes minutes.
+const LOADING: Duration = Duration::from_secs(900);
 /// So many restarts by systemd are a loop, if the last is not longer ago than [`SETTLED`].
 const MANY_RESTARTS: u32 = 3;
 /// A unit that has been active for so long has left its loop of restarts.
 const SETTLED: Duration = Duration::from_secs(300);
+/// What can be done about a want of memory.
+const USE_LESS: &str =
+    "let it use less (a smaller model or context), or more (MemoryMax= of its unit)";
 /// systemd's codes of what became of a main process (waitid(2)).
 const EXITED: i32 = 1;
 /// Exit codes by which systemd says that it could not even run the program (systemd.exec(5)).
@@ -45,7 +49,8 @@ pub fn health(facts: &Facts<'_>) -> (Health, Vec<String>) {
                 Health::NotInstalled,
                 format!(
                     "{unit} is only another name of {id}: set `unit` of [services.{name}] in \
-                     {FILE} to that"
+                     {} to that",
+                    facts.config_file
                 ),
             );
         }
@@ -116,6 +121,16 @@ impl Found<'_> {
         format!("{} says why", self.aictl("logs"))
     }
 
+    /// Where it may stand why its server does not answer as it should; nothing where that is said
+    /// already, or there is no log.
+    fn why(&self, trouble: &Trouble) -> String {
+        let is_in_log = *trouble == Trouble::Refused || is_of_server(trouble);
+        match &self.facts.unit {
+            Unit::Known(_) if is_in_log => format!("; {}", self.logs()),
+            _ => String::new(),
+        }
+    }
+
     /// There is a unit.
     fn unit(&mut self, unit: &UnitFacts) {
         let state = &unit.state;
@@ -158,9 +173,10 @@ impl Found<'_> {
         }
         if let Some(kills @ 1..) = self.facts.usage.as_ref().and_then(|usage| usage.oom_kills) {
             self.degraded(format!(
-                "the kernel has killed a process of it {} for want of memory: let it use less (a \
-                 smaller model or context), or more (MemoryMax= of its unit)",
-                times(kills)
+                "since it started, the kernel has killed a process of it {} for want of memory: \
+                 {USE_LESS}, then {}",
+                times(kills),
+                self.aictl("restart")
             ));
         }
         self.server();
@@ -180,16 +196,26 @@ impl Found<'_> {
 
     /// systemd waits before it starts it again, or is just doing that.
     fn restarting(&mut self, unit: &UnitFacts) {
-        let why = match unit.exec_main_code {
-            Some(_) => format!(": {}", ending(unit)),
-            None => String::new(),
+        let why = match (unit.exec_main_code, unit.state.result.as_str()) {
+            (None, "success" | "") => None,
+            _ => Some(end(unit)),
         };
-        let note = format!(
-            "it ends again and again, and systemd restarts it ({} so far){why}; {}",
-            times(unit.state.restarts.into()),
-            self.logs()
-        );
-        self.degraded(note);
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        let restarts = unit.state.restarts;
+        // The one that is on its way is not among them yet.
+        let what = match restarts {
+            0 => "it has ended, and systemd is about to start it again".to_owned(),
+            1..MANY_RESTARTS => format!(
+                "it has ended once more, and systemd is about to start it again (it has {} before)",
+                times(restarts.into())
+            ),
+            _ => format!(
+                "it ends again and again, and systemd restarts it ({} so far)",
+                times(restarts.into())
+            ),
+        };
+        let next = self.next(unit);
+        self.degraded(format!("{what}{why}; {next}"));
     }
 
     /// It does not run, perhaps since another unit has its port.
@@ -199,43 +225,37 @@ impl Found<'_> {
             self.notes.push(format!(
                 "port {port}, which it uses unless it is told otherwise, is taken by {unit}: have \
                  one of the two listen on another port, and set `endpoint` of [services.{name}] in \
-                 {FILE} if that is this one"
+                 {} if that is this one",
+                self.facts.config_file
             ));
         }
     }
 
     fn failed(&mut self, unit: &UnitFacts) {
-        let (logs, restart) = (self.logs(), self.aictl("restart"));
-        let reset = self.systemctl("reset-failed");
-        let note = match unit.state.result.as_str() {
-            "start-limit-hit" => format!(
-                "it ended too often in too short a time, and systemd has given up: {logs}; then \
-                 {reset} and {restart}"
-            ),
-            "oom-kill" => format!(
-                "the kernel killed it for want of memory: let it use less (a smaller model or \
-                 context), or more (MemoryMax= of its unit), then {restart}"
-            ),
-            "timeout" => format!(
-                "it was not ready in the time that its unit gives it: {logs}; a large model may \
-                 need a longer TimeoutStartSec="
-            ),
-            "watchdog" => {
-                format!("it gave no sign of life for longer than WatchdogSec= says: {logs}")
+        let (why, next) = (end(unit), self.next(unit));
+        let then = match unit.state.result.as_str() {
+            "start-limit-hit" => {
+                format!("; then {} and {}", self.systemctl("reset-failed"), self.aictl("restart"))
             }
-            "protocol" => format!(
-                "it did not tell systemd that it is ready in the way that its unit says: {logs}"
-            ),
-            "resources" => format!(
-                "systemd could not give it what it needs: {} says what",
-                self.systemctl("status")
-            ),
+            "oom-kill" => format!(", then {}", self.aictl("restart")),
             "exit-code" | "signal" | "core-dump" => {
-                format!("{}: {logs}, and {restart} tries again", ending(unit))
+                format!(", and {} tries again", self.aictl("restart"))
             }
-            _ => format!("it failed ({}): {logs}", unit.state.result),
+            _ => String::new(),
         };
-        self.is(Health::Failed, note);
+        self.is(Health::Failed, format!("{why}: {next}{then}"));
+    }
+
+    /// What can be done about the end of a unit.
+    fn next(&self, unit: &UnitFacts) -> String {
+        match unit.state.result.as_str() {
+            "oom-kill" => USE_LESS.to_owned(),
+            "timeout" => {
+                format!("{}; a large model may need a longer TimeoutStartSec=", self.logs())
+            }
+            "resources" => format!("{} says what", self.systemctl("status")),
+            _ => self.logs(),
+        }
     }
 
     fn not_running(&mut self, state: &UnitState) {
@@ -269,7 +289,8 @@ impl Found<'_> {
         if *required {
             let note = format!(
                 "there is no unit {unit}, and it is required: install it, or set `unit` of \
-                 [services.{name}] in {FILE}"
+                 [services.{name}] in {}",
+                self.facts.config_file
             );
             self.notes.push(note);
         }
@@ -279,9 +300,10 @@ impl Found<'_> {
     /// Its unit does not run: whoever answers was started in another way.
     fn answers_anyway(&mut self) {
         let Some(asked) = &self.facts.server.asked else { return };
-        if matches!(asked.report.reach, Reach::Ready | Reach::Loading(_)) {
+        if is_it(&asked.report.reach) {
             let note = format!(
-                "a server answers at {} all the same: it was not started by {}",
+                "a server answers at {} all the same: it was not started by {}, and is not aictl's \
+                 to start or stop",
                 asked.endpoint, self.facts.service.unit
             );
             self.notes.push(note);
@@ -321,9 +343,15 @@ impl Found<'_> {
         let Some(asked) = &self.facts.server.asked else { return };
         self.reach(asked);
         for gap in &asked.report.gaps {
-            match gap.why {
+            match &gap.why {
                 // Said already, or to be said in another way.
                 GapReason::NoKey => {}
+                GapReason::Trouble(trouble)
+                    if gap.what != Fact::Requests && is_of_server(trouble) =>
+                {
+                    let next = self.why(trouble);
+                    self.degraded(format!("{gap}{next}"));
+                }
                 _ => self.notes.push(gap.to_string()),
             }
         }
@@ -341,13 +369,13 @@ impl Found<'_> {
         {
             self.degraded(format!(
                 "{} is taken by {unit}: have one of the two listen on another port, or set \
-                 `endpoint` of [services.{}] in {FILE}",
+                 `endpoint` of [services.{}] in {}",
                 place(endpoint),
-                service.name
+                service.name,
+                self.facts.config_file
             ));
             return;
         }
-        let logs = self.logs();
         match &report.reach {
             Reach::Ready | Reach::KeyNeeded | Reach::KeyRefused => {}
             Reach::Loading(words) => {
@@ -360,27 +388,35 @@ impl Found<'_> {
             Reach::Other(who) => {
                 let who = who.map_or("another program", Provider::display);
                 self.degraded(format!(
-                    "{who} answers at {endpoint}, not {expected}: set `endpoint` of [services.{}] \
-                     in {FILE} to where it listens",
-                    service.name
+                    "{who} answers at {endpoint}, not {expected}{}: set `endpoint` of \
+                     [services.{}] in {} to where it listens",
+                    report.came.map(|came| format!(" ({came})")).unwrap_or_default(),
+                    service.name,
+                    self.facts.config_file
                 ));
             }
             Reach::Trouble(Trouble::Refused) => {
-                let is_young = self.facts.uptime.is_none_or(|uptime| uptime < STARTING);
+                let loads_first = service.provider.is_some_and(loads_first);
+                let time = if loads_first { LOADING } else { STARTING };
+                let is_young = self.facts.uptime.is_none_or(|uptime| uptime < time);
                 self.degraded(match is_young {
-                    true => format!("it does not listen at {endpoint} yet: {}", {
-                        let watch = self.aictl("status --watch");
-                        format!("{watch} shows when it does")
-                    }),
+                    true => format!(
+                        "it does not listen at {endpoint} yet{}: {} shows when it does",
+                        if loads_first { ", and may still be loading its model" } else { "" },
+                        self.aictl("status --watch")
+                    ),
                     false => format!(
-                        "nobody listens at {endpoint}: {logs}; if it listens elsewhere, set \
-                         `endpoint` of [services.{}] in {FILE}",
-                        service.name
+                        "nobody listens at {endpoint}{}; if it listens elsewhere, set `endpoint` of \
+                         [services.{}] in {}",
+                        self.why(&Trouble::Refused),
+                        service.name,
+                        self.facts.config_file
                     ),
                 });
             }
             Reach::Trouble(trouble) => {
-                self.degraded(format!("asked at {endpoint}: {trouble}; {logs}"));
+                let next = self.why(trouble);
+                self.degraded(format!("asked at {endpoint}: {trouble}{next}"));
             }
         }
     }
@@ -464,6 +500,27 @@ fn times(count: u64) -> String {
     }
 }
 
+/// How a unit ended, as a sentence without its end, by systemd's word for it (systemd.exec(5),
+/// `$SERVICE_RESULT`).
+fn end(unit: &UnitFacts) -> String {
+    match unit.state.result.as_str() {
+        "start-limit-hit" => {
+            "it ended too often in too short a time, and systemd has given up".to_owned()
+        }
+        "oom-kill" => "the kernel killed it for want of memory".to_owned(),
+        "timeout" => "it was not ready in the time that its unit gives it".to_owned(),
+        "watchdog" => "it gave no sign of life for longer than WatchdogSec= says".to_owned(),
+        "protocol" => {
+            "it did not tell systemd that it is ready in the way that its unit says".to_owned()
+        }
+        "resources" => "systemd could not give it what it needs".to_owned(),
+        "exit-code" | "signal" | "core-dump" => ending(unit),
+        // It ended well, and should not have ended.
+        "success" => ending(unit),
+        result => format!("it failed ({result})"),
+    }
+}
+
 /// How the main process ended, as a sentence without its end.
 fn ending(unit: &UnitFacts) -> String {
     match (unit.exec_main_code, unit.exec_main_status) {
@@ -482,9 +539,32 @@ fn ending(unit: &UnitFacts) -> String {
     }
 }
 
+/// Whether the service itself answers, even if it does not do what it is for.
+pub const fn is_it(reach: &Reach) -> bool {
+    !matches!(reach, Reach::Other(_) | Reach::Trouble(_))
+}
+
+/// Whether this is something that a server does when it is not well, and not when it is asked for
+/// what it does not have.
+const fn is_of_server(trouble: &Trouble) -> bool {
+    /// What it does not have, and never will (RFC 9110, 15.6.2).
+    const NOT_IMPLEMENTED: u16 = 501;
+    match trouble {
+        Trouble::NoAnswer(_) | Trouble::TooSlow(_) | Trouble::Closed => true,
+        Trouble::Status(status) => *status >= 500 && *status != NOT_IMPLEMENTED,
+        _ => false,
+    }
+}
+
+/// Whether servers of this kind load their model before they listen.
+const fn loads_first(provider: Provider) -> bool {
+    use Provider::{Lmdeploy, Sglang, Tgi, Vllm};
+    matches!(provider, Vllm | Sglang | Lmdeploy | Tgi)
+}
+
 /// Whether this unit listens on behalf of containers, so that a service whose unit starts a
 /// container may be behind it.
-fn forwards(unit: &str) -> bool {
+pub fn forwards(unit: &str) -> bool {
     const ENGINES: [&str; 4] =
         ["docker.service", "containerd.service", "podman.service", "k3s.service"];
     const SCOPES: [&str; 3] = ["docker-", "libpod-", "crio-"];

@@ -53,7 +53,8 @@ pub fn main(global: &Global, args: &Args) -> u8 {
     }
     unknown.iter().for_each(message::error);
     let gatherer = Gatherer::new(global, &config, settings);
-    let mut page = Page { global, settings, wanted, unknown, gatherer };
+    let is_watched = args.watch.is_some();
+    let mut page = Page { global, settings, wanted, unknown, is_watched, gatherer };
     match args.watch {
         Some(every) => watch::watch(global, every.unwrap_or(settings.refresh_interval), &mut page),
         None => once(global, &mut page),
@@ -98,6 +99,8 @@ struct Page<'a> {
     wanted: Wanted<'a>,
     /// What is to be said of names that no service has.
     unknown: Vec<String>,
+    /// Whether it is shown again and again, where what was said before is soon gone.
+    is_watched: bool,
     gatherer: Gatherer<'a>,
 }
 
@@ -116,8 +119,8 @@ impl Watched for Page<'_> {
         let one = self.wanted.one().filter(|_| !self.global.json);
         let log = last_lines(self.global, one.map(|one| one.name.as_ref()), self.settings);
         let (mut status, log) = tokio::join!(self.gatherer.look(&self.wanted), log);
-        if self.global.json {
-            // People have read it already.
+        if self.global.json || self.is_watched {
+            // Else people have read it already.
             status.notes.extend(self.unknown.iter().cloned());
         }
         let log = log.unwrap_or_else(|error| {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use aictl_api::{endpoint::Endpoint, service::Service};
 use aictl_core::listeners;
 
-use super::facts::Listener;
+use super::{facts::Listener, health::forwards};
 
 /// The most places in which one service is asked.
 const MAX_ENDPOINTS: usize = 4;
@@ -59,7 +59,10 @@ pub fn plan(service: &Service, runs: Option<bool>, sockets: Option<&[Socket]>) -
     let usual = ports.iter().filter_map(|port| Endpoint::on_port(*port)).map(place);
     let usual: Vec<Place> = usual.collect();
     if runs == Some(false) {
-        return Plan { taken: taken(&usual), ..Plan::default() };
+        // Somebody may have started it in another way.
+        let is_by_hand = |place: &&Place| sockets.is_some() && is_of_no_service(&place.listener);
+        let places = usual.iter().filter(is_by_hand).cloned().collect();
+        return Plan { taken: taken(&usual), places, elsewhere: None };
     }
     let rank = |port: u16| ports.iter().position(|usual| *usual == port);
     // IPv4 first: where both are, they are the same server.
@@ -91,6 +94,18 @@ pub fn plan(service: &Service, runs: Option<bool>, sockets: Option<&[Socket]>) -
         places = usual.into_iter().take(1).collect();
     }
     Plan { places, elsewhere: None, taken }
+}
+
+/// Whether somebody listens who was not started as a service of systemd's: a program of a person's
+/// session, a container's, or one that cannot be told.
+fn is_of_no_service(listener: &Listener) -> bool {
+    match listener {
+        Listener::Other { unit, .. } => {
+            unit.ends_with(".scope") || unit.starts_with("user@") || forwards(unit)
+        }
+        Listener::Unknown { .. } => true,
+        Listener::Own | Listener::Nobody => false,
+    }
 }
 
 /// The port of this place and the other unit that has it, if one has.
@@ -218,6 +233,13 @@ mod tests {
         // Why it does not run may be that another has its port.
         let other = [socket("127.0.0.1:11434", "nginx.service")];
         assert_eq!(places(&ollama, Some(false), Some(&other)), ["11434 taken by nginx.service"]);
+        // Nor need it be its unit that has started its server.
+        for owner in ["session-1.scope", "user@1000.service", "docker.service", "?", "mine"] {
+            let other = [socket("127.0.0.1:11434", owner)];
+            let asked = format!("http://127.0.0.1:11434 {owner}");
+            assert_eq!(places(&ollama, Some(false), Some(&other))[0], asked, "{owner}");
+        }
+        assert_eq!(places(&ollama, Some(false), Some(&[])), Vec::<String>::new());
         // Without systemd the usual port is all that there is.
         assert_eq!(places(&ollama, None, Some(&[])), ["http://127.0.0.1:11434 nobody"]);
     }

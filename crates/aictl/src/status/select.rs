@@ -4,9 +4,11 @@ use aictl_api::{
     config::{Config, closest},
     service::Service,
 };
-use aictl_providers::Reach;
 
-use super::facts::{Facts, Unit};
+use super::{
+    facts::{Facts, Unit},
+    health::is_it,
+};
 
 /// The services that are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,11 +66,10 @@ pub fn is_shown(facts: &Facts<'_>, wanted: &Wanted<'_>) -> bool {
     }
     match &facts.unit {
         Unit::Known(_) | Unit::Alias(_) => true,
-        Unit::NotFound => false,
         // Whoever has its port and is not it is nobody that was asked for.
-        Unit::Unknown => facts.server.asked.as_ref().is_some_and(|asked| {
-            !matches!(asked.report.reach, Reach::Other(_) | Reach::Trouble(_))
-        }),
+        Unit::NotFound | Unit::Unknown => {
+            facts.server.asked.as_ref().is_some_and(|asked| is_it(&asked.report.reach))
+        }
     }
 }
 

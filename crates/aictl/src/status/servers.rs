@@ -227,6 +227,7 @@ fn silence(time: Duration) -> Report {
     Report {
         reach: Reach::Trouble(Trouble::NoAnswer(time)),
         provider: None,
+        came: None,
         latency: None,
         version: None,
         models: None,

@@ -6,7 +6,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    sync::{Arc, Barrier, Mutex},
     thread,
 };
 
@@ -29,22 +29,12 @@ type Seen = (String, Option<String>);
 impl Server {
     /// Ollama 0.12.6, which has one model, and holds it in a GPU.
     pub fn ollama() -> Self {
-        Self::start(listener(), None, |path, _| {
-            Some(match path {
-                "/" => (200, "Ollama is running"),
-                "/api/version" => (200, r#"{"version":"0.12.6"}"#),
-                "/api/tags" => (
-                    200,
-                    r#"{"models":[{"name":"tiny:latest","model":"tiny:latest","size":115712}]}"#,
-                ),
-                "/api/ps" => (
-                    200,
-                    r#"{"models":[{"name":"tiny:latest","size":115712,"size_vram":115712,
-                        "expires_at":"2318-03-04T12:00:00Z"}]}"#,
-                ),
-                _ => (404, "404 page not found"),
-            })
-        })
+        Self::start(listener(), None, ollama)
+    }
+
+    /// The same, which says that it runs when all others of its company are asked that too.
+    pub fn ollama_in(company: &Arc<Barrier>) -> Self {
+        Self::begin(listener(), None, ollama, Some(Arc::clone(company)))
     }
 
     /// One that takes connections, and says nothing.
@@ -71,6 +61,15 @@ impl Server {
     }
 
     fn start(listener: TcpListener, key: Option<&'static str>, answers: Answers) -> Self {
+        Self::begin(listener, key, answers, None)
+    }
+
+    fn begin(
+        listener: TcpListener,
+        key: Option<&'static str>,
+        answers: Answers,
+        company: Option<Arc<Barrier>>,
+    ) -> Self {
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
         let notes = Arc::clone(&seen);
@@ -78,7 +77,8 @@ impl Server {
         thread::spawn(move || {
             for connection in listener.incoming() {
                 let (connection, notes) = (connection.unwrap(), Arc::clone(&notes));
-                thread::spawn(move || serve(connection, key, answers, &notes));
+                let company = company.clone();
+                thread::spawn(move || serve(connection, key, answers, &notes, company.as_deref()));
             }
         });
         Self { port, seen }
@@ -104,6 +104,22 @@ fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
+fn ollama(path: &str, _: bool) -> Option<Answer> {
+    Some(match path {
+        "/" => (200, "Ollama is running"),
+        "/api/version" => (200, r#"{"version":"0.12.6"}"#),
+        "/api/tags" => {
+            (200, r#"{"models":[{"name":"tiny:latest","model":"tiny:latest","size":115712}]}"#)
+        }
+        "/api/ps" => (
+            200,
+            r#"{"models":[{"name":"tiny:latest","size":115712,"size_vram":115712,
+                "expires_at":"2318-03-04T12:00:00Z"}]}"#,
+        ),
+        _ => (404, "404 page not found"),
+    })
+}
+
 fn vllm(path: &str, has_key: bool) -> Option<Answer> {
     Some(match path {
         "/health" => (200, ""),
@@ -117,7 +133,13 @@ fn vllm(path: &str, has_key: bool) -> Option<Answer> {
     })
 }
 
-fn serve(mut connection: TcpStream, key: Option<&str>, answers: Answers, notes: &Mutex<Vec<Seen>>) {
+fn serve(
+    mut connection: TcpStream,
+    key: Option<&str>,
+    answers: Answers,
+    notes: &Mutex<Vec<Seen>>,
+    company: Option<&Barrier>,
+) {
     let mut lines = BufReader::new(connection.try_clone().unwrap()).lines().map_while(Result::ok);
     let Some(first) = lines.next() else { return };
     let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
@@ -128,6 +150,9 @@ fn serve(mut connection: TcpStream, key: Option<&str>, answers: Answers, notes: 
     });
     let has_key = key.is_none_or(|key| sent.as_deref() == Some(&format!("Bearer {key}")));
     notes.lock().unwrap().push((path.clone(), sent));
+    if let Some(company) = company.filter(|_| path == "/") {
+        company.wait();
+    }
     let Some((status, body)) = answers(&path, has_key) else {
         // Until the other side has had enough.
         let _gone = lines.next();

@@ -15,10 +15,10 @@ use crate::table;
 
 /// `--guard`: the most that `aictl status` may take beyond the slowest server, in milliseconds.
 /// Generous, since a loaded machine must not fail a build; the aim is 25.
-const GUARD_BEYOND_SERVER: f64 = 100.0;
+const GUARD_BEYOND_SERVER: f64 = 50.0;
 /// `--guard`: the most that it may take beyond the time that it gives to servers that hang. The aim
 /// is 100.
-const GUARD_BEYOND_TIMEOUT: f64 = 400.0;
+const GUARD_BEYOND_TIMEOUT: f64 = 200.0;
 /// The time that it gives them here: the least that can be set.
 const TIMEOUT: Duration = Duration::from_millis(500);
 const TIMEOUT_VARIABLE: &str = "AICTL_HTTP_TIMEOUT=500ms";

@@ -51,6 +51,7 @@ fn report(reach: Reach) -> Report {
     Report {
         reach,
         provider: None,
+        came: None,
         latency: None,
         version: None,
         models: None,
@@ -81,6 +82,7 @@ fn asked(reach: Reach) -> Option<Asked> {
 fn facts<'a>(service: &'a Service, unit: Unit, asked: Option<Asked>) -> Facts<'a> {
     Facts {
         service,
+        config_file: "/etc/aictl/aictl.toml",
         scope: Scope::System,
         unit,
         uptime: Some(Duration::from_secs(3600)),
@@ -201,11 +203,24 @@ fn a_unit_that_starts_again_and_again_is_degraded() {
     };
     let words = ["again and again", "7 times", "exit code 1", "`aictl logs ollama` says why"];
     is(&facts(&ollama, waits("auto-restart", 7), None), Health::Degraded, &words);
-    is(
-        &facts(&ollama, waits("auto-restart-queued", 1), None),
-        Health::Degraded,
-        &["(once so far)"],
-    );
+    let words = ["exit code 1; `aictl logs ollama` says why", "has ended, and systemd is about to"];
+    is(&facts(&ollama, waits("auto-restart", 0), None), Health::Degraded, &words);
+    let words = ["has ended once more, and systemd is about to", "(it has once before)"];
+    is(&facts(&ollama, waits("auto-restart-queued", 1), None), Health::Degraded, &words);
+    // Why it ends stands in systemd's word for it, and not in what became of its process.
+    for (result, words) in [
+        ("oom-kill", "the kernel killed it for want of memory; let it use less"),
+        ("watchdog", "no sign of life for longer than WatchdogSec= says; `aictl logs ollama`"),
+        (
+            "timeout",
+            "not ready in the time that its unit gives it; `aictl logs ollama` says why; a",
+        ),
+        ("success", "it ended with exit code 1"),
+    ] {
+        let Unit::Known(mut unit) = waits("auto-restart", 7) else { unreachable!() };
+        unit.state.result = result.to_owned();
+        is(&facts(&ollama, Unit::Known(unit), None), Health::Degraded, &["7 times", words]);
+    }
     // Between two waits it is the same.
     is(&facts(&ollama, waits("start", 3), None), Health::Degraded, &["again and again"]);
     is(&facts(&ollama, waits("start", 0), None), Health::Degraded, &["it is starting"]);
@@ -225,7 +240,15 @@ fn a_unit_that_starts_again_and_again_is_degraded() {
 fn a_process_that_the_kernel_has_killed_is_told_of() {
     let ollama = service("ollama");
     for (oom_kills, words) in [
-        (Some(1), &["killed a process of it once for want of memory", "MemoryMax="][..]),
+        (
+            Some(1),
+            &[
+                "since it started",
+                "killed a process of it once for want of memory",
+                "MemoryMax=",
+                "then `aictl restart ollama`",
+            ][..],
+        ),
         (Some(4), &["4 times"]),
         (Some(0), &[]),
         (None, &[]),
@@ -262,11 +285,64 @@ fn a_server_that_does_not_do_what_it_is_for_is_degraded() {
         ..facts(&ollama, running(), asked(Reach::Trouble(Trouble::Refused)))
     };
     is(&young, Health::Degraded, &["does not listen at http://127.0.0.1:11434 yet"]);
-    // A gap in its answers is worth a word, and no more.
-    let mut gap = asked(Reach::Ready).unwrap();
-    let why = GapReason::Trouble(Trouble::Status(500));
-    gap.report.gaps = vec![Gap { what: Fact::Models, why }];
-    is(&facts(&ollama, running(), Some(gap)), Health::Active, &["models: it answers with HTTP"]);
+    // One that listens when it has loaded its model takes longer.
+    let vllm = service("vllm");
+    for (uptime, words) in [
+        (300, &["may still be loading its model: `aictl status --watch vllm`"][..]),
+        (1000, &["nobody listens at http://127.0.0.1:11434; `aictl logs vllm` says why"]),
+    ] {
+        let young = Facts {
+            uptime: Some(Duration::from_secs(uptime)),
+            ..facts(&vllm, running(), asked(Reach::Trouble(Trouble::Refused)))
+        };
+        is(&young, Health::Degraded, words);
+    }
+    // What came is told, and no log says why another program answers.
+    let mut page = asked(Reach::Other(None)).unwrap();
+    page.report.came = Some("it sent a web page");
+    let facts_of = |asked| facts(&ollama, running(), Some(asked));
+    is(&facts_of(page), Health::Degraded, &["not Ollama (it sent a web page): set `endpoint`"]);
+    let (_, notes) = health(&facts_of(asked(Reach::Trouble(Trouble::NotHttp)).unwrap()));
+    assert!(!notes[0].contains("aictl logs"), "{notes:?}");
+    let alone = facts(&ollama, Unit::Unknown, asked(Reach::Trouble(Trouble::Status(500))));
+    let configured = Service { endpoint: Endpoint::on_port(1), ..ollama.clone() };
+    let (found, notes) = health(&Facts { service: &configured, ..alone });
+    assert_eq!(found, Health::Degraded);
+    assert!(!notes[0].contains("aictl logs"), "nobody can be asked for one: {notes:?}");
+    let named =
+        Facts { config_file: "/tmp/a.toml", ..facts_of(asked(Reach::Other(None)).unwrap()) };
+    is(&named, Health::Degraded, &["[services.ollama] in /tmp/a.toml to where"]);
+}
+
+#[test]
+fn a_server_that_fails_at_a_part_of_what_it_is_for_is_degraded() {
+    let ollama = service("ollama");
+    let time = Duration::from_secs(3);
+    let well = |note| (Health::Active, note);
+    let ill = |note| (Health::Degraded, note);
+    for (what, trouble, (expected, words)) in [
+        (
+            Fact::Models,
+            Trouble::Status(500),
+            ill("models: it answers with HTTP status 500; `aictl logs"),
+        ),
+        (
+            Fact::Loaded,
+            Trouble::NoAnswer(time),
+            ill("loaded models: no answer within 3 s; `aictl logs"),
+        ),
+        (Fact::Version, Trouble::Closed, ill("; `aictl logs ollama` says why")),
+        (Fact::Models, Trouble::TooSlow(time), ill("did not end within 3 s; `aictl logs")),
+        // What it does not have, and what is only of interest.
+        (Fact::Models, Trouble::Status(404), well("models: it answers with HTTP status 404")),
+        (Fact::Loaded, Trouble::Status(501), well("HTTP status 501")),
+        (Fact::Version, Trouble::BadBody("the JSON is of another shape"), well("its version: ")),
+        (Fact::Requests, Trouble::Status(500), well("running requests: it answers with")),
+    ] {
+        let mut asked = asked(Reach::Ready).unwrap();
+        asked.report.gaps = vec![Gap { what, why: GapReason::Trouble(trouble) }];
+        is(&facts(&ollama, running(), Some(asked)), expected, &[words]);
+    }
 }
 
 #[test]
