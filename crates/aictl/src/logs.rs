@@ -115,7 +115,16 @@ fn explain(
                 let advice = advice.map(|advice| format!("; {advice}"));
                 (error.exit_code(), format!("{error}{}", advice.unwrap_or_default()))
             }
-            None => no_backend(global, error),
+            None => {
+                let (code, text) = no_backend(global, error);
+                let own = match (error, global.embedded || global.user) {
+                    (NoBackend::Bus(_), false) => {
+                        "; `aictl --embedded logs` reads the journal with your own rights"
+                    }
+                    _ => "",
+                };
+                (code, format!("{text}{own}"))
+            }
         },
         LogsError::Call(error) => {
             let config = config::load(global.config.as_deref()).ok();
@@ -164,7 +173,7 @@ async fn show(global: &Global, args: &Logs, asking: &mut Option<Asking>) -> Resu
     if let Some(asking) = asking {
         asking.end();
     }
-    if !wanted.follow && matches!(lines, Lines::Journal { .. }) && !is_there_a_journal() {
+    if matches!(lines, Lines::Journal { .. }) && !is_there_a_journal() {
         return Err(LogsError::NoJournal);
     }
     if wanted.follow && matches!(lines.why_empty().await, Err(ReadError::NotAllowed)) {

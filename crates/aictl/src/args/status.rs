@@ -6,7 +6,7 @@ use aictl_api::limits::{LimitError, LimitSpec, Unit};
 use clap::Args;
 
 /// How often `--watch` looks. The default is the configuration's `refresh-interval`.
-const WATCH: LimitSpec =
+pub const WATCH: LimitSpec =
     LimitSpec { name: "watch", unit: Unit::Time, default: 5000, min: 1000, max: 60_000 };
 
 /// What follows the help of `aictl status`.

@@ -5,6 +5,8 @@ use aictl_api::{
     service::Service,
 };
 
+use crate::args::status::WATCH;
+
 use super::{
     facts::{Facts, Unit},
     health::is_it,
@@ -80,6 +82,7 @@ pub fn no_such(config: &Config, name: &str) -> String {
     // Whoever writes the unit's name means the service.
     let stem = name.strip_suffix(".service").unwrap_or(name).to_ascii_lowercase();
     let advice = match closest(&stem, names).filter(|_| !name.contains('/')) {
+        _ if WATCH.parse(name).is_ok() => format!("did you mean --watch={name}?"),
         Some(meant) => format!("did you mean {meant}?"),
         None => "`aictl status --all` lists the services".to_owned(),
     };
@@ -116,6 +119,7 @@ mod tests {
             ("vllm.service", "did you mean vllm?"),
             ("../ollama", "`aictl status --all` lists"),
             ("", "`aictl status --all` lists"),
+            ("2s", "did you mean --watch=2s?"),
         ] {
             assert!(no_such(&config, name).contains(words), "{name}");
         }

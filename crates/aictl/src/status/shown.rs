@@ -15,6 +15,8 @@ use crate::{
     units,
 };
 
+/// The most models of one service that are listed for people.
+const LISTED: usize = 30;
 /// The most names of models in one cell.
 const MODELS: usize = 3;
 /// What stands between sums.
@@ -278,6 +280,13 @@ fn names<'a>(all: impl ExactSizeIterator<Item = &'a str> + Clone) -> String {
     if more == 0 { text } else { format!("{text} +{more}") }
 }
 
+/// The names of models, where there is room for more of them.
+fn listed<'a>(all: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let more = all.len().saturating_sub(LISTED);
+    let text = all.take(LISTED).collect::<Vec<_>>().join(", ");
+    if more == 0 { text } else { format!("{text} and {more} more (--json has them all)") }
+}
+
 /// `● ollama (Ollama) is active`
 fn title(service: &ServiceStatus, look: Look) -> String {
     let style = style(service);
@@ -350,7 +359,7 @@ fn facts(service: &ServiceStatus, gpus: &[Gpu], notes: &[String]) -> Fields {
     if let Some(models) = &service.models {
         let text = match models.as_slice() {
             [] => "none".to_owned(),
-            models => models.join(", "),
+            models => listed(models.iter().map(String::as_str)),
         };
         fields.add("models", text);
     }
@@ -359,8 +368,11 @@ fn facts(service: &ServiceStatus, gpus: &[Gpu], notes: &[String]) -> Fields {
         None => {}
         Some([]) => fields.add(name, "none"),
         Some(loaded) => {
-            for model in loaded {
+            for model in loaded.iter().take(LISTED) {
                 fields.add(std::mem::take(&mut name), loaded_model(model));
+            }
+            if let Some(more @ 1..) = loaded.len().checked_sub(LISTED) {
+                fields.add("", format!("and {more} more (--json has them all)"));
             }
         }
     }

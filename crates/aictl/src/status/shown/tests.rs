@@ -362,3 +362,12 @@ fn models_are_those_that_are_ready_else_those_that_there_are() {
         assert_eq!(cell(models, loaded), expected);
     }
 }
+
+#[test]
+fn of_many_models_so_many_are_listed() {
+    let names: Vec<String> = (0..LISTED + 2).map(|n| format!("m{n}")).collect();
+    let all = |count: usize| listed(names.iter().take(count).map(String::as_str));
+    assert_eq!(all(2), "m0, m1");
+    assert!(all(LISTED).ends_with("m28, m29"), "{}", all(LISTED));
+    assert!(all(LISTED + 2).ends_with("m29 and 2 more (--json has them all)"));
+}
