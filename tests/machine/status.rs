@@ -203,6 +203,21 @@ fn a_port_that_another_unit_has_is_told_with_its_name() {
     assert!(log.contains("with no key") && !log.contains("with a key"), "{log}");
 }
 
+/// As `ollama serve` on a terminal does.
+#[test]
+fn a_server_that_somebody_has_started_by_hand_is_told_of() {
+    const BY_HAND: &str = "systemd-run --quiet --scope --unit=by-hand.scope --uid=anna \
+        python3 -I /usr/local/lib/stand-ins/ollama.py < /dev/null > /dev/null 2>&1 &";
+    let machine = machine();
+    has(&row(&machine, "ollama"), "inactive", &[]);
+    machine.root(&["sh", "-c", BY_HAND]);
+    wait_for_answer(&machine, OLLAMA);
+    let row = row(&machine, "ollama");
+    machine.root(&["systemctl", "stop", "by-hand.scope"]);
+    has(&row, "inactive", &["answers at http://127.0.0.1:11434 all the same", "ollama.service"]);
+    assert_eq!(row["models"], json!(["tiny:latest"]), "{row:#}");
+}
+
 #[test]
 fn a_model_in_no_gpu_is_told() {
     let machine = machine();
