@@ -237,9 +237,10 @@ fn run(
         ),
         _ => None,
     };
+    let reads = reads(global, args)?;
     let why = match here {
         Some(why) => why,
-        None => match with_helper(global, args, clock, &script, runtime, &rest)? {
+        None => match with_helper(global, args, clock, &script, runtime, &rest, reads)? {
             Some(code) => return Ok(code),
             None => "no helper is installed",
         },
@@ -263,7 +264,7 @@ fn run(
     };
     // From here on a signal is an event, so that nothing is left behind.
     let signals = Signals::new()?;
-    let stdin = match reads(global, args)? {
+    let stdin = match reads {
         true => Some(stdin::own().map_err(|error| RunError::System(STDIN, error))?),
         false => None,
     };
@@ -317,6 +318,7 @@ fn with_helper(
     script: &Script,
     runtime: Runtime,
     rest: &ScriptArgs,
+    reads: bool,
 ) -> Result<Option<u8>, RunError> {
     let memfd = sealed_memfd(&script.text).map_err(|error| RunError::System("memfd", error))?;
     // What is not given is for the helper's own configuration to say.
@@ -332,7 +334,7 @@ fn with_helper(
             args::Profile::Strict => "strict",
         },
         limits: limits.map(Option::unwrap_or_default),
-        stdin: reads(global, args)?,
+        stdin: reads,
         want_result: global.json,
     };
     let prepared = Instant::now();

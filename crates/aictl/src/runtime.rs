@@ -43,7 +43,8 @@ impl fmt::Display for Stopped {
 impl std::error::Error for Stopped {}
 
 /// Runs `work` to its end, or until SIGINT, SIGTERM, SIGHUP or SIGQUIT comes, unless this program was
-/// started to ignore it: then it is dropped. After its end such a signal ends the process, whatever it waits for.
+/// started to ignore it: then it is dropped. After its end such a signal ends the process, whatever
+/// it waits for.
 ///
 /// # Errors
 /// If a signal came, or there are no resources for a runtime.

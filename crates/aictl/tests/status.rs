@@ -258,10 +258,9 @@ fn without_systemd_servers_are_all_that_is_shown() {
     assert_eq!(code, 0, "{found:#}");
     let ollama = row(&found, "ollama");
     assert_eq!((&ollama["health"], &ollama["active_state"]), (&json!("active"), &Value::Null));
-    assert_eq!(
-        found["notes"],
-        json!(["there is no systemd here: services are shown by what their servers say alone"])
-    );
+    // This machine's GPUs may have something to say too.
+    let note = "there is no systemd here: services are shown by what their servers say alone";
+    assert_eq!(found["notes"][0], json!(note));
     assert_eq!(stderr(&output), "");
     // Why, is for who wants details.
     let output = alone(&home).args(["status", "--json", "-v"]).output().unwrap();

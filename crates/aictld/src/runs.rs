@@ -154,7 +154,7 @@ impl Runs {
     #[must_use]
     pub fn new(sandboxd: &Path) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
-        let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
+        let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
         let waiting = queue::room(descriptors);
         Self { sandboxd: sandboxd.to_owned(), cores, waiting, state: Mutex::default() }
     }

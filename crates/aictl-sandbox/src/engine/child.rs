@@ -251,10 +251,11 @@ fn adapt(plan: &Plan, program: i32, proc_dir: RawFd) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Has a process, and all that it will make, yield to others, if it is to. Nobody may take that back
-/// (RLIMIT_NICE), nor write to the file that says what its session has beside others, where the
-/// kernel divides the CPU among those (sched(7), "The autogroup feature"): Landlock lets /proc be
-/// read. What cannot be had is no reason not to run: the kernel takes ten such words in a second.
+/// Has a process, and all that it will make, yield to others, if it is to. Nobody may take the nice
+/// value back (RLIMIT_NICE). Where the kernel divides the CPU among sessions, its own has less
+/// (sched(7), "The autogroup feature"); Landlock lets the file that says so be read only. A session
+/// that a script begins has its part again, as every one has: only control groups weigh users. What
+/// cannot be had is no reason not to run: the kernel takes ten such words in a second.
 fn let_others_go_first(plan: &Plan, pid: i32, autogroup: impl FnOnce() -> SysResult<OwnedFd>) {
     /// A tenth of what others get (sched(7), "The nice value").
     const NICE: i32 = 10;

@@ -39,7 +39,8 @@ def _run(main, argv, strict):
             return error.code
         raise
     except BaseException as error:
-        failed = error.with_traceback(error.__traceback__.tb_next)
+        failed = error
+        BaseException.with_traceback(failed, failed.__traceback__.tb_next)
     # Here, where none is at work that another would be shown with.
     return None if failed is None else show(failed)
 def _show(failed):
@@ -50,7 +51,7 @@ def _show(failed):
     if sys.version_info >= (3, 12):
         sys.last_exc = failed
     hook = vars(sys).get('excepthook')
-    if hook is None:
+    if 'excepthook' not in vars(sys):
         os.write(2, b'sys.excepthook is missing\n')
         hook = sys.__excepthook__
     again = None
@@ -61,7 +62,8 @@ def _show(failed):
             return error.code
         raise
     except BaseException as error:
-        again = error.with_traceback(error.__traceback__.tb_next)
+        again = error
+        BaseException.with_traceback(again, again.__traceback__.tb_next)
     if again is not None:
         os.write(2, b'Error in sys.excepthook:\n')
         sys.__excepthook__(type(again), again, again.__traceback__)

@@ -246,6 +246,8 @@ fn an_interpreter_that_waited_is_as_a_fresh_one() {
         "import sys\ndef hook(*of):\n    print(of[:2], file=sys.stderr)\n    raise ValueError('of the hook')\nsys.excepthook = hook\n1 / 0",
         "import sys\ndef hook(*of):\n    sys.exit(7)\nsys.excepthook = hook\n1 / 0",
         "import sys\ndel sys.excepthook\n1 / 0",
+        "import sys\nsys.excepthook = None\n1 / 0",
+        "class E(Exception):\n    def with_traceback(self, _): pass\nraise E('x')",
         "import atexit, sys, traceback\natexit.register(lambda: traceback.print_last())\n1 / 0",
         "import sys\nsys.excepthook = lambda *of: print(of[2].tb_lineno, of[2].tb_next)\n1 / 0",
         "import sys\nsys.exit(7)",

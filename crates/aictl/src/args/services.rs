@@ -54,8 +54,9 @@ With --json it is one document, {\"service\":…, \"lines\":[…]}; with --json 
 there is no end to wait for, one object on a line for each line of the log. Secrets, such as tokens
 and passwords, are left out as far as they can be told.
 
---follow goes on when the service is restarted, until Ctrl-C: the exit code is 130 then. Where the helper reads the log for you, --follow
-with --priority takes the last N lines first, and of those the important ones.
+--follow goes on when the service is restarted, until Ctrl-C: the exit code is 130 then. Where the
+helper reads the log for you, --follow with --priority takes the last N lines first, and of those
+the important ones.
 
 Examples:
   aictl logs ollama

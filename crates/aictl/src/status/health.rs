@@ -206,7 +206,7 @@ impl Found<'_> {
         let what = match restarts {
             0 => "it has ended, and systemd is about to start it again".to_owned(),
             1..MANY_RESTARTS => format!(
-                "it has ended once more, and systemd is about to start it again (it has {} before)",
+                "it has ended once more, and systemd is about to start it again ({} before)",
                 times(restarts.into())
             ),
             _ => format!(
@@ -539,9 +539,9 @@ fn ending(unit: &UnitFacts) -> String {
     }
 }
 
-/// Whether the service itself answers, even if it does not do what it is for.
+/// Whether it is the service that answers: who only wants a key may be anybody.
 pub const fn is_it(reach: &Reach) -> bool {
-    !matches!(reach, Reach::Other(_) | Reach::Trouble(_))
+    matches!(reach, Reach::Ready | Reach::Loading(_))
 }
 
 /// Whether this is something that a server does when it is not well, and not when it is asked for

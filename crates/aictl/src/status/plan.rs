@@ -61,7 +61,7 @@ pub fn plan(service: &Service, runs: Option<bool>, sockets: Option<&[Socket]>) -
     if runs == Some(false) {
         // Somebody may have started it in another way.
         let is_by_hand = |place: &&Place| sockets.is_some() && is_of_no_service(&place.listener);
-        let places = usual.iter().filter(is_by_hand).cloned().collect();
+        let places = usual.iter().filter(is_by_hand).cloned().map(keyless).collect();
         return Plan { taken: taken(&usual), places, elsewhere: None };
     }
     let rank = |port: u16| ports.iter().position(|usual| *usual == port);
@@ -94,6 +94,16 @@ pub fn plan(service: &Service, runs: Option<bool>, sockets: Option<&[Socket]>) -
         places = usual.into_iter().take(1).collect();
     }
     Plan { places, elsewhere: None, taken }
+}
+
+/// A place for which no key is, whoever listens there: it need not be the service at all.
+fn keyless(place: Place) -> Place {
+    let listener = match place.listener {
+        Listener::Other { unit, .. } => Listener::Other { unit, mine: false },
+        Listener::Unknown { .. } | Listener::Own => Listener::Unknown { mine: false },
+        Listener::Nobody => Listener::Nobody,
+    };
+    Place { listener, ..place }
 }
 
 /// Whether somebody listens who was not started as a service of systemd's: a program of a person's
@@ -236,7 +246,11 @@ mod tests {
         // Nor need it be its unit that has started its server.
         for owner in ["session-1.scope", "user@1000.service", "docker.service", "?", "mine"] {
             let other = [socket("127.0.0.1:11434", owner)];
-            let asked = format!("http://127.0.0.1:11434 {owner}");
+            // Least of all a process of the user's is given the service's key.
+            let shown = if owner == "mine" { "?" } else { owner };
+            let asked = format!("http://127.0.0.1:11434 {shown}");
+            let plan = plan(&ollama, Some(false), Some(&other));
+            assert!(!plan.places[0].listener.may_have_key(), "{owner}");
             assert_eq!(places(&ollama, Some(false), Some(&other))[0], asked, "{owner}");
         }
         assert_eq!(places(&ollama, Some(false), Some(&[])), Vec::<String>::new());

@@ -6,6 +6,7 @@ use aictl_api::{
 };
 
 use crate::args::status::WATCH;
+use aictl_providers::Reach;
 
 use super::{
     facts::{Facts, Unit},
@@ -69,9 +70,12 @@ pub fn is_shown(facts: &Facts<'_>, wanted: &Wanted<'_>) -> bool {
     match &facts.unit {
         Unit::Known(_) | Unit::Alias(_) => true,
         // Whoever has its port and is not it is nobody that was asked for.
-        Unit::NotFound | Unit::Unknown => {
+        Unit::NotFound => {
             facts.server.asked.as_ref().is_some_and(|asked| is_it(&asked.report.reach))
         }
+        Unit::Unknown => facts.server.asked.as_ref().is_some_and(|asked| {
+            !matches!(asked.report.reach, Reach::Other(_) | Reach::Trouble(_))
+        }),
     }
 }
 
