@@ -176,7 +176,7 @@ mod tests {
             ("one of two is missing", Situation { waiting: 1, ..calm }, Next::Start),
             ("none is missing", full, Next::Wait(s(599))),
             ("none is wanted", Situation { wanted: 0, ..calm }, Next::Wait(s(599))),
-            ("runs come fast", Situation { asked: Some(ms(5)), ..calm }, Next::Wait(ms(15))),
+            ("runs come fast", Situation { asked: Some(ms(5)), ..calm }, Next::Wait(CALM - ms(5))),
             ("no longer", Situation { asked: Some(CALM), ..calm }, Next::Start),
             ("idle", Situation { asked: Some(IDLE), ..full }, Next::Drain),
             ("idle and drained", Situation { asked: Some(IDLE), ..calm }, Next::WaitForChange),
