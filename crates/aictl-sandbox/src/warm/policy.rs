@@ -197,9 +197,13 @@ mod tests {
             (
                 "but runs wait for theirs",
                 Situation { copies: Some(1), copying: 1, ..burst },
-                Next::Wait(ms(19)),
+                Next::Wait(CALM - ms(1)),
             ),
-            ("enough do", Situation { copies: Some(2), spare: 2, ..burst }, Next::Wait(ms(19))),
+            (
+                "enough do",
+                Situation { copies: Some(2), spare: 2, ..burst },
+                Next::Wait(CALM - ms(1)),
+            ),
             (
                 "enough do, and no run comes",
                 Situation { copies: Some(2), spare: 2, missed: Some(ms(400)), ..full },
