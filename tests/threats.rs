@@ -26,7 +26,10 @@ const HOSTILE: [(&str, &str); 13] = [
 ];
 
 /// Some of whose tests are about an attack.
-const SOME: [(&str, &str); 7] = [
+const SOME: [(&str, &str); 10] = [
+    ("helper::authorisation", "crates/aictld/tests/helper/authorisation.rs"),
+    ("helper::peer", "crates/aictld/tests/helper/peer.rs"),
+    ("machine::sandbox", "tests/machine/sandbox.rs"),
     ("helper::sandbox", "crates/aictld/tests/helper/sandbox.rs"),
     ("helper::order", "crates/aictld/src/runs/order.rs"),
     ("helper::queue", "crates/aictld/src/runs/queue.rs"),

@@ -1,6 +1,11 @@
 //! `aictl run` where everything is installed: the helper takes the script, its keeper of sandboxes
 //! runs it.
 
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, ChildStdout, Stdio},
+};
+
 use serde_json::{Value, json};
 
 use crate::machine::{Machine, Who, machine};
@@ -96,6 +101,111 @@ fn who_is_elsewhere_has_to_be_asked_first() {
     let ran = machine.run(Who::Bob, &["aictl", "run", SCRIPT]);
     assert_eq!(ran.code, Some(126), "{ran}");
     assert_eq!(ran.stdout, "");
+}
+
+/// A session of Anna's at the desk that lasts, in which she runs the script each time she is told
+/// to.
+struct Desk {
+    child: Child,
+    told: ChildStdin,
+    says: BufReader<ChildStdout>,
+}
+
+impl Desk {
+    fn begin(machine: &Machine) -> Self {
+        const LOOP: &str = "grep '^0::' /proc/self/cgroup
+            while read -r _; do aictl run /tmp/script.py; echo \"code $?\"; done";
+        let mut command = machine.command(Who::AnnaAtTheDesk, &["sh", "-c", LOOP]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (told, says) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        Self { child, told, says: BufReader::new(says) }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.says.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// The exit code of a run.
+    fn run(&mut self) -> i32 {
+        self.told.write_all(b"now\n").unwrap();
+        loop {
+            let line = self.line();
+            assert_ne!(line, "", "the session has ended");
+            if let Some(code) = line.strip_prefix("code ") {
+                return code.trim_end().parse().unwrap();
+            }
+        }
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+/// polkit, as long as it stands still.
+struct Silent<'a>(&'a Machine);
+
+impl<'a> Silent<'a> {
+    fn begin(machine: &'a Machine) -> Self {
+        machine.root(&["systemctl", "kill", "--signal=STOP", "polkit.service"]);
+        Self(machine)
+    }
+}
+
+impl Drop for Silent<'_> {
+    fn drop(&mut self) {
+        self.0.root(&["systemctl", "kill", "--signal=CONT", "polkit.service"]);
+    }
+}
+
+/// polkit's yes to a run counts for a moment: for the user and the session that it was given to.
+#[test]
+fn a_yes_at_the_desk_is_good_there_and_for_nobody_else() {
+    let machine = machine();
+    machine.write(SCRIPT, "print(1)");
+    let mut desk = Desk::begin(&machine);
+    let group = desk.line().trim_end().trim_start_matches("0::").to_owned();
+    assert!(group.contains("/session-"), "{group}");
+    // A moment may be over before the next run: then it is tried again.
+    let is_kept = (0..20).any(|_| {
+        assert_eq!(desk.run(), 0);
+        let _silent = Silent::begin(&machine);
+        desk.run() == 0
+    });
+    assert!(is_kept, "polkit is asked each time");
+
+    // The same user without a session, and another one in the midst of this session.
+    let no_session = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--uid=anna"];
+    let no_session = [&no_session[..], &["aictl", "run", SCRIPT]].concat();
+    let bob = machine.ids("bob").0;
+    let in_the_session = format!(
+        "echo $$ > /sys/fs/cgroup{group}/cgroup.procs &&
+        exec setpriv --reuid={bob} --clear-groups aictl run {SCRIPT}"
+    );
+    let in_the_session = ["sh", "-c", &in_the_session];
+    for others in [&no_session[..], &in_the_session[..]] {
+        assert_eq!(desk.run(), 0);
+        let silent = Silent::begin(&machine);
+        let ran = machine.run(Who::Root, others);
+        assert_eq!((ran.code, &*ran.stdout), (Some(126), ""), "{ran}");
+        assert!(ran.stderr.contains("no answer from polkit"), "{ran}");
+        drop(silent);
+    }
+
+    // Another word of polkit's counts for the next run.
+    assert_eq!(desk.run(), 0);
+    machine.rule("polkit.addRule(function() { return polkit.Result.NO; });");
+    assert_eq!(desk.run(), 126);
 }
 
 /// Calls the helper for a run that cannot be, and prints what it is told.

@@ -161,6 +161,57 @@ pub fn pidfd_open(pid: i32) -> SysResult<OwnedFd> {
     new_fd(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
 }
 
+/// What the kernel says of the process behind a descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessInfo {
+    /// Its real user.
+    pub ruid: u32,
+    /// The user whose rights it has.
+    pub euid: u32,
+    /// Its control group in the unified hierarchy: a number that no other one gets while the
+    /// machine runs; 1 is the root's.
+    pub cgroup: u64,
+}
+
+/// Asks the kernel about the process behind a descriptor (`PIDFD_GET_INFO`, linux/pidfd.h; Linux
+/// 6.13).
+///
+/// # Errors
+/// ESRCH for a process that is gone, ENOTTY from an older kernel, EOPNOTSUPP if it does not say
+/// all of this.
+pub fn process_info(pidfd: BorrowedFd<'_>) -> SysResult<ProcessInfo> {
+    /// `struct pidfd_info` in its first form.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        mask: u64,
+        cgroup: u64,
+        pid: u32,
+        tgid: u32,
+        ppid: u32,
+        ruid: u32,
+        rgid: u32,
+        euid: u32,
+        egid: u32,
+        suid: u32,
+        sgid: u32,
+        fsuid: u32,
+        fsgid: u32,
+        exit_code: i32,
+    }
+    const GET_INFO: libc::Ioctl = libc::_IOWR::<Info>(0xff, 11);
+    const CREDS: u64 = 1 << 1;
+    const CGROUP: u64 = 1 << 2;
+
+    let mut info = Info { mask: CREDS | CGROUP, ..Info::default() };
+    // SAFETY: the kernel writes as many bytes as the request's number says, which are `info`'s.
+    check(unsafe { libc::ioctl(pidfd.as_raw_fd(), GET_INFO, &raw mut info) }.into())?;
+    if info.mask & (CREDS | CGROUP) != CREDS | CGROUP {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    Ok(ProcessInfo { ruid: info.ruid, euid: info.euid, cgroup: info.cgroup })
+}
+
 /// Sends SIGKILL to the process behind a descriptor; the first process of a pid namespace takes
 /// all others with it. A process that is gone already is no error.
 pub fn pidfd_kill(pidfd: BorrowedFd<'_>) {

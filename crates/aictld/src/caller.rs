@@ -17,7 +17,7 @@ use tokio::{
 };
 use zbus::{Connection, fdo::ConnectionCredentials, names::OwnedUniqueName};
 
-use crate::polkit::{Subject, Yeses};
+use crate::polkit::Subject;
 
 /// The most calls of one connection at one time that are looked at at all, before anybody knows
 /// whose they are. A connection cannot be of two uids, so this is also the most that a
@@ -40,8 +40,6 @@ pub struct Caller {
     pub pid: Option<u32>,
     /// What polkit is asked about; `None` where there is nothing that cannot become another's.
     pub subject: Option<Subject>,
-    /// What polkit has said yes to a moment ago.
-    pub yeses: Yeses,
     unit: OnceCell<String>,
 }
 
@@ -49,7 +47,7 @@ impl Caller {
     /// A caller of whom this is known.
     #[must_use]
     pub fn new(uid: u32, pid: Option<u32>, subject: Option<Subject>) -> Self {
-        Self { uid, pid, subject, yeses: Yeses::default(), unit: OnceCell::new() }
+        Self { uid, pid, subject, unit: OnceCell::new() }
     }
 
     /// The unit that the caller's process runs in, if systemd has been asked already; else empty.

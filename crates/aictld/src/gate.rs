@@ -373,7 +373,7 @@ async fn authorise(
         interactive: flags.contains(Flags::ALLOW_INTERACTIVE_AUTH),
         id: &trail.request_id,
     };
-    helper.polkit.check(bus, question, &caller.yeses).await
+    helper.polkit.check(bus, question).await
 }
 
 /// Does what is asked for and allowed.

@@ -30,7 +30,7 @@ use crate::{
     limits::{Limits, Over},
     logs::Followers,
     policy::{Policies, Policy},
-    polkit::{Patience, Polkit},
+    polkit::{Patience, PlaceOf, Polkit},
     request_id::RequestIds,
     runs::{Runs, Trial},
 };
@@ -104,6 +104,8 @@ pub struct Parts {
     pub journal: Journal,
     /// How long polkit may take.
     pub patience: Patience,
+    /// How it is known where a process stands.
+    pub place_of: PlaceOf,
     /// Who reads logs.
     pub followers: Followers,
     /// How GPUs are looked at.
@@ -144,6 +146,7 @@ impl Helper {
             policies,
             journal,
             patience,
+            place_of,
             followers,
             gpus,
             sandboxd,
@@ -154,7 +157,7 @@ impl Helper {
             systemd,
             policies,
             journal,
-            polkit: Polkit::new(patience),
+            polkit: Polkit::new(patience, place_of),
             callers: Callers::default(),
             activity: Activity::default(),
             followers,

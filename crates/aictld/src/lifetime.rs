@@ -37,7 +37,7 @@ use crate::{
     logs::{Followers, STALL},
     peer::Peers,
     policy::{Load, Policies},
-    polkit::{self, Patience},
+    polkit::{self, Patience, PlaceOf},
     runs,
 };
 
@@ -61,6 +61,8 @@ pub struct Settings {
     pub journal: Journal,
     /// How long polkit may take.
     pub patience: Patience,
+    /// How it is known where a process stands.
+    pub place_of: PlaceOf,
     /// How logs are read.
     pub followers: Followers,
     /// How GPUs are looked at.
@@ -80,6 +82,7 @@ impl Settings {
             policies: Policies::start(load),
             journal: Journal::system(),
             patience: Patience::default(),
+            place_of: PlaceOf::kernel(),
             followers: Followers::new(JournalReader::default(), STALL),
             gpus: Arc::new(Gpus::system()),
             sandboxd: PathBuf::from(runs::SOCKET),
@@ -141,8 +144,17 @@ impl Life {
     /// If the machine gives no random numbers. A bus that cannot be reached is no error: then
     /// every call is refused.
     pub async fn start(settings: Settings) -> Result<Self, LifeError> {
-        let Settings { bus, policies, journal, patience, followers, gpus, sandboxd, listener } =
-            settings;
+        let Settings {
+            bus,
+            policies,
+            journal,
+            patience,
+            place_of,
+            followers,
+            gpus,
+            sandboxd,
+            listener,
+        } = settings;
         let unrecorded = Arc::new(AtomicU64::new(0));
         let (connection, no_bus) = match connect(&bus, Arc::clone(&unrecorded)).await {
             Ok(connection) => (Some(connection), None),
@@ -161,6 +173,7 @@ impl Life {
             policies,
             journal,
             patience,
+            place_of,
             followers,
             gpus,
             sandboxd,

@@ -4,10 +4,13 @@
 //! understood means no. A question that nobody waits for any more is taken back, so that no
 //! prompt stays open.
 
+mod place;
 mod yes;
 
 use std::{
     collections::HashMap,
+    fmt,
+    os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
 
@@ -21,9 +24,9 @@ use zbus::{Connection, Message, OwnedFd, Variant, message::Flags, names::OwnedUn
 
 use crate::limits::WAIT_FOR_ANOTHER;
 
-pub use yes::Yeses;
+pub use place::Place;
 
-use yes::Eras;
+use yes::{Asked, Eras, Holder, Yeses};
 
 /// polkit's name on the bus.
 pub const NAME: &str = "org.freedesktop.PolicyKit1";
@@ -41,6 +44,31 @@ const DISMISSED: &str = "polkit.dismissed";
 pub const MAX_PLAIN: usize = 48;
 /// The most questions at one time that somebody may be asked for; more are refused.
 pub const MAX_PROMPTS: usize = 48;
+
+/// Tells where a user's process stands.
+pub struct PlaceOf(Box<dyn Fn(BorrowedFd<'_>, u32) -> Option<Place> + Send + Sync>);
+
+impl PlaceOf {
+    /// By the kernel's word: [`Place::of`].
+    #[must_use]
+    pub fn kernel() -> Self {
+        Self::new(Place::of)
+    }
+
+    /// By this.
+    #[must_use]
+    pub fn new(
+        place_of: impl Fn(BorrowedFd<'_>, u32) -> Option<Place> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Box::new(place_of))
+    }
+}
+
+impl fmt::Debug for PlaceOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlaceOf")
+    }
+}
 
 /// Who is asked about. There is no way to make one from a process's number, which by the time of
 /// the answer may be another process's.
@@ -70,6 +98,16 @@ impl Subject {
     #[must_use]
     pub fn pidfd(pidfd: std::os::fd::OwnedFd, uid: u32) -> Option<Self> {
         Some(Self(Kind::Pidfd(pidfd.into(), i32::try_from(uid).ok()?)))
+    }
+
+    /// Whom polkit's yes is good for; `None` if for this one question.
+    fn holder(&self, place_of: &PlaceOf) -> Option<Holder> {
+        match &self.0 {
+            Kind::BusName(name) => Some(Holder::Connection(name.clone())),
+            Kind::Pidfd(pidfd, uid) => {
+                (place_of.0)(pidfd.as_fd(), u32::try_from(*uid).ok()?).map(Holder::Place)
+            }
+        }
     }
 
     fn argument(&self) -> SubjectArgument<'_> {
@@ -138,40 +176,43 @@ pub struct Polkit {
     patience: Patience,
     plain: Semaphore,
     prompts: Semaphore,
+    place_of: PlaceOf,
+    yeses: Yeses,
     eras: Eras,
 }
 
 impl Polkit {
-    /// The way, with so much patience.
+    /// The way, with so much patience, and with this to tell where a process stands.
     #[must_use]
-    pub fn new(patience: Patience) -> Self {
+    pub fn new(patience: Patience, place_of: PlaceOf) -> Self {
         let (plain, prompts) = (Semaphore::new(MAX_PLAIN), Semaphore::new(MAX_PROMPTS));
-        Self { patience, plain, prompts, eras: Eras::default() }
+        let (yeses, eras) = Default::default();
+        Self { patience, plain, prompts, place_of, yeses, eras }
     }
 
-    /// Asks polkit, unless one of its yeses to this caller still counts. Dropped before the answer,
+    /// Asks polkit, unless one of its yeses still counts for this caller. Dropped before the answer,
     /// the question is taken back.
     ///
     /// # Errors
     /// [`CallError::InteractiveAuthorizationRequired`] if polkit would have to ask the user and
     /// must not, [`CallError::LimitExceeded`] if too many are being asked, and
     /// Every other answer but yes, and that there is none.
-    pub async fn check(
-        &self,
-        bus: &Connection,
-        question: Question<'_>,
-        yeses: &Yeses,
-    ) -> Result<(), CallError> {
-        if yeses.has(&question, self.eras.now(), Instant::now()) {
+    pub async fn check(&self, bus: &Connection, question: Question<'_>) -> Result<(), CallError> {
+        let holder = question.subject.holder(&self.place_of);
+        let asked = holder.and_then(|holder| Asked::new(holder, &question));
+        if let Some(asked) = &asked
+            && self.yeses.has(asked, self.eras.now(), Instant::now())
+        {
             return Ok(());
         }
-        if !question.interactive {
-            let asked = async {
-                // Nobody closes the semaphore.
-                let _turn = self.plain.acquire().await;
-                self.ask(bus, question, yeses).await
-            };
-            return in_time(self.patience.plain, asked).await;
+        // A yes that may be kept is one that polkit gives without asking anybody.
+        if asked.is_some() || !question.interactive {
+            let is_interactive = question.interactive;
+            let plain = Question { interactive: false, ..question };
+            match self.ask_plainly(bus, plain, asked).await {
+                Err(CallError::InteractiveAuthorizationRequired(_)) if is_interactive => {}
+                answer => return answer,
+            }
         }
         let Ok(_turn) = self.prompts.try_acquire() else {
             return Err(CallError::limit_exceeded(
@@ -179,26 +220,40 @@ impl Polkit {
                 WAIT_FOR_ANOTHER,
             ));
         };
-        in_time(self.patience.prompt, self.ask(bus, question, yeses)).await
+        let answered = async { self.ask(bus, &question).await.map(|_| ()) };
+        in_time(self.patience.prompt, answered).await
     }
 
-    /// Asks, and keeps the yeses that may be kept.
-    async fn ask(
+    /// Asks without a prompt, and keeps a plain yes if it may be kept.
+    async fn ask_plainly(
         &self,
         bus: &Connection,
         question: Question<'_>,
-        yeses: &Yeses,
+        asked: Option<Asked>,
     ) -> Result<(), CallError> {
-        let (era, asked) = (self.eras.now(), Instant::now());
+        let answered = async {
+            // Nobody closes the semaphore.
+            let _turn = self.plain.acquire().await;
+            let (era, now) = (self.eras.now(), Instant::now());
+            let yes = self.ask(bus, &question).await?;
+            // Of a change during the question nobody can say whether it was before the answer: the
+            // yes is one of the era in which it was asked for. So too of who moves meanwhile.
+            if let Some(asked) = asked
+                && yes == Plain::Yes
+                && question.subject.holder(&self.place_of).as_ref() == Some(&asked.holder)
+            {
+                self.yeses.keep(asked, era, now);
+            }
+            Ok(())
+        };
+        in_time(self.patience.plain, answered).await
+    }
+
+    async fn ask(&self, bus: &Connection, question: &Question<'_>) -> Result<Plain, CallError> {
         let answer = ask(bus, question).await?;
         let header = answer.header();
         self.eras.answered(header.sender().map_or("", |sender| sender.as_str()));
-        // Of a change during the question nobody can say whether it was before the answer: the yes
-        // is one of the era in which it was asked for.
-        if verdict(&answer, &question)? == Plain::Yes {
-            yeses.keep(&question, era, asked);
-        }
-        Ok(())
+        verdict(&answer, question)
     }
 
     /// The name of polkit on the bus has this owner now; empty for nobody.
@@ -237,7 +292,7 @@ async fn in_time(
     })
 }
 
-async fn ask(bus: &Connection, question: Question<'_>) -> Result<Message, CallError> {
+async fn ask(bus: &Connection, question: &Question<'_>) -> Result<Message, CallError> {
     let flags = if question.interactive { ALLOW_USER_INTERACTION } else { 0 };
     let body =
         (question.subject.argument(), question.action.id(), question.details(), flags, question.id);

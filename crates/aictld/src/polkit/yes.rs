@@ -1,19 +1,26 @@
 //! Answers of polkit's that still count a moment later.
 //!
-//! To look at a service costs next to nothing, and asking polkit whether one may is most of that.
-//! So polkit's plain yes to looking is kept, for the connection that it was given to. Why this
-//! takes nothing away from polkit's word:
+//! To look at a service costs next to nothing, and a run not much: asking polkit whether one may is
+//! most of either. So polkit's plain yes to these is kept for the one that it was given to: on the
+//! bus a connection, on the helper's own socket whoever stands in the same [`Place`]. Why this takes
+//! nothing away from polkit's word:
 //!
-//! - It is a yes to the very same question: the same connection (whose name the bus never gives
-//!   away twice), action, service and unit. A connection's process does not become another user's.
+//! - It is a yes to the very same question: the same action, service and unit, by one of whom
+//!   polkit sees the same. A connection's name the bus never gives away twice, and its process does
+//!   not become another user's; processes of one place have the same user, session and unit, and
+//!   differ in their numbers, by which no rule can mean anybody. The place is looked at for each
+//!   call, and once more after the answer: who has moved meanwhile is asked about the next time.
 //! - It is a yes that polkit gave without asking anybody, and said nothing else of: none that an
-//!   authentication has given, which polkit takes back by itself after a while.
+//!   authentication has given, which polkit takes back by itself after a while. So what may be kept
+//!   is asked for without a prompt first, even where the caller allows one.
 //! - polkit tells by its signal `Changed` that rules, actions or sessions are others now. Then, and
 //!   whenever polkit's name on the bus changes hands, every yes of before is void. The signal comes
-//!   over the connection that calls come over too: no call that is made after it is looked at first.
+//!   over the connection that calls by the bus come over too: none of these that is made after it is
+//!   looked at first. For a call on the socket it counts from when it has come.
 //! - What polkit does not tell of (a rule that looks at the clock, a user taken out of a group)
 //!   counts after [`MAX_AGE`] at the latest.
-//! - To act is asked for each time, and so are logs. A no is never kept.
+//! - To act on a service is asked for each time, and so are logs and others' runs. A no is never
+//!   kept.
 
 use std::{
     collections::HashMap,
@@ -25,44 +32,55 @@ use aictl_api::{
     authorisation::Action,
     service::{ServiceName, UnitName},
 };
+use zbus::names::OwnedUniqueName;
 
-use super::{Kind, Question};
+use super::{Question, place::Place};
 
 /// How long a yes counts, whatever signals come or do not come.
 pub(super) const MAX_AGE: Duration = Duration::from_secs(5);
-/// The most yeses that are kept for one connection.
-const MAX_YESES: usize = 64;
+/// The most yeses that are kept.
+const MAX_YESES: usize = 1024;
 
-/// Whether a yes to this may be kept: only where nothing is done, and nothing private is shown.
+/// Whether a yes to this may be kept: only where nothing of the machine is changed, and nothing
+/// private is shown.
 const fn is_harmless(action: Action) -> bool {
     match action {
-        Action::ServicesRead | Action::GpuRead => true,
+        Action::ServicesRead | Action::GpuRead | Action::SandboxRun => true,
         Action::ServicesControl
         | Action::ServicesEnable
         | Action::LogsRead
-        | Action::SandboxRun
         | Action::SandboxCancelOthers => false,
     }
 }
 
-/// What polkit has said yes to, of one connection.
+/// What polkit has said yes to.
 #[derive(Debug, Default)]
 pub struct Yeses(Mutex<HashMap<Asked, Yes>>);
 
-/// All that a question is made of, beside who it is about.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Asked {
+/// Whom polkit sees as one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Holder {
+    /// A connection to the bus.
+    Connection(OwnedUniqueName),
+    /// The processes of one place.
+    Place(Place),
+}
+
+/// All that a question is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Asked {
+    /// Who it is about.
+    pub(super) holder: Holder,
     action: Action,
     service: Option<(ServiceName, UnitName)>,
 }
 
 impl Asked {
-    /// `None` for a question whose answer counts once.
-    fn of(question: &Question<'_>) -> Option<Self> {
-        let is_of_a_connection = matches!(question.subject.0, Kind::BusName(_));
-        let counts = is_of_a_connection && question.verb.is_none() && is_harmless(question.action);
+    /// A question about this one; `None` if its answer counts once.
+    pub(super) fn new(holder: Holder, question: &Question<'_>) -> Option<Self> {
+        let counts = question.verb.is_none() && is_harmless(question.action);
         let service = question.service.map(|service| (service.name.clone(), service.unit.clone()));
-        counts.then_some(Self { action: question.action, service })
+        counts.then_some(Self { holder, action: question.action, service })
     }
 }
 
@@ -72,6 +90,12 @@ struct Yes {
     asked: Instant,
 }
 
+impl Yes {
+    fn counts(&self, era: u64, now: Instant) -> bool {
+        self.era == era && now.saturating_duration_since(self.asked) < MAX_AGE
+    }
+}
+
 impl Yeses {
     fn lock(&self) -> MutexGuard<'_, HashMap<Asked, Yes>> {
         // It is whole whatever its last user did.
@@ -79,25 +103,20 @@ impl Yeses {
     }
 
     /// Whether the answer to this is known to be yes.
-    pub(super) fn has(&self, question: &Question<'_>, era: u64, now: Instant) -> bool {
-        let Some(asked) = Asked::of(question) else { return false };
-        self.lock()
-            .get(&asked)
-            .is_some_and(|yes| yes.era == era && now.saturating_duration_since(yes.asked) < MAX_AGE)
+    pub(super) fn has(&self, asked: &Asked, era: u64, now: Instant) -> bool {
+        self.lock().get(asked).is_some_and(|yes| yes.counts(era, now))
     }
 
-    /// Keeps a plain yes to a question that was asked in this era at this time.
-    pub(super) fn keep(&self, question: &Question<'_>, era: u64, asked_at: Instant) {
-        // It may be the user's, and not polkit's.
-        if question.interactive {
-            return;
-        }
-        let Some(asked) = Asked::of(question) else { return };
+    /// Keeps a plain yes to a question that was asked in this era at this time, of nobody but polkit.
+    pub(super) fn keep(&self, asked: Asked, era: u64, now: Instant) {
         let mut yeses = self.lock();
+        if yeses.len() >= MAX_YESES {
+            yeses.retain(|_, yes| yes.counts(era, now));
+        }
         if yeses.len() >= MAX_YESES {
             yeses.clear();
         }
-        yeses.insert(asked, Yes { era, asked: asked_at });
+        yeses.insert(asked, Yes { era, asked: now });
     }
 }
 
@@ -151,14 +170,15 @@ impl Eras {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use aictl_api::{
         authorisation::Verb,
         service::{Catalogue, Service},
     };
-    use zbus::names::OwnedUniqueName;
 
     use super::*;
-    use crate::polkit::Subject;
+    use crate::polkit::{PlaceOf, Subject};
 
     fn caller() -> Subject {
         Subject::bus_name(OwnedUniqueName::try_from(":1.42").unwrap())
@@ -173,47 +193,70 @@ mod tests {
         Question { subject, action, service, verb: None, interactive: false, id: "x" }
     }
 
+    fn asked(question: &Question<'_>) -> Option<Asked> {
+        Asked::new(question.subject.holder(&PlaceOf::new(|_, _| None))?, question)
+    }
+
     #[test]
     fn a_yes_counts_for_the_same_question_for_a_moment() {
         let (subject, ollama, vllm) = (caller(), service("ollama"), service("vllm"));
         let (yeses, now) = (Yeses::default(), Instant::now());
         let question = look(&subject, Some(&ollama));
-        assert!(!yeses.has(&question, 0, now));
-        yeses.keep(&question, 0, now);
-        assert!(yeses.has(&question, 0, now));
-        assert!(yeses.has(&question, 0, now + MAX_AGE - Duration::from_millis(1)));
+        let has =
+            |question: &Question<'_>, era, now| yeses.has(&asked(question).unwrap(), era, now);
+        assert!(!has(&question, 0, now));
+        yeses.keep(asked(&question).unwrap(), 0, now);
+        assert!(has(&question, 0, now));
+        assert!(has(&question, 0, now + MAX_AGE - Duration::from_millis(1)));
         // What is allowed without a question is allowed with one.
-        assert!(yeses.has(&Question { interactive: true, ..question }, 0, now));
-        assert!(!yeses.has(&question, 0, now + MAX_AGE));
-        assert!(!yeses.has(&question, 1, now), "another era");
-        assert!(!yeses.has(&look(&subject, Some(&vllm)), 0, now), "another service");
-        assert!(!yeses.has(&look(&subject, None), 0, now), "all services");
+        assert!(has(&Question { interactive: true, ..question }, 0, now));
+        assert!(!has(&question, 0, now + MAX_AGE));
+        assert!(!has(&question, 1, now), "another era");
+        assert!(!has(&look(&subject, Some(&vllm)), 0, now), "another service");
+        assert!(!has(&look(&subject, None), 0, now), "all services");
         let other_unit = Service { unit: vllm.unit.clone(), ..ollama.clone() };
-        assert!(!yeses.has(&look(&subject, Some(&other_unit)), 0, now), "another unit");
-        let of_gpus = Question { action: Action::GpuRead, ..question };
-        assert!(!yeses.has(&of_gpus, 0, now), "another action");
+        assert!(!has(&look(&subject, Some(&other_unit)), 0, now), "another unit");
+        for action in [Action::GpuRead, Action::SandboxRun] {
+            assert!(!has(&Question { action, ..question }, 0, now), "{action:?}");
+        }
+        let other = Subject::bus_name(OwnedUniqueName::try_from(":1.43").unwrap());
+        assert!(!has(&look(&other, Some(&ollama)), 0, now), "another connection");
+    }
+
+    #[test]
+    fn of_a_process_a_yes_counts_where_it_stands() {
+        let pidfd = || File::open("/dev/null").unwrap().into();
+        let process = |uid| Subject::pidfd(pidfd(), uid).unwrap();
+        let (anna, bob) = (process(1000), process(1001));
+        let (yeses, now) = (Yeses::default(), Instant::now());
+        let run = |subject: &Subject, cgroup| {
+            let question = Question { action: Action::SandboxRun, ..look(subject, None) };
+            let place_of = PlaceOf::new(move |_, uid| Some(Place::at(uid, cgroup)));
+            let holder = subject.holder(&place_of).unwrap();
+            Asked::new(holder, &question).unwrap()
+        };
+        yeses.keep(run(&anna, 77), 0, now);
+        assert!(yeses.has(&run(&process(1000), 77), 0, now), "another process of the session");
+        assert!(!yeses.has(&run(&anna, 78), 0, now), "another session");
+        assert!(!yeses.has(&run(&bob, 77), 0, now), "another user in the same session");
+        assert!(!yeses.has(&run(&caller(), 77), 0, now), "a connection to the bus");
     }
 
     #[test]
     fn all_else_is_asked_for_each_time() {
-        let (subject, ollama, now) = (caller(), service("ollama"), Instant::now());
+        let (subject, ollama) = (caller(), service("ollama"));
         let question = look(&subject, Some(&ollama));
-        let kept = |question: Question<'_>| {
-            let yeses = Yeses::default();
-            yeses.keep(&question, 0, now);
-            yeses.has(&question, 0, now)
-        };
         for action in Action::ALL {
-            let harmless = [Action::ServicesRead, Action::GpuRead].contains(&action);
-            assert_eq!(kept(Question { action, ..question }), harmless, "{action:?}");
+            let kept =
+                [Action::ServicesRead, Action::GpuRead, Action::SandboxRun].contains(&action);
+            assert_eq!(asked(&Question { action, ..question }).is_some(), kept, "{action:?}");
         }
         for verb in Verb::ALL {
-            assert!(!kept(Question { verb: Some(verb), ..question }), "{verb:?}");
+            assert_eq!(asked(&Question { verb: Some(verb), ..question }), None, "{verb:?}");
         }
-        assert!(!kept(Question { interactive: true, ..question }), "perhaps after a prompt");
-        let null = std::fs::File::open("/dev/null").unwrap();
+        let null = File::open("/dev/null").unwrap();
         let process = Subject::pidfd(null.into(), 1000).unwrap();
-        assert!(!kept(Question { subject: &process, ..question }), "not of the bus");
+        assert_eq!(asked(&Question { subject: &process, ..question }), None, "it stands nowhere");
     }
 
     #[test]
@@ -257,9 +300,20 @@ mod tests {
         let yeses = Yeses::default();
         for number in 0..10 * MAX_YESES {
             service.unit = UnitName::parse(&format!("u{number}.service")).unwrap();
-            yeses.keep(&look(&subject, Some(&service)), 0, now);
-            assert!(yeses.has(&look(&subject, Some(&service)), 0, now));
+            let asked = asked(&look(&subject, Some(&service))).unwrap();
+            yeses.keep(asked.clone(), 0, now);
+            assert!(yeses.has(&asked, 0, now));
             assert!(yeses.lock().len() <= MAX_YESES);
         }
+        // Those that count no more go first.
+        let asked = asked(&look(&subject, None)).unwrap();
+        let count = yeses.lock().len();
+        for number in count..MAX_YESES {
+            service.unit = UnitName::parse(&format!("v{number}.service")).unwrap();
+            let old = Asked::new(asked.holder.clone(), &look(&subject, Some(&service))).unwrap();
+            yeses.keep(old, 1, now);
+        }
+        yeses.keep(asked, 1, now);
+        assert_eq!(yeses.lock().len(), MAX_YESES - count + 1);
     }
 }

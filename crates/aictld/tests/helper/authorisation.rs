@@ -333,11 +333,37 @@ async fn a_yes_that_an_authentication_has_given_is_not_kept() {
         client.get("ollama").await.unwrap();
     }
     assert_eq!(asked(&world), 3);
-    // Nor one to a call that allows a prompt, which there may have been.
-    world.polkit.say(READ, Say::Yes).await;
-    for _ in 0..3 {
+    // Nor one after a prompt, which nobody is shown before polkit has said that it takes one.
+    let get = async || {
         let flags = Flags::ALLOW_INTERACTIVE_AUTH;
         client.send(SERVICES, "Get", &("ollama",), flags).await.answer().await.unwrap();
-    }
-    assert_eq!(asked(&world), 3);
+    };
+    world.polkit.say(READ, Say::Authenticate).await;
+    get().await;
+    get().await;
+    let flags: Vec<_> = world.polkit.asked().iter().map(|asked| asked.flags).collect();
+    assert_eq!(flags, [0, 1, 0, 1]);
+    assert_eq!(error(client.get("ollama").await), "InteractiveAuthorizationRequired");
+    assert_eq!(asked(&world), 1);
+    // One that took no prompt is like any other.
+    world.polkit.say(READ, Say::Yes).await;
+    get().await;
+    get().await;
+    client.get("ollama").await.unwrap();
+    let flags: Vec<_> = world.polkit.asked().iter().map(|asked| asked.flags).collect();
+    assert_eq!(flags, [0]);
+}
+
+/// Where somebody is asked for a password each time, the question before the prompt is not one more
+/// that somebody waits at.
+#[tokio::test]
+async fn what_cannot_be_kept_is_asked_for_once() {
+    let world = World::new().await;
+    let client = world.client().await;
+    world.polkit.say(CONTROL, Say::Authenticate).await;
+    let flags = Flags::ALLOW_INTERACTIVE_AUTH;
+    let pending = client.send(SERVICES, "Restart", &("ollama", 0u64, 0u32), flags).await;
+    pending.answer().await.unwrap();
+    let flags: Vec<_> = world.polkit.asked().iter().map(|asked| asked.flags).collect();
+    assert_eq!(flags, [1]);
 }

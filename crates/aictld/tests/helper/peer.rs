@@ -2,14 +2,18 @@
 
 use std::{
     path::PathBuf,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
 };
 
+use aictld::polkit::{Place, PlaceOf};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, UnixStream},
 };
-use zbus::{OwnedVariant, connection::Builder};
+use zbus::{OwnedVariant, connection::Builder, message::Flags};
 
 use crate::world::{Client, MANAGER, Plan, SERVICES, World, error, polkit::Say};
 
@@ -24,12 +28,17 @@ impl Drop for Socket {
 
 /// A helper that listens on a socket as well.
 async fn world() -> (World, Socket) {
+    world_where(PlaceOf::new(|_, _| None)).await
+}
+
+/// One whose callers stand where this says.
+async fn world_where(place_of: PlaceOf) -> (World, Socket) {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let count = COUNT.fetch_add(1, SeqCst);
     let name = format!("aictld-peer-{}-{count}", std::process::id());
     let path = std::env::temp_dir().join(name);
     let listener = Some(UnixListener::bind(&path).unwrap());
-    (Plan { listener, ..Plan::default() }.begin().await, Socket(path))
+    (Plan { listener, place_of, ..Plan::default() }.begin().await, Socket(path))
 }
 
 async fn client(socket: &Socket) -> Client {
@@ -74,12 +83,90 @@ async fn polkit_is_asked_about_the_process_at_the_other_end() {
 }
 
 #[tokio::test]
+async fn where_sessions_cannot_be_told_apart_each_call_is_asked_for() {
+    let (world, socket) = world().await;
+    let client = client(&socket).await;
+    for _ in 0..3 {
+        client.get("ollama").await.unwrap();
+    }
+    assert_eq!(world.polkit.asked().len(), 3);
+}
+
+const READ: &str = "org.aictl1.services.read";
+
+/// The user and the control group of all callers.
+struct Standing(Arc<Mutex<(u32, u64)>>);
+
+impl Standing {
+    fn set(&self, place: (u32, u64)) {
+        *self.0.lock().unwrap() = place;
+    }
+}
+
+/// Callers that are moved by a test.
+fn movable() -> (PlaceOf, Standing) {
+    let place = Arc::new(Mutex::new((1000, 77)));
+    let read = Arc::clone(&place);
+    let place_of = PlaceOf::new(move |_, _| {
+        let (uid, cgroup) = *read.lock().unwrap();
+        Some(Place::at(uid, cgroup))
+    });
+    (place_of, Standing(place))
+}
+
+#[tokio::test]
+async fn a_yes_is_kept_for_the_user_in_the_session_it_was_given_to() {
+    let (place_of, place) = movable();
+    let (world, socket) = world_where(place_of).await;
+    let asked = async || {
+        client(&socket).await.get("ollama").await.unwrap();
+        world.polkit.asked().len()
+    };
+    assert_eq!([asked().await, asked().await], [1, 0]);
+    place.set((1000, 78));
+    assert_eq!([asked().await, asked().await], [1, 0]);
+    place.set((1001, 78));
+    assert_eq!([asked().await, asked().await], [1, 0]);
+    world.client().await.get("ollama").await.unwrap();
+    assert_eq!(world.polkit.asked().len(), 1, "by the bus it is another question");
+    // To act is asked for each time.
+    let client = client(&socket).await;
+    client.act("Restart", "ollama").await.unwrap();
+    client.act("Restart", "ollama").await.unwrap();
+    assert_eq!(world.polkit.asked().len(), 2);
+    world.polkit.say(READ, Say::No).await;
+    client.get("ollama").await.expect("the yes is kept");
+    world.polkit.change().await;
+    world.client().await.round_trip().await;
+    assert_eq!(error(client.get("ollama").await), "NotAuthorized");
+}
+
+/// A process is moved to another session while polkit looks at the one it was in.
+#[tokio::test]
+async fn who_moves_during_the_question_is_asked_about_again() {
+    let (place_of, place) = movable();
+    let (world, socket) = world_where(place_of).await;
+    let client = client(&socket).await;
+    world.polkit.say(READ, Say::Nothing).await;
+    let pending = client.send(SERVICES, "Get", &("ollama",), Flags::empty()).await;
+    world.polkit.held(1).await;
+    place.set((1000, 78));
+    world.polkit.say(READ, Say::Yes).await;
+    pending.answer().await.unwrap();
+    world.polkit.say(READ, Say::No).await;
+    for session in [77, 78] {
+        place.set((1000, session));
+        assert_eq!(error(client.get("ollama").await), "NotAuthorized", "{session}");
+    }
+}
+
+#[tokio::test]
 async fn who_hangs_up_in_mid_check_causes_nothing() {
     let (world, socket) = world().await;
     let client = client(&socket).await;
     world.polkit.say("org.aictl1.services.control", Say::Nothing).await;
     let body = ("vllm", 0u64, 0u32);
-    let pending = client.send(SERVICES, "Start", &body, zbus::message::Flags::empty()).await;
+    let pending = client.send(SERVICES, "Start", &body, Flags::empty()).await;
     world.polkit.held(1).await;
     drop(pending);
     client.hang_up().await;

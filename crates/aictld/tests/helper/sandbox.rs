@@ -403,6 +403,22 @@ async fn who_may_not_runs_nothing() {
 }
 
 #[tokio::test]
+async fn a_yes_to_a_run_is_kept_until_polkit_changes_its_mind() {
+    let keeper = Keeper::start();
+    let world = world_with(&keeper, "").await;
+    let client = world.client().await;
+    let asked = async || {
+        Script::python("print(1)").begin(&client).await.wait(&client).await;
+        world.polkit.asked().len()
+    };
+    assert_eq!([asked().await, asked().await], [1, 0]);
+    world.polkit.say("org.aictl1.sandbox.run", Say::No).await;
+    world.polkit.change().await;
+    client.round_trip().await;
+    assert_eq!(error(Script::python("print(1)").call(&client).await), "NotAuthorized");
+}
+
+#[tokio::test]
 async fn without_a_keeper_it_is_unavailable_and_with_a_dead_one_the_next_run_works() {
     let mut keeper = Keeper::start();
     let world = world_with(&keeper, "").await;

@@ -27,7 +27,7 @@ use aictld::{
     lifetime::{Life, LifeError, Order, Settings},
     logs::Followers,
     policy::{Load, Policies},
-    polkit::Patience,
+    polkit::{Patience, PlaceOf},
 };
 use serde::Serialize;
 use tokio::{
@@ -75,6 +75,8 @@ pub struct Plan {
     pub config: String,
     pub units: Vec<FakeUnit>,
     pub patience: Patience,
+    /// Where a process stands: nowhere, unless a test says so.
+    pub place_of: PlaceOf,
     pub listener: Option<UnixListener>,
     pub reader: JournalReader,
     pub stall: Duration,
@@ -93,6 +95,7 @@ impl Default for Plan {
             units: vec![FakeUnit::running("ollama.service"), FakeUnit::stopped("vllm.service")],
             // Longer than any test waits, so that no answer is a timeout by accident.
             patience: Patience { plain: Duration::from_secs(60), prompt: Duration::from_secs(60) },
+            place_of: PlaceOf::new(|_, _| None),
             listener: None,
             // Nothing is in the journal.
             reader: JournalReader::with_program("/bin/true"),
@@ -126,6 +129,7 @@ impl Plan {
             policies: Policies::start(load),
             journal: Journal::at(journal.path()),
             patience: self.patience,
+            place_of: self.place_of,
             followers: Followers::new(self.reader, self.stall),
             gpus: Arc::new(self.gpus),
             sandboxd: self.sandboxd,

@@ -26,6 +26,8 @@ pub enum Say {
     No,
     /// The user must be asked, and where they may not be, that.
     Challenge,
+    /// That too, and where they may be asked, they prove who they are.
+    Authenticate,
     Dismissed,
     /// Nothing, until it is told something else.
     Nothing,
@@ -173,6 +175,11 @@ impl FakePolkit {
                 let body = message.body();
                 let (_, _, details, _, _): Question = body.deserialize().unwrap();
                 self.reply(message, &((true, false, details),)).await;
+            }
+            Say::Authenticate => {
+                let (_, _, details, flags, _): Question = message.body().deserialize().unwrap();
+                let is_asked = flags == 1;
+                self.reply(message, &((is_asked, !is_asked, details),)).await;
             }
             Say::Temporary => {
                 let details = HashMap::from([("polkit.temporary_authorization_id", "tmpauthz1")]);
