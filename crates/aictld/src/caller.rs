@@ -17,7 +17,7 @@ use tokio::{
 };
 use zbus::{Connection, fdo::ConnectionCredentials, names::OwnedUniqueName};
 
-use crate::polkit::Subject;
+use crate::{place::Units, polkit::Subject};
 
 /// The most calls of one connection at one time that are looked at at all, before anybody knows
 /// whose they are. A connection cannot be of two uids, so this is also the most that a
@@ -57,14 +57,25 @@ impl Caller {
     }
 
     /// The unit that the caller's process runs in, for the record only; empty if it is not known.
-    /// systemd is asked once.
-    pub async fn unit(&self, systemd: Option<&Systemd>) -> &str {
-        let ask = async || match (systemd, self.pid) {
-            (Some(systemd), Some(pid)) => {
-                let answer = time::timeout(PATIENCE, systemd.unit_of_pid(pid)).await;
-                answer.ok().and_then(Result::ok).flatten().unwrap_or_default()
+    /// systemd is asked once, and for all who stand where this one does.
+    pub async fn unit(&self, systemd: Option<&Systemd>, units: &Units) -> &str {
+        let ask = async || {
+            let place = || self.subject.as_ref().and_then(Subject::place);
+            let before = place();
+            if let Some(unit) = before.and_then(|place| units.get(place)) {
+                return unit;
             }
-            _ => String::new(),
+            let (Some(systemd), Some(pid)) = (systemd, self.pid) else { return String::new() };
+            let answer = time::timeout(PATIENCE, systemd.unit_of_pid(pid)).await;
+            let unit = answer.ok().and_then(Result::ok).flatten().unwrap_or_default();
+            // Else it is another process's, or that of a place it has left.
+            if let Some(place) = place()
+                && before == Some(place)
+                && !unit.is_empty()
+            {
+                units.keep(place, &unit);
+            }
+            unit
         };
         self.unit.get_or_init(ask).await
     }

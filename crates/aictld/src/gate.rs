@@ -70,7 +70,7 @@ pub async fn answer(call: Call<'_>) -> Option<Result<Answer, Refusal>> {
         Err(over) => return Some(Err(limited(helper, &trail, &caller, over).await)),
     };
 
-    let unit = caller.unit(helper.systemd.as_ref());
+    let unit = helper.unit_of(&caller);
     let outcome = {
         let going = Going { helper, seat, caller: &caller, message };
         let work = work(going, target, &mut trail, &policy, &mut flight);
@@ -87,7 +87,7 @@ pub async fn answer(call: Call<'_>) -> Option<Result<Answer, Refusal>> {
     match outcome {
         Some(outcome) => conclude(helper, &trail, Some(&caller), outcome).await,
         None => {
-            let unit = caller.unit(helper.systemd.as_ref()).await;
+            let unit = helper.unit_of(&caller).await;
             let record = trail.ended(&End::Cancelled, unit, Instant::now());
             // Nobody is left to be refused.
             let _lost = helper.journal.write(&record).await;
@@ -128,7 +128,7 @@ async fn conclude(
     outcome: Result<Answer, Refusal>,
 ) -> Option<Result<Answer, Refusal>> {
     let unit = match caller {
-        Some(caller) => caller.unit(helper.systemd.as_ref()).await,
+        Some(caller) => helper.unit_of(caller).await,
         None => "",
     };
     let record = trail.ended(&End::Answered(&outcome), unit, Instant::now());
@@ -416,7 +416,7 @@ async fn act(
         (Request::Act(action), Some(service)) => {
             let systemd = systemd?;
             services::check(systemd, service).await?;
-            let unit = caller.unit(Some(systemd)).await;
+            let unit = helper.unit_of(caller).await;
             write(helper, &trail.begun(unit)).await?;
             trail.allowed = true;
             trail.begun = true;

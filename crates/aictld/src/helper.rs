@@ -23,14 +23,15 @@ use zbus::{Connection, Message};
 use crate::{
     activity::Activity,
     audit::{self, Due, Floods, Record},
-    caller::Callers,
+    caller::{Caller, Callers},
     events::Event,
     gpus::Gpus,
     journal::Journal,
     limits::{Limits, Over},
     logs::Followers,
+    place::{PlaceOf, Units},
     policy::{Policies, Policy},
-    polkit::{Patience, PlaceOf, Polkit},
+    polkit::{Patience, Polkit},
     request_id::RequestIds,
     runs::{Runs, Trial},
 };
@@ -54,6 +55,10 @@ pub struct Helper {
     pub journal: Journal,
     /// The way to polkit.
     pub polkit: Polkit,
+    /// How it is known where a process stands.
+    pub place_of: PlaceOf,
+    /// The units that callers run in.
+    pub units: Units,
     /// Who calls on the bus.
     pub callers: Callers,
     /// What is going on.
@@ -157,7 +162,9 @@ impl Helper {
             systemd,
             policies,
             journal,
-            polkit: Polkit::new(patience, place_of),
+            polkit: Polkit::new(patience),
+            place_of,
+            units: Units::default(),
             callers: Callers::default(),
             activity: Activity::default(),
             followers,
@@ -182,6 +189,11 @@ impl Helper {
     pub fn admit(&self, uid: u32, class: RateClass, policy: &Policy) -> Result<Flight<'_>, Over> {
         lock(&self.limits).admit(uid, class, policy.allowance(class), Instant::now())?;
         Ok(Flight { helper: self, uid })
+    }
+
+    /// The unit that a caller's process runs in, for the record only; empty if it is not known.
+    pub async fn unit_of<'a>(&self, caller: &'a Caller) -> &'a str {
+        caller.unit(self.systemd.as_ref(), &self.units).await
     }
 
     /// Tells of something, if the configuration wants to hear of it.

@@ -21,6 +21,7 @@ pub mod lifetime;
 pub mod limits;
 pub mod logs;
 pub mod peer;
+pub mod place;
 pub mod policy;
 pub mod polkit;
 pub mod porter;

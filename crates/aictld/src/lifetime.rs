@@ -36,8 +36,9 @@ use crate::{
     journal::Journal,
     logs::{Followers, STALL},
     peer::Peers,
+    place::PlaceOf,
     policy::{Load, Policies},
-    polkit::{self, Patience, PlaceOf},
+    polkit::{self, Patience},
     runs,
 };
 

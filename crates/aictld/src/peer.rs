@@ -19,6 +19,7 @@ use crate::{
     dispatch::{self, Line},
     helper::Helper,
     peer::door::{Bytes, Door},
+    place::PlaceOf,
     polkit::Subject,
 };
 
@@ -63,7 +64,9 @@ impl Peers {
     /// Serves a connection, in a task of its own. One too many is closed.
     pub fn accept(&self, helper: &Arc<Helper>, stream: UnixStream) {
         let door = Door::new(stream);
-        let Ok(caller) = door.stream().and_then(caller) else { return };
+        let Ok(caller) = door.stream().and_then(|stream| caller(stream, &helper.place_of)) else {
+            return;
+        };
         let Some(place) = self.place(caller.uid) else { return };
         let helper = Arc::clone(helper);
         // Its place is taken until all is closed that came over it.
@@ -90,12 +93,13 @@ impl Drop for Place {
 }
 
 /// Who is at the other end.
-fn caller(stream: &UnixStream) -> io::Result<Caller> {
+fn caller(stream: &UnixStream, place_of: &PlaceOf) -> io::Result<Caller> {
     let credentials = stream.peer_cred()?;
     let uid = credentials.uid();
     let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok());
     // Linux 6.5 and later; without it there is nothing to ask polkit about.
-    let subject = getsockopt(stream, PeerPidfd).ok().and_then(|pidfd| Subject::pidfd(pidfd, uid));
+    let pidfd = getsockopt(stream, PeerPidfd).ok();
+    let subject = pidfd.and_then(|pidfd| Subject::pidfd(pidfd, uid, place_of.clone()));
     Ok(Caller::new(uid, pid, subject))
 }
 
@@ -160,7 +164,7 @@ mod tests {
     #[tokio::test]
     async fn the_kernel_says_who_is_there() {
         let (ours, _theirs) = UnixStream::pair().unwrap();
-        let caller = caller(&ours).unwrap();
+        let caller = caller(&ours, &PlaceOf::kernel()).unwrap();
         assert_eq!(caller.uid, nix::unistd::getuid().as_raw());
         assert_eq!(caller.pid, Some(std::process::id()));
     }

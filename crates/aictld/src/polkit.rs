@@ -4,13 +4,11 @@
 //! understood means no. A question that nobody waits for any more is taken back, so that no
 //! prompt stays open.
 
-mod place;
 mod yes;
 
 use std::{
     collections::HashMap,
-    fmt,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::AsFd,
     time::{Duration, Instant},
 };
 
@@ -22,9 +20,10 @@ use aictl_api::{
 use tokio::{sync::Semaphore, time};
 use zbus::{Connection, Message, OwnedFd, Variant, message::Flags, names::OwnedUniqueName};
 
-use crate::limits::WAIT_FOR_ANOTHER;
-
-pub use place::Place;
+use crate::{
+    limits::WAIT_FOR_ANOTHER,
+    place::{Place, PlaceOf},
+};
 
 use yes::{Asked, Eras, Holder, Yeses};
 
@@ -45,31 +44,6 @@ pub const MAX_PLAIN: usize = 48;
 /// The most questions at one time that somebody may be asked for; more are refused.
 pub const MAX_PROMPTS: usize = 48;
 
-/// Tells where a user's process stands.
-pub struct PlaceOf(Box<dyn Fn(BorrowedFd<'_>, u32) -> Option<Place> + Send + Sync>);
-
-impl PlaceOf {
-    /// By the kernel's word: [`Place::of`].
-    #[must_use]
-    pub fn kernel() -> Self {
-        Self::new(Place::of)
-    }
-
-    /// By this.
-    #[must_use]
-    pub fn new(
-        place_of: impl Fn(BorrowedFd<'_>, u32) -> Option<Place> + Send + Sync + 'static,
-    ) -> Self {
-        Self(Box::new(place_of))
-    }
-}
-
-impl fmt::Debug for PlaceOf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PlaceOf")
-    }
-}
-
 /// Who is asked about. There is no way to make one from a process's number, which by the time of
 /// the answer may be another process's.
 #[derive(Debug)]
@@ -79,8 +53,8 @@ pub struct Subject(Kind);
 enum Kind {
     /// Who holds this name, which the bus never gives away twice.
     BusName(OwnedUniqueName),
-    /// A process, held by a descriptor, and its user.
-    Pidfd(OwnedFd, i32),
+    /// A process, held by a descriptor, its user, and who knows where it stands.
+    Pidfd(OwnedFd, i32, PlaceOf),
 }
 
 /// The type of a subject in a call: its kind and its details.
@@ -96,17 +70,26 @@ impl Subject {
     /// The process that made a connection, by the kernel's own word; `None` for a uid that polkit's
     /// type for it, `i`, cannot say.
     #[must_use]
-    pub fn pidfd(pidfd: std::os::fd::OwnedFd, uid: u32) -> Option<Self> {
-        Some(Self(Kind::Pidfd(pidfd.into(), i32::try_from(uid).ok()?)))
+    pub fn pidfd(pidfd: std::os::fd::OwnedFd, uid: u32, place_of: PlaceOf) -> Option<Self> {
+        Some(Self(Kind::Pidfd(pidfd.into(), i32::try_from(uid).ok()?, place_of)))
+    }
+
+    /// Where the process stands now, if that is known of it.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        match &self.0 {
+            Kind::BusName(_) => None,
+            Kind::Pidfd(pidfd, uid, place_of) => {
+                place_of.ask(pidfd.as_fd(), u32::try_from(*uid).ok()?)
+            }
+        }
     }
 
     /// Whom polkit's yes is good for; `None` if for this one question.
-    fn holder(&self, place_of: &PlaceOf) -> Option<Holder> {
+    fn holder(&self) -> Option<Holder> {
         match &self.0 {
             Kind::BusName(name) => Some(Holder::Connection(name.clone())),
-            Kind::Pidfd(pidfd, uid) => {
-                (place_of.0)(pidfd.as_fd(), u32::try_from(*uid).ok()?).map(Holder::Place)
-            }
+            Kind::Pidfd(..) => self.place().map(Holder::Place),
         }
     }
 
@@ -116,7 +99,7 @@ impl Subject {
                 ("system-bus-name", HashMap::from([("name", Variant::from(name.as_str()))]))
             }
             // Understood by polkit 124 and later; an older one asks for a pid and refuses.
-            Kind::Pidfd(pidfd, uid) => (
+            Kind::Pidfd(pidfd, uid, _) => (
                 "unix-process",
                 HashMap::from([
                     ("pidfd", Variant::from(zbus::Fd::from(pidfd))),
@@ -176,18 +159,17 @@ pub struct Polkit {
     patience: Patience,
     plain: Semaphore,
     prompts: Semaphore,
-    place_of: PlaceOf,
     yeses: Yeses,
     eras: Eras,
 }
 
 impl Polkit {
-    /// The way, with so much patience, and with this to tell where a process stands.
+    /// The way, with so much patience.
     #[must_use]
-    pub fn new(patience: Patience, place_of: PlaceOf) -> Self {
+    pub fn new(patience: Patience) -> Self {
         let (plain, prompts) = (Semaphore::new(MAX_PLAIN), Semaphore::new(MAX_PROMPTS));
         let (yeses, eras) = Default::default();
-        Self { patience, plain, prompts, place_of, yeses, eras }
+        Self { patience, plain, prompts, yeses, eras }
     }
 
     /// Asks polkit, unless one of its yeses still counts for this caller. Dropped before the answer,
@@ -198,7 +180,7 @@ impl Polkit {
     /// must not, [`CallError::LimitExceeded`] if too many are being asked, and
     /// Every other answer but yes, and that there is none.
     pub async fn check(&self, bus: &Connection, question: Question<'_>) -> Result<(), CallError> {
-        let holder = question.subject.holder(&self.place_of);
+        let holder = question.subject.holder();
         let asked = holder.and_then(|holder| Asked::new(holder, &question));
         if let Some(asked) = &asked
             && self.yeses.has(asked, self.eras.now(), Instant::now())
@@ -240,7 +222,7 @@ impl Polkit {
             // yes is one of the era in which it was asked for. So too of who moves meanwhile.
             if let Some(asked) = asked
                 && yes == Plain::Yes
-                && question.subject.holder(&self.place_of).as_ref() == Some(&asked.holder)
+                && question.subject.holder().as_ref() == Some(&asked.holder)
             {
                 self.yeses.keep(asked, era, now);
             }
@@ -450,12 +432,13 @@ mod tests {
         assert_eq!(details, HashMap::from([("name", Variant::from(":1.42"))]));
 
         let null = || std::os::fd::OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
-        let subject = Subject::pidfd(null(), 1000).unwrap();
+        let place_of = || PlaceOf::new(|_, _| None);
+        let subject = Subject::pidfd(null(), 1000, place_of()).unwrap();
         let (kind, details) = subject.argument();
         assert_eq!(kind, "unix-process");
         assert_eq!(details["uid"], Variant::I32(1000));
         assert_eq!(details["pidfd"].value_signature().to_string(), "h");
         assert_eq!(details.len(), 2, "above all no pid");
-        assert!(Subject::pidfd(null(), u32::MAX).is_none());
+        assert!(Subject::pidfd(null(), u32::MAX, place_of()).is_none());
     }
 }

@@ -34,7 +34,8 @@ use aictl_api::{
 };
 use zbus::names::OwnedUniqueName;
 
-use super::{Question, place::Place};
+use super::Question;
+use crate::place::Place;
 
 /// How long a yes counts, whatever signals come or do not come.
 pub(super) const MAX_AGE: Duration = Duration::from_secs(5);
@@ -178,7 +179,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::polkit::{PlaceOf, Subject};
+    use crate::{place::PlaceOf, polkit::Subject};
 
     fn caller() -> Subject {
         Subject::bus_name(OwnedUniqueName::try_from(":1.42").unwrap())
@@ -194,7 +195,7 @@ mod tests {
     }
 
     fn asked(question: &Question<'_>) -> Option<Asked> {
-        Asked::new(question.subject.holder(&PlaceOf::new(|_, _| None))?, question)
+        Asked::new(question.subject.holder()?, question)
     }
 
     #[test]
@@ -223,23 +224,25 @@ mod tests {
         assert!(!has(&look(&other, Some(&ollama)), 0, now), "another connection");
     }
 
+    /// A process of this user's in this control group; in none if that is 0.
+    fn process(uid: u32, cgroup: u64) -> Subject {
+        let pidfd = File::open("/dev/null").unwrap().into();
+        let place_of = PlaceOf::new(move |_, uid| (cgroup > 0).then(|| Place::at(uid, cgroup)));
+        Subject::pidfd(pidfd, uid, place_of).unwrap()
+    }
+
     #[test]
     fn of_a_process_a_yes_counts_where_it_stands() {
-        let pidfd = || File::open("/dev/null").unwrap().into();
-        let process = |uid| Subject::pidfd(pidfd(), uid).unwrap();
-        let (anna, bob) = (process(1000), process(1001));
         let (yeses, now) = (Yeses::default(), Instant::now());
-        let run = |subject: &Subject, cgroup| {
+        let run = |subject: &Subject| {
             let question = Question { action: Action::SandboxRun, ..look(subject, None) };
-            let place_of = PlaceOf::new(move |_, uid| Some(Place::at(uid, cgroup)));
-            let holder = subject.holder(&place_of).unwrap();
-            Asked::new(holder, &question).unwrap()
+            asked(&question).unwrap()
         };
-        yeses.keep(run(&anna, 77), 0, now);
-        assert!(yeses.has(&run(&process(1000), 77), 0, now), "another process of the session");
-        assert!(!yeses.has(&run(&anna, 78), 0, now), "another session");
-        assert!(!yeses.has(&run(&bob, 77), 0, now), "another user in the same session");
-        assert!(!yeses.has(&run(&caller(), 77), 0, now), "a connection to the bus");
+        yeses.keep(run(&process(1000, 77)), 0, now);
+        assert!(yeses.has(&run(&process(1000, 77)), 0, now), "another process of the session");
+        assert!(!yeses.has(&run(&process(1000, 78)), 0, now), "another session");
+        assert!(!yeses.has(&run(&process(1001, 77)), 0, now), "another user in the same session");
+        assert!(!yeses.has(&run(&caller()), 0, now), "a connection to the bus");
     }
 
     #[test]
@@ -254,8 +257,7 @@ mod tests {
         for verb in Verb::ALL {
             assert_eq!(asked(&Question { verb: Some(verb), ..question }), None, "{verb:?}");
         }
-        let null = File::open("/dev/null").unwrap();
-        let process = Subject::pidfd(null.into(), 1000).unwrap();
+        let process = process(1000, 0);
         assert_eq!(asked(&Question { subject: &process, ..question }), None, "it stands nowhere");
     }
 

@@ -120,7 +120,7 @@ async fn a_taken_name_is_an_error() {
         bus: aictl_core::systemd::Bus::At(world.bus.address().to_owned()),
         policies: aictld::policy::Policies::start(Box::new(|| Ok(Default::default()))),
         journal: aictld::journal::Journal::at(world.journal.path()),
-        place_of: aictld::polkit::PlaceOf::kernel(),
+        place_of: aictld::place::PlaceOf::kernel(),
         patience: aictld::polkit::Patience::default(),
         followers: aictld::logs::Followers::new(
             aictl_core::journal::read::JournalReader::default(),

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use aictld::polkit::{Place, PlaceOf};
+use aictld::place::{Place, PlaceOf};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, UnixStream},
@@ -103,13 +103,13 @@ impl Standing {
     }
 }
 
-/// Callers that are moved by a test.
+/// Callers that are moved by a test; to 0: nowhere.
 fn movable() -> (PlaceOf, Standing) {
     let place = Arc::new(Mutex::new((1000, 77)));
     let read = Arc::clone(&place);
     let place_of = PlaceOf::new(move |_, _| {
         let (uid, cgroup) = *read.lock().unwrap();
-        Some(Place::at(uid, cgroup))
+        (cgroup > 0).then(|| Place::at(uid, cgroup))
     });
     (place_of, Standing(place))
 }
@@ -139,6 +139,31 @@ async fn a_yes_is_kept_for_the_user_in_the_session_it_was_given_to() {
     world.polkit.change().await;
     world.client().await.round_trip().await;
     assert_eq!(error(client.get("ollama").await), "NotAuthorized");
+}
+
+/// systemd is asked once for the unit of a place, and of a process that stands nowhere each time.
+#[tokio::test]
+async fn the_unit_of_who_calls_is_that_of_where_it_stands() {
+    let (place_of, place) = movable();
+    let (world, socket) = world_where(place_of).await;
+    let unit = async || {
+        client(&socket).await.get("ollama").await.unwrap();
+        world.journal.call()["AICTL_CALLER_UNIT"].clone()
+    };
+    let systemd_says = |unit: &str| world.systemd.set_pid(std::process::id(), unit);
+    systemd_says("session-1.scope");
+    assert_eq!(unit().await, "session-1.scope");
+    systemd_says("session-2.scope");
+    assert_eq!(unit().await, "session-1.scope", "it is known");
+    place.set((1000, 78));
+    assert_eq!(unit().await, "session-2.scope");
+    place.set((1000, 77));
+    assert_eq!(unit().await, "session-1.scope");
+    place.set((1000, 0));
+    systemd_says("cron.service");
+    assert_eq!(unit().await, "cron.service");
+    systemd_says("ssh.service");
+    assert_eq!(unit().await, "ssh.service");
 }
 
 /// A process is moved to another session while polkit looks at the one it was in.

@@ -26,8 +26,9 @@ use aictld::{
     journal::Journal,
     lifetime::{Life, LifeError, Order, Settings},
     logs::Followers,
+    place::PlaceOf,
     policy::{Load, Policies},
-    polkit::{Patience, PlaceOf},
+    polkit::Patience,
 };
 use serde::Serialize;
 use tokio::{

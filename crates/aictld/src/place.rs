@@ -1,6 +1,11 @@
-//! Where a process stands on the machine, as far as polkit can see.
+//! Where a caller's process stands on the machine, as far as polkit and systemd tell by it.
 
-use std::os::fd::BorrowedFd;
+use std::{
+    collections::HashMap,
+    fmt,
+    os::fd::BorrowedFd,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use aictl_sandbox::{ProcessInfo, process_info};
 
@@ -39,6 +44,70 @@ impl Place {
     }
 }
 
+/// Tells where a user's process stands.
+#[derive(Clone)]
+pub struct PlaceOf(Arc<Tell>);
+
+type Tell = dyn Fn(BorrowedFd<'_>, u32) -> Option<Place> + Send + Sync;
+
+impl PlaceOf {
+    /// By the kernel's word: [`Place::of`].
+    #[must_use]
+    pub fn kernel() -> Self {
+        Self::new(Place::of)
+    }
+
+    /// By this.
+    #[must_use]
+    pub fn new(
+        place_of: impl Fn(BorrowedFd<'_>, u32) -> Option<Place> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(place_of))
+    }
+
+    /// Where the process stands now, which was this user's when it connected.
+    #[must_use]
+    pub fn ask(&self, pidfd: BorrowedFd<'_>, uid: u32) -> Option<Place> {
+        (self.0)(pidfd, uid)
+    }
+}
+
+impl fmt::Debug for PlaceOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlaceOf")
+    }
+}
+
+/// The most places that are remembered.
+const MAX_PLACES: usize = 1024;
+
+/// The units of places. A control group is one unit's from its making to its end, and its number no
+/// other one's: what was true of it once stays true.
+#[derive(Debug, Default)]
+pub struct Units(Mutex<HashMap<Place, String>>);
+
+impl Units {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Place, String>> {
+        // It is whole whatever its last user did.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The unit of this place, if it was asked for before.
+    #[must_use]
+    pub fn get(&self, place: Place) -> Option<String> {
+        self.lock().get(&place).cloned()
+    }
+
+    /// Keeps the unit of a process that stood at this place before it was asked for, and after.
+    pub fn keep(&self, place: Place, unit: &str) {
+        let mut units = self.lock();
+        if units.len() >= MAX_PLACES {
+            units.clear();
+        }
+        units.insert(place, unit.to_owned());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{fs, os::fd::AsFd, os::unix::fs::MetadataExt, process};
@@ -64,6 +133,18 @@ mod tests {
         }
         assert_ne!(place(1000, 77), place(1000, 78));
         assert_ne!(place(1000, 77), place(1001, 77));
+    }
+
+    #[test]
+    fn so_many_units_are_remembered_and_no_more() {
+        let units = Units::default();
+        for cgroup in 2..10 * MAX_PLACES as u64 {
+            let (place, unit) = (Place::at(1000, cgroup), format!("{cgroup}.scope"));
+            assert_eq!(units.get(place), None);
+            units.keep(place, &unit);
+            assert_eq!(units.get(place), Some(unit));
+            assert!(units.lock().len() <= MAX_PLACES);
+        }
     }
 
     #[test]
