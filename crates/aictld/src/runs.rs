@@ -56,8 +56,6 @@ use crate::{
 pub const SOCKET: &str = "/run/aictl/sandboxd";
 /// How long a record is kept that nobody fetches.
 const KEEP: Duration = Duration::from_secs(60);
-/// How long the keeper may take to let go of a run, before its end is told without that.
-const REST_TIME: Duration = Duration::from_millis(200);
 /// How long the bus may take over a signal.
 const SIGNAL_TIME: Duration = Duration::from_secs(1);
 
@@ -438,13 +436,18 @@ async fn live(
             };
             // Nobody's run waits until all have heard of it.
             let ((done, engine), ()) = tokio::join!(drive, tell(helper, "Started", run));
+            note(helper, |queue| queue.over(run.uid(), Instant::now()));
             let times = record::times(run.authorised, queued, engine);
             let (came_to, rest) = done;
             let finished = |(record, why)| record::finished(run, record, why, times);
+            if rest.is_none() {
+                note(helper, |queue| queue.gone(run.uid()));
+            }
             (came_to.and_then(finished), rest)
         }
         Err(why) => {
             drop(errand);
+            leave(helper, run);
             (Ok(record::never_begun(run, why)), None)
         }
     };
@@ -457,46 +460,47 @@ async fn live(
         ended: &ended,
         duration: run.came.elapsed(),
     });
-    // It is over, whether or not that can be recorded.
-    let ((), _lost) = tokio::join!(give_back(helper, run, rest), helper.journal.write(&record));
-    run.end.send_replace(Some(ended));
-    tell(helper, "Ended", run).await;
+    let tell_all = async {
+        // It is over, whether or not that can be recorded.
+        let _lost = helper.journal.write(&record).await;
+        run.end.send_replace(Some(ended));
+        tell(helper, "Ended", run).await;
+        tokio::select! {
+            () = time::sleep(KEEP) => {}
+            () = run.fetched.notified() => {}
+            () = run.seat.gone() => {}
+            () = helper.draining() => {}
+        }
+        helper.runs.lock().runs.remove(&run.id);
+    };
+    tokio::join!(tell_all, clear(helper, run, rest));
+}
+
+/// Gives the place of a run that is over to the next, once the keeper holds nothing of it any more:
+/// for that nobody waits who waits for the run. Who has it hold something does without that place
+/// for as long.
+async fn clear(helper: &Arc<Helper>, run: &Run, rest: Option<drive::Rest>) {
+    let Some(rest) = rest else { return };
     tokio::select! {
-        () = time::sleep(KEEP) => {}
-        () = run.fetched.notified() => {}
-        () = run.seat.gone() => {}
+        () = rest.is_gone() => {}
         () = helper.draining() => {}
     }
-    helper.runs.lock().runs.remove(&run.id);
+    note(helper, |queue| queue.gone(run.uid()));
 }
 
-/// Gives a run's place to the next, once the keeper holds nothing of the run any more. Who has it
-/// hold something does without that place for as long.
-async fn give_back(helper: &Arc<Helper>, run: &Arc<Run>, rest: Option<drive::Rest>) {
-    if let Some(rest) = rest
-        && time::timeout(REST_TIME, rest.is_gone()).await.is_err()
-    {
-        let in_use = helper.activity.begin();
-        let (helper, run) = (Arc::clone(helper), Arc::clone(run));
-        tokio::spawn(async move {
-            tokio::select! {
-                () = rest.is_gone() => {}
-                () = helper.draining() => {}
-            }
-            leave(&helper, &run);
-            drop(in_use);
-        });
-        return;
-    }
-    leave(helper, run);
-}
-
-/// Gives a run's place to the next.
+/// Gives the place of a run that has not begun to the next.
 fn leave(helper: &Arc<Helper>, run: &Run) {
-    let bounds = helper.runs.bounds(&helper.policies.now().sandbox);
     let mut state = helper.runs.lock();
     state.turns.remove(&run.id);
-    state.queue.leave(run.uid(), &run.id, Instant::now());
+    drop(state);
+    note(helper, |queue| queue.leave(run.uid(), &run.id, Instant::now()));
+}
+
+/// Has the queue take note of something, and those begin whose turn it is then.
+fn note(helper: &Arc<Helper>, what: impl FnOnce(&mut Queue<String>)) {
+    let bounds = helper.runs.bounds(&helper.policies.now().sandbox);
+    let mut state = helper.runs.lock();
+    what(&mut state.queue);
     begin(helper, &mut state, bounds);
 }
 

@@ -74,8 +74,10 @@ enum Turn {
 /// What a user's next run finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Finds {
-    /// How many of his run, and of all.
+    /// How many of his run.
     mine: usize,
+    /// How many places his have, and all: those too that are over, and not cleared away yet.
+    places: usize,
     all: usize,
     /// How many others there are, at least, who have runs or have just had some.
     others: usize,
@@ -93,7 +95,7 @@ struct Finds {
 /// are about, it leaves a core free, or lets a moment go by. One that has waited for another of his
 /// leaves that core, or a shorter moment, to those who have just come.
 fn turn(finds: Finds, bounds: Bounds) -> Turn {
-    let Finds { mine, all, others, since, gives_way, young, coming } = finds;
+    let Finds { mine, places, all, others, since, gives_way, young, coming } = finds;
     let is_further = mine > 0;
     let takes_the_last = all + 1 >= bounds.running && bounds.running > bounds.running_of_one;
     let leaves_no_core = all + 1 >= bounds.cores;
@@ -102,7 +104,7 @@ fn turn(finds: Finds, bounds: Bounds) -> Turn {
         true => Duration::ZERO,
         false => gives_way,
     };
-    if all >= bounds.running || mine >= bounds.running_of_one || is_further && takes_the_last {
+    if all >= bounds.running || places >= bounds.running_of_one || is_further && takes_the_last {
         Turn::Later
     } else if is_further && others > 0 && leaves_no_core && since < HELD_BACK {
         Turn::In(HELD_BACK - since)
@@ -196,10 +198,13 @@ struct Coming {
     since: Instant,
 }
 
-/// The runs that a user has: never none.
+/// The runs of a user that have places: never none.
 #[derive(Debug)]
 struct Running {
+    /// Those that run.
     count: usize,
+    /// Those that are over, and not cleared away yet.
+    over: usize,
     /// When the last of them began.
     begun: Instant,
     /// When the last began that was his only one, and had not waited behind others of his.
@@ -238,7 +243,7 @@ impl<R: PartialEq> Queue<R> {
         let mine = self.waiting.get(&uid).map_or(0, |line| line.runs.len());
         // Nobody waits who could run: `next` is asked until it has none.
         let runs_at_once = mine == 0 && self.turn(uid, bounds, now) == Turn::Now;
-        let behind = !runs_at_once && (mine > 0 || self.running.contains_key(&uid));
+        let behind = !runs_at_once && (mine > 0 || self.has_running(uid));
         if !runs_at_once && mine >= bounds.waiting_of_one {
             return Err(Full::Mine);
         }
@@ -254,6 +259,10 @@ impl<R: PartialEq> Queue<R> {
         self.count += 1;
         self.held += bytes;
         Ok(())
+    }
+
+    fn has_running(&self, uid: u32) -> bool {
+        self.running.get(&uid).is_some_and(|mine| mine.count > 0)
     }
 
     /// Somebody has come or gone.
@@ -306,7 +315,7 @@ impl<R: PartialEq> Queue<R> {
         // It may be here by now, and have its turn after others.
         let is_first = |line: &Line<R>| line.runs.iter().all(|run| !run.behind);
         let has_none =
-            |of: &u32| !self.running.contains_key(of) && self.waiting.get(of).is_none_or(is_first);
+            |of: &u32| !self.has_running(*of) && self.waiting.get(of).is_none_or(is_first);
         let coming = self.coming.iter().filter(|coming| has_none(&coming.uid));
         let coming = coming.filter_map(|coming| left(coming.uid, coming.since));
         let fresh = self.running.iter().filter_map(|(of, running)| left(*of, running.fresh?));
@@ -315,14 +324,16 @@ impl<R: PartialEq> Queue<R> {
 
     fn turn(&self, uid: u32, bounds: Bounds, now: Instant) -> Turn {
         let mine = self.running.get(&uid);
+        let begun = mine.filter(|mine| mine.count > 0).map(|mine| mine.begun);
         let line = self.waiting.get(&uid);
         let others = self.others(uid, now);
         let (young, coming) = self.young(uid, now);
         let finds = Finds {
             mine: mine.map_or(0, |mine| mine.count),
+            places: mine.map_or(0, |mine| mine.count + mine.over),
             all: self.all_running,
             others,
-            since: mine.map_or(Duration::MAX, |mine| now.saturating_duration_since(mine.begun)),
+            since: begun.map_or(Duration::MAX, |begun| now.saturating_duration_since(begun)),
             gives_way: line.map_or(Duration::ZERO, |line| line.gives_way(others, now)),
             young,
             coming,
@@ -338,7 +349,7 @@ impl<R: PartialEq> Queue<R> {
         let mut first = None;
         for (at, uid) in self.turns.iter().enumerate() {
             match self.turn(*uid, bounds, now) {
-                Turn::Now if !self.running.contains_key(uid) => {
+                Turn::Now if !self.has_running(*uid) => {
                     first = Some(at);
                     break;
                 }
@@ -366,20 +377,23 @@ impl<R: PartialEq> Queue<R> {
         }
         self.count -= 1;
         self.held -= bytes;
-        let none = Running { count: 0, begun: now, fresh: None };
+        let none = Running { count: 0, over: 0, begun: now, fresh: None };
         let mine = self.running.entry(uid).or_insert(none);
         let fresh = if behind || mine.count > 0 { mine.fresh } else { Some(now) };
-        *mine = Running { count: mine.count + 1, begun: now, fresh };
+        *mine = Running { count: mine.count + 1, begun: now, fresh, ..*mine };
         self.all_running += 1;
         Some((run, behind))
     }
 
-    /// A run has ended, or never will begin.
+    /// A run never will begin, whether or not it has had its turn.
     pub fn leave(&mut self, uid: u32, run: &R, now: Instant) {
-        self.saw(uid, now);
-        let Some(line) = self.waiting.get_mut(&uid) else { return self.ended(uid, now) };
-        let Some(at) = line.runs.iter().position(|waiting| waiting.run == *run) else {
-            return self.ended(uid, now);
+        let line = self.waiting.get_mut(&uid);
+        let waits = line.and_then(|line| {
+            line.runs.iter().position(|waiting| waiting.run == *run).zip(Some(line))
+        });
+        let Some((at, line)) = waits else {
+            self.over(uid, now);
+            return self.gone(uid);
         };
         let bytes = line.runs.remove(at).map_or(0, |waiting| waiting.bytes);
         if line.runs.is_empty() {
@@ -388,19 +402,31 @@ impl<R: PartialEq> Queue<R> {
         }
         self.count -= 1;
         self.held -= bytes;
+        self.saw(uid, now);
     }
 
-    fn ended(&mut self, uid: u32, now: Instant) {
-        if let Some(mine) = self.running.get_mut(&uid) {
-            mine.count -= 1;
-            self.all_running -= 1;
-            if mine.count == 0 {
-                let took = now.saturating_duration_since(mine.begun);
-                self.running.remove(&uid);
-                if let Some(line) = self.waiting.get_mut(&uid) {
-                    line.last = Some((now, took));
-                }
+    /// A run of this user's that has begun is over. It has its place until it is [gone](Self::gone).
+    pub fn over(&mut self, uid: u32, now: Instant) {
+        self.saw(uid, now);
+        let Some(mine) = self.running.get_mut(&uid) else { return };
+        mine.count -= 1;
+        mine.over += 1;
+        if mine.count == 0 {
+            mine.fresh = None;
+            let took = now.saturating_duration_since(mine.begun);
+            if let Some(line) = self.waiting.get_mut(&uid) {
+                line.last = Some((now, took));
             }
+        }
+    }
+
+    /// Of a run of this user's that is over, all is cleared away.
+    pub fn gone(&mut self, uid: u32) {
+        let Some(mine) = self.running.get_mut(&uid) else { return };
+        mine.over -= 1;
+        self.all_running -= 1;
+        if mine.count + mine.over == 0 {
+            self.running.remove(&uid);
         }
     }
 
@@ -445,6 +471,7 @@ mod tests {
         let alone = Bounds { cores: 2, ..bounds(4, 4, 9) };
         let find = |mine, all, others, since| Finds {
             mine,
+            places: mine,
             all,
             others,
             since: MS(since),
@@ -463,6 +490,7 @@ mod tests {
         let further = |since| Finds { mine: 1, since: MS(since), ..behind(0, 2, 1, 50) };
         let unseen = Finds { others: 0, ..further(0) };
         let fourth = Finds { mine: 3, since: MS(1), ..behind(0, 3, 4, 50) };
+        let after = |places, all| Finds { places, ..find(0, all, 1, 9999) };
         let table = [
             ("the only one", two, find(0, 0, 0, 9999), Turn::Now),
             ("the first one", two, find(0, 15, 1, 9999), Turn::Now),
@@ -490,6 +518,9 @@ mod tests {
             ("nor for who only asks", two, unseen, Turn::Now),
             ("who is on his way takes no core yet", eight, fourth, Turn::Now),
             ("one may have them all", alone, find(3, 3, 1, 9999), Turn::Now),
+            ("those that are over have places still", two, after(4, 4), Turn::Later),
+            ("and are no reason to wait for others", two, after(3, 3), Turn::Now),
+            ("but for the last place", two, after(1, 15), Turn::Now),
         ];
         for (what, bounds, finds, expected) in table {
             assert_eq!(turn(finds, bounds), expected, "{what}: {finds:?}");
@@ -569,6 +600,41 @@ mod tests {
         (2..99).for_each(|uid| queue.expect(uid, at(999 + 240)));
         assert_eq!(queue.next(bounds, at(999 + 240)), held(10), "and not for longer than that");
         assert_eq!(queue.next(bounds, at(999 + 250)), waited(7));
+    }
+
+    /// Who has one run after the other is none of those who have several at a time.
+    #[test]
+    fn what_is_over_has_its_place_until_it_is_cleared_away_and_counts_for_nothing_else() {
+        let bounds = Bounds { cores: 2, ..bounds(16, 2, 1000) };
+        let begun = Instant::now();
+        let at = |ms| begun + Duration::from_millis(ms);
+        let fresh = |run| Next::Run { run, waited: false };
+        let mut queue = Queue::default();
+        // Another is about, whose way a further one would keep out of.
+        queue.push(2, 1000, 0, bounds, at(0)).unwrap();
+        assert_eq!(queue.next(bounds, at(0)), fresh(1000));
+        for run in 0..2 {
+            queue.push(1, run, 0, bounds, at(10)).unwrap();
+            assert_eq!(queue.next(bounds, at(10)), fresh(run));
+            queue.over(1, at(10));
+        }
+        // Both of his places are still taken.
+        queue.push(1, 2, 0, bounds, at(10)).unwrap();
+        assert_eq!((queue.next(bounds, at(10)), queue.counts()), (Next::Nothing, (3, 1)));
+        queue.gone(1);
+        assert_eq!((queue.next(bounds, at(10)), queue.counts()), (fresh(2), (3, 0)));
+        // While one of his runs, the next is a further one.
+        queue.gone(1);
+        queue.push(1, 3, 0, bounds, at(20)).unwrap();
+        assert_eq!(queue.next(bounds, at(20)), Next::In(HELD_BACK - Duration::from_millis(10)));
+        queue.over(1, at(60));
+        assert_eq!(queue.next(bounds, at(60)), Next::Run { run: 3, waited: true });
+        queue.over(1, at(60));
+        queue.gone(1);
+        queue.gone(1);
+        queue.leave(2, &1000, at(60));
+        assert_eq!(queue.counts(), (0, 0));
+        assert!(queue.running.is_empty());
     }
 
     /// Of so many users each has the same part of the time.
