@@ -590,9 +590,12 @@ pub const RESUME: Signal = Signal::SIGUSR2;
 pub const HAS_ENDED: Signal = Signal::SIGTERM;
 /// The signal with which a program that is about to end hears that its memory was looked at.
 const SEEN: Signal = Signal::SIGURG;
-/// How often the first process looks for it then.
-const LOOKS: usize = 16;
-/// And how long it waits between two looks.
+/// How often the first process looks for it then; and how often before it begins to pause between
+/// two looks, so that even on its processor the program gets on.
+const LOOKS: usize = 32;
+/// As above.
+const FAST_LOOKS: usize = 16;
+/// And for how long it pauses.
 const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_micros(30);
 /// What says that the program has ended, or has come into its end, and that nobody is left but the
 /// first process.
@@ -680,15 +683,20 @@ fn wait_for(plan: &Plan, &Built { program, proc_dir, look }: &Built) -> Failed {
 /// Looks whether the program has come into its end, with nobody but this process beside it; if so,
 /// writes down what is known, and says so. What is left for the kernel to do, nobody has to wait for.
 fn tell_of_end(plan: &Plan, program: i32, look: &Look) -> bool {
+    // The kernel takes the program apart on the processor where it ends, and lets nobody else go on
+    // there meanwhile.
+    let _stays = ending::leave_processor_of(PROC, program);
     let peak = ending::peak_memory(PROC, program);
     // Where nobody else counts memory, that has to be known, and the program waits for it.
     if plan.watched && (peak.is_none() || kill(Pid::from_raw(program), SEEN).is_err()) {
         return false;
     }
     let is_plain = (0..LOOKS).any(|time| {
-        // It takes a moment, for which it needs the processor.
-        if time > 0 {
-            std::thread::sleep(PAUSE_BETWEEN_LOOKS);
+        // It takes a moment, for which it may need this processor.
+        match time {
+            0 => {}
+            1..FAST_LOOKS => std::thread::yield_now(),
+            _ => std::thread::sleep(PAUSE_BETWEEN_LOOKS),
         }
         look.sees_plain_end(PROC, program)
     });

@@ -12,8 +12,9 @@ use std::{
 use nix::{
     errno::Errno,
     fcntl::{OFlag, openat},
+    sched::{sched_getaffinity, sched_setaffinity},
     sys::{stat::Mode, uio::pread},
-    unistd::read,
+    unistd::{Pid, read},
 };
 
 use crate::sys::{self, SysResult};
@@ -103,6 +104,27 @@ impl Look {
     }
 }
 
+/// Has this process go on elsewhere than where the process `pid` runs, or did last, if it may.
+///
+/// # Errors
+/// If there is no other processor for it, or nobody knows.
+pub fn leave_processor_of(proc_dir: RawFd, pid: i32) -> SysResult<()> {
+    let mut buffer = [0; 1024];
+    let text = read_file(proc_dir, pid, b"/stat\0", &mut buffer)?;
+    let processor = processor_in(text).ok_or(Errno::EIO)?;
+    let mut others = sched_getaffinity(Pid::from_raw(0))?;
+    others.unset(processor)?;
+    sched_setaffinity(Pid::from_raw(0), &others)
+}
+
+/// The processor that a process was on last, as `/proc/PID/stat` tells it.
+fn processor_in(stat: &[u8]) -> Option<usize> {
+    let after = stat.iter().rposition(|&byte| byte == b')')?;
+    // The third field is the first behind the name; this is the 39th.
+    let number = stat.get(after + 2..)?.split(|&byte| byte == b' ').nth(39 - 3)?;
+    usize::try_from(number_in(number)?).ok()
+}
+
 /// The largest resident set that the process `pid` has had, in bytes, while it has memory at all
 /// (proc_pid_status(5)).
 pub fn peak_memory(proc_dir: RawFd, pid: i32) -> Option<u64> {
@@ -170,6 +192,8 @@ mod tests {
         process::{Child, Command, Stdio},
     };
 
+    use nix::sched::CpuSet;
+
     use super::*;
 
     #[test]
@@ -203,6 +227,33 @@ mod tests {
         {
             assert_eq!(Ending::parse(odd.as_bytes()), None, "{odd}");
         }
+    }
+
+    #[test]
+    fn the_processor_of_a_process_is_told_and_left_to_it() {
+        let stat = |name: &str| format!("7 ({name}) S{} 11 39 40 41\n", " 0".repeat(34));
+        let number = |text: &str| processor_in(text.as_bytes());
+        assert_eq!(number(&stat("python3")), Some(39));
+        assert_eq!(number(&stat("a) S 1 (b")), Some(39));
+        for odd in ["", "7 (x) S 1", "7 (x", &format!("7 (x) S{}", " x".repeat(50))] {
+            assert_eq!(number(odd), None, "{odd}");
+        }
+
+        let proc_dir = File::open("/proc").unwrap();
+        let mut child = child("");
+        let pid = i32::try_from(child.id()).unwrap();
+        let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap();
+        let processor = processor_in(&stat).unwrap();
+        let before = sched_getaffinity(Pid::from_raw(0)).unwrap();
+        let is_one_of_several = (0..CpuSet::count())
+            .any(|other| other != processor && before.is_set(other).unwrap_or(false));
+        let left = leave_processor_of(proc_dir.as_raw_fd(), pid);
+        let after = sched_getaffinity(Pid::from_raw(0)).unwrap();
+        // It waits for us, and stays where it is.
+        assert_eq!(left.is_ok(), is_one_of_several);
+        assert_eq!(after.is_set(processor).unwrap(), !is_one_of_several);
+        drop(child.stdin.take());
+        child.wait().unwrap();
     }
 
     #[test]

@@ -23,7 +23,7 @@ IMPORTS = f"{PLACE}/imports.py"
 PRINTED = b"1\n"
 # How long the machine rests before each run: what the kernel clears away behind one row, and the
 # interpreter that is armed for the next run, are not the next row's time.
-REST = 0.05
+REST = 0.12
 NULL = os.open("/dev/null", os.O_RDWR)
 
 
