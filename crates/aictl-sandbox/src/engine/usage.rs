@@ -39,14 +39,14 @@ struct Process {
     /// Anonymous and shared memory, page tables and swap, in bytes.
     memory: u64,
     threads: u64,
-    ticks: Ticks,
+    times: Times,
     /// When it started, in clock ticks after boot: with the id, its identity.
     start: u64,
 }
 
-/// CPU time in clock ticks.
+/// CPU time, in a unit that the context names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Ticks {
+struct Times {
     /// Of the process itself.
     own: u64,
     /// Of its children that it has waited for, and theirs.
@@ -91,14 +91,20 @@ fn parse_sockets(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("sockets: used ")?.trim().parse().ok())
 }
 
-/// Reads CPU ticks and start time from `/proc/PID/stat` (proc_pid_stat(5)). The name in brackets
+/// Reads CPU times in clock ticks and the start time from `/proc/PID/stat` (proc_pid_stat(5)). The name in brackets
 /// is the process's own choice, brackets and newlines included.
-fn parse_stat(text: &str) -> Option<(Ticks, u64)> {
+fn parse_stat(text: &str) -> Option<(Times, u64)> {
     let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
     // Fields 14 to 17 and 22 of the manual page, of which the first two stand before the bracket.
-    let ticks = Ticks { own: number(11)? + number(12)?, waited_for: number(13)? + number(14)? };
+    let ticks = Times { own: number(11)? + number(12)?, waited_for: number(13)? + number(14)? };
     Some((ticks, number(19)?))
+}
+
+/// Reads the CPU time of a process's first thread, in nanoseconds, from `/proc/PID/schedstat` (the
+/// kernel's Documentation/scheduler/sched-stats.rst).
+fn parse_schedstat(text: &str) -> Option<u64> {
+    text.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// Reads the proportional share from `/proc/PID/smaps_rollup`, in bytes.
@@ -119,10 +125,10 @@ pub struct ProcMeter {
     scratch: Vec<OwnedFd>,
     ticks_per_second: u64,
     /// The processes seen last, by id and start.
-    last: HashMap<(u32, u64), Ticks>,
-    /// What processes that are gone had used when they were last seen.
+    last: HashMap<(u32, u64), Times>,
+    /// What processes that are gone had used when they were last seen, in nanoseconds.
     gone: u64,
-    /// The most that was ever reported: time does not run backwards.
+    /// The most that was ever reported, in nanoseconds: time does not run backwards.
     most: u64,
 }
 
@@ -153,7 +159,7 @@ impl ProcMeter {
             if pid != 1 {
                 usage.tasks += process.threads;
             }
-            seen.insert((pid, process.start), process.ticks);
+            seen.insert((pid, process.start), process.times);
         }
         // What no process shows as its own. A file that is mapped counts twice, on the safe side.
         let elsewhere = self.files() + self.socket_buffers();
@@ -198,7 +204,12 @@ impl ProcMeter {
     fn process(&self, pid: u32) -> Option<Process> {
         let Status { memory, threads, .. } = self.status(pid)?;
         let (ticks, start) = parse_stat(&self.read(pid, "stat")?)?;
-        Some(Process { memory, threads, ticks, start })
+        let nanos = |ticks: u64| ticks.saturating_mul(1_000_000_000 / self.ticks_per_second);
+        // A tick is so long that whoever is done within two would be seen with half of his time.
+        let first = self.read(pid, "schedstat").and_then(|text| parse_schedstat(&text));
+        let own = nanos(ticks.own).max(first.unwrap_or(0));
+        let times = Times { own, waited_for: nanos(ticks.waited_for) };
+        Some(Process { memory, threads, times, start })
     }
 
     /// The bytes of all files in the scratch directories, deleted ones that are open included.
@@ -241,17 +252,17 @@ impl ProcMeter {
     /// Two sums, each of which misses something: what the living have used and what they have
     /// waited for (not children whose parent ignores them); and what every process had used when
     /// it was last seen (not what it used after that). The larger one counts.
-    fn cpu(&mut self, now: HashMap<(u32, u64), Ticks>) -> Duration {
-        for (process, ticks) in &self.last {
+    fn cpu(&mut self, now: HashMap<(u32, u64), Times>) -> Duration {
+        for (process, times) in &self.last {
             if !now.contains_key(process) {
-                self.gone += ticks.own;
+                self.gone += times.own;
             }
         }
         self.last = now;
-        let living: u64 = self.last.values().map(|ticks| ticks.own + ticks.waited_for).sum();
-        let ever: u64 = self.last.values().map(|ticks| ticks.own).sum::<u64>() + self.gone;
+        let living: u64 = self.last.values().map(|times| times.own + times.waited_for).sum();
+        let ever: u64 = self.last.values().map(|times| times.own).sum::<u64>() + self.gone;
         self.most = self.most.max(living).max(ever);
-        Duration::from_millis(self.most * 1000 / self.ticks_per_second)
+        Duration::from_nanos(self.most)
     }
 }
 
@@ -279,12 +290,14 @@ mod tests {
         for name in ["python3", "a) R 1 1 1", "x\n) (", ""] {
             assert_eq!(
                 parse_stat(&stat(name)),
-                Some((Ticks { own: 30, waited_for: 70 }, 555)),
+                Some((Times { own: 30, waited_for: 70 }, 555)),
                 "{name:?}"
             );
         }
         assert_eq!(parse_stat(""), None);
         assert_eq!(parse_stat("7 (x) R 1"), None);
+        assert_eq!(parse_schedstat("71094 20 1\n"), Some(71094));
+        assert_eq!(parse_schedstat(""), None);
         let rollup = "00-ff ---p 00 00:00 0 [rollup]\nRss: 900 kB\nPss: 500 kB\nPss_Anon: 400 kB\n\
                       Pss_File: 60 kB\nPss_Shmem: 40 kB\nSwapPss: 2 kB\n";
         assert_eq!(parse_pss(rollup), Some(442 * 1024));
@@ -295,21 +308,23 @@ mod tests {
     fn cpu_time_never_runs_backwards() {
         let own = File::open("/proc").unwrap();
         let mut meter = ProcMeter::new(own.into(), Vec::new());
-        meter.ticks_per_second = 100;
-        // Process id, own ticks, ticks of children waited for.
+        // Process id, own time, time of children waited for, in milliseconds.
         let at = |list: &[(u32, u64, u64)]| {
             list.iter()
-                .map(|&(pid, own, waited_for)| ((pid, 0), Ticks { own, waited_for }))
+                .map(|&(pid, own, waited_for)| {
+                    let [own, waited_for] = [own, waited_for].map(|millis| millis * 1_000_000);
+                    ((pid, 0), Times { own, waited_for })
+                })
                 .collect()
         };
         type Row<'a> = (&'a str, &'a [(u32, u64, u64)], u64);
         let table: [Row<'_>; 6] = [
-            ("one burns", &[(1, 0, 0), (2, 50, 0)], 500),
-            ("a child burns too", &[(1, 0, 0), (2, 50, 0), (3, 30, 0)], 800),
-            ("its parent has waited for it", &[(1, 0, 0), (2, 50, 30)], 800),
-            ("another child burns", &[(1, 0, 0), (2, 50, 30), (4, 20, 0)], 1000),
-            ("it vanishes, and nobody waited", &[(1, 0, 0), (2, 50, 30)], 1000),
-            ("the first goes on", &[(1, 0, 0), (2, 70, 30)], 1200),
+            ("one burns", &[(1, 0, 0), (2, 500, 0)], 500),
+            ("a child burns too", &[(1, 0, 0), (2, 500, 0), (3, 304, 0)], 804),
+            ("its parent has waited for it", &[(1, 0, 0), (2, 500, 300)], 804),
+            ("another child burns", &[(1, 0, 0), (2, 500, 300), (4, 200, 0)], 1004),
+            ("it vanishes, and nobody waited", &[(1, 0, 0), (2, 500, 300)], 1004),
+            ("the first goes on", &[(1, 0, 0), (2, 700, 300)], 1204),
         ];
         for (what, processes, millis) in table {
             assert_eq!(meter.cpu(at(processes)), Duration::from_millis(millis), "{what}");
@@ -322,5 +337,8 @@ mod tests {
         let mut meter = ProcMeter::new(own.into(), Vec::new());
         let usage = meter.sample(u64::MAX);
         assert!(usage.memory > 0 && usage.tasks > 0, "{usage:?}");
+        // More exactly than in ticks.
+        let own = meter.process(std::process::id()).unwrap().times.own;
+        assert_ne!(own % 1_000_000, 0, "{own}");
     }
 }
