@@ -25,6 +25,6 @@ mod weaken;
 pub use apart::Apart;
 pub use engine::{Copy as TemplateCopy, Original as TemplateOriginal, Script, ScriptError};
 pub use sys::{
-    ProcessInfo, cloexec_from, ignore_signal, is_sealed, process_info, sealed_memfd,
-    stdout_was_closed, take_no_descriptors,
+    ProcessInfo, cloexec_from, ignore_signal, ignores_signal, is_sealed, process_info,
+    sealed_memfd, stdout_was_closed, take_no_descriptors,
 };

@@ -994,6 +994,17 @@ pub fn unblock_signals() {
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) };
 }
 
+/// Whether this process ignores the signal of this number (sigaction(2)); one that there is not, it
+/// does not.
+#[must_use]
+pub fn ignores_signal(signal: c_int) -> bool {
+    // SAFETY: all-zero is a valid value of it.
+    let mut now: libc::sigaction = unsafe { mem::zeroed() };
+    // SAFETY: no new disposition is given, and the old one's place is live.
+    let told = unsafe { libc::sigaction(signal, ptr::null(), &raw mut now) };
+    told == 0 && now.sa_sigaction == libc::SIG_IGN
+}
+
 /// Makes this process ignore a signal.
 pub fn ignore_signal(signal: Signal) {
     // SAFETY: SIG_IGN is a valid disposition.

@@ -25,6 +25,7 @@ use aictl_core::{
 };
 use aictl_sandbox::{
     embedded::{self, Begun, Client, Wish},
+    ignores_signal,
     interpreter::{self, Interpreter, InterpreterError, Runtime, RuntimeError},
     protocol::{Job, Profile, RejectKind, Rejection, RequestId, ScriptArgs, Stream},
     sealed_memfd,
@@ -40,7 +41,6 @@ use crate::{
     config::{self, LoadError},
     message, output,
     script::{Script, ScriptError},
-    signals::Ignored,
     stdin,
 };
 
@@ -402,9 +402,9 @@ struct Signals(SignalFd);
 impl Signals {
     fn new() -> Result<Self, RunError> {
         let system = |errno: nix::errno::Errno| RunError::System("signals", errno.into());
-        let ignored = Ignored::now();
         let all = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGTSTP];
-        let set: SigSet = all.into_iter().filter(|signal| !ignored.has(*signal as i32)).collect();
+        let heeded = all.into_iter().filter(|signal| !ignores_signal(*signal as i32));
+        let set: SigSet = heeded.collect();
         set.thread_block().map_err(system)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         Ok(Self(SignalFd::with_flags(&set, flags).map_err(system)?))
