@@ -103,6 +103,19 @@ fn who_is_elsewhere_has_to_be_asked_first() {
     assert_eq!(ran.stdout, "");
 }
 
+/// By itself systemd would have it after five times that nobody makes sandboxes any more, until
+/// somebody says otherwise.
+#[test]
+fn the_keeper_of_sandboxes_may_be_started_anew_often() {
+    let machine = machine();
+    machine.write(SCRIPT, "print(1)");
+    for time in 0..12 {
+        machine.stop("aictl-sandboxd.service");
+        let ran = machine.run(Who::Root, &["aictl", "run", SCRIPT]);
+        assert_eq!(ran.code, Some(0), "{time}: {ran}");
+    }
+}
+
 /// A session of Anna's at the desk that lasts, in which she runs the script each time she is told
 /// to.
 struct Desk {
