@@ -268,6 +268,8 @@ impl ProcMeter {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[test]
@@ -337,8 +339,11 @@ mod tests {
         let mut meter = ProcMeter::new(own.into(), Vec::new());
         let usage = meter.sample(u64::MAX);
         assert!(usage.memory > 0 && usage.tasks > 0, "{usage:?}");
-        // More exactly than in ticks.
-        let own = meter.process(std::process::id()).unwrap().times.own;
-        assert_ne!(own % 1_000_000, 0, "{own}");
+        // More exactly than in ticks, none of which this one has had.
+        let mut sleeps = Command::new("sleep").arg("60").spawn().unwrap();
+        let process = meter.process(sleeps.id()).unwrap();
+        sleeps.kill().unwrap();
+        sleeps.wait().unwrap();
+        assert!((1..10_000_000).contains(&process.times.own), "{process:?}");
     }
 }
