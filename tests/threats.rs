@@ -26,7 +26,8 @@ const HOSTILE: [(&str, &str); 13] = [
 ];
 
 /// Some of whose tests are about an attack.
-const SOME: [(&str, &str); 10] = [
+const SOME: [(&str, &str); 11] = [
+    ("status", "crates/aictl/src/status/plan.rs"),
     ("helper::authorisation", "crates/aictld/tests/helper/authorisation.rs"),
     ("helper::peer", "crates/aictld/tests/helper/peer.rs"),
     ("machine::sandbox", "tests/machine/sandbox.rs"),
