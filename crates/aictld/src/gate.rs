@@ -138,21 +138,20 @@ async fn conclude(
     match write(helper, &record).await {
         Err(_) if trail.begun => Some(outcome),
         Err(error) => Some(Err(error.into())),
-        Ok(()) => Some(outcome.map(let_go)),
+        Ok(()) => match outcome {
+            Ok(Answer::Run(accepted)) => Some(Ok(Answer::Run(let_go(accepted).await))),
+            outcome => Some(outcome),
+        },
     }
 }
 
-/// Lets a run begin whose call has its record now.
-fn let_go(answer: Answer) -> Answer {
-    match answer {
-        Answer::Run(mut accepted) => {
-            if let Some(ticket) = accepted.ticket.take() {
-                ticket.let_go();
-            }
-            Answer::Run(accepted)
-        }
-        answer => answer,
+/// Lets a run begin whose call has its record now. It is under way before the answer is made.
+async fn let_go(mut accepted: runs::Accepted) -> runs::Accepted {
+    if let Some(ticket) = accepted.ticket.take() {
+        ticket.let_go();
+        tokio::task::yield_now().await;
     }
+    accepted
 }
 
 /// Writes a record.
@@ -287,7 +286,7 @@ async fn work<'a>(
         .into());
     }
     match (order, request) {
-        (Some(order), _) => run(going, &policy, order, trail),
+        (Some(order), _) => run(going, &policy, order, trail).await,
         (None, Request::Wait { run }) => {
             let run = helper.runs.of_seat(&run, seat)?;
             trail.allowed = true;
@@ -332,7 +331,7 @@ fn actions(
 }
 
 /// Has a script run, as soon as the call is recorded and it is its turn.
-fn run(
+async fn run(
     going: Going<'_>,
     policy: &Policy,
     order: runs::Order,
@@ -344,6 +343,8 @@ fn run(
     }
     let accepted = runs::accept(helper, seat, caller, &trail.request_id, order, &policy.sandbox)?;
     trail.allowed = true;
+    // It gets ready while its call is recorded.
+    tokio::task::yield_now().await;
     Ok(Answer::Run(accepted))
 }
 

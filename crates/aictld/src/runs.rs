@@ -409,8 +409,11 @@ async fn live(
     run: &Arc<Run>,
     mut errand: drive::Errand,
     may_go: oneshot::Receiver<()>,
-    my_turn: oneshot::Receiver<Begin>,
+    mut my_turn: oneshot::Receiver<Begin>,
 ) {
+    // Whoever is on already comes to the keeper's door while the call is recorded.
+    let turn = my_turn.try_recv().ok();
+    let early = turn.and_then(|_| drive::Early::open(&helper.runs.sandboxd));
     // Its call could not be recorded, or its caller did not wait for that.
     if may_go.await.is_err() {
         leave(helper, run);
@@ -419,10 +422,16 @@ async fn live(
     }
     let waits = Instant::now();
     let mut stopped = std::pin::pin!(run.stopped(helper));
+    let begin = async {
+        match turn {
+            Some(begin) => begin.waited,
+            None => my_turn.await.is_ok_and(|begin| begin.waited),
+        }
+    };
     let begins = tokio::select! {
         biased;
         why = &mut stopped => Err(why),
-        begin = my_turn => Ok(begin.is_ok_and(|begin| begin.waited)),
+        waited = begin => Ok(waited),
     };
     let (ended, rest) = match begins {
         Ok(waited) => {
@@ -431,7 +440,7 @@ async fn live(
             let queued = waits.elapsed();
             let drive = async {
                 let begins = Instant::now();
-                let done = drive::drive(&helper.runs.sandboxd, errand, stopped).await;
+                let done = drive::drive(&helper.runs.sandboxd, early, errand, stopped).await;
                 (done, begins.elapsed())
             };
             // Nobody's run waits until all have heard of it.
@@ -464,6 +473,8 @@ async fn live(
         // It is over, whether or not that can be recorded.
         let _lost = helper.journal.write(&record).await;
         run.end.send_replace(Some(ended));
+        // Who waits for it goes first.
+        tokio::task::yield_now().await;
         tell(helper, "Ended", run).await;
         tokio::select! {
             () = time::sleep(KEEP) => {}

@@ -12,6 +12,7 @@ use std::{
         unix::net::UnixDatagram,
     },
     path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -162,6 +163,8 @@ impl std::error::Error for JournalError {}
 #[derive(Debug, Clone)]
 pub struct JournalSocket {
     path: PathBuf,
+    /// The socket of the last entry, for the next.
+    last: Arc<Mutex<Option<UnixDatagram>>>,
 }
 
 impl Default for JournalSocket {
@@ -174,7 +177,7 @@ impl JournalSocket {
     /// The journal that listens on the socket at `path`, in tests; the system's is the default.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), last: Arc::default() }
     }
 
     /// Whether somebody listens.
@@ -190,11 +193,11 @@ impl JournalSocket {
     /// # Errors
     /// If it was not taken.
     pub async fn send(&self, entry: &Entry) -> Result<(), JournalError> {
-        let socket = self.connect()?;
-        match send(&socket, entry) {
-            Err(Errno::EAGAIN) => {}
-            other => return other.map_err(|errno| JournalError::Failed(errno.into())),
+        match self.try_send(entry) {
+            Err(JournalError::Busy) => {}
+            other => return other,
         }
+        let socket = self.connect()?;
         let sent = async {
             let socket = net::UnixDatagram::from_std(socket)?;
             socket.async_io(Interest::WRITABLE, || Ok(send(&socket, entry)?)).await
@@ -210,13 +213,24 @@ impl JournalSocket {
     /// # Errors
     /// If it was not taken.
     pub fn try_send(&self, entry: &Entry) -> Result<(), JournalError> {
-        match send(&self.connect()?, entry) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = match &*last {
+            // It does not outlive its other side: where that has gone, another may be there now.
+            Some(socket) => send(socket, entry).map_err(|errno| errno != Errno::EAGAIN),
+            None => Err(true),
+        };
+        match sent {
+            Ok(()) => return Ok(()),
+            Err(false) => return Err(JournalError::Busy),
+            Err(true) => *last = None,
+        }
+        let socket = last.insert(self.connect()?);
+        match send(socket, entry) {
             Err(Errno::EAGAIN) => Err(JournalError::Busy),
             other => other.map_err(|errno| JournalError::Failed(errno.into())),
         }
     }
 
-    /// A socket for one entry: one that is kept would not outlive a restart of the other side.
     fn connect(&self) -> Result<UnixDatagram, JournalError> {
         let socket = UnixDatagram::unbound().map_err(JournalError::Failed)?;
         socket.set_nonblocking(true).map_err(JournalError::Failed)?;
@@ -440,6 +454,26 @@ mod tests {
         file.read_to_end(&mut content).unwrap();
         assert!(content == entry.as_bytes());
         nix::unistd::close(files[0]).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_journal_that_was_started_anew_is_found() {
+        let mut journald = Journald::new();
+        let journal = JournalSocket::at(&journald.path);
+        for message in ["first", "second", "third", "fourth"] {
+            let entry = Entry::new(Priority::Info, message);
+            match message {
+                "first" | "third" => journal.send(&entry).await.unwrap(),
+                _ => journal.try_send(&entry).unwrap(),
+            }
+            let fields = parse(&journald.receive());
+            assert!(fields.contains(&field("MESSAGE", message)), "{fields:?}");
+            if message != "first" {
+                let path = journald.path.clone();
+                fs::remove_file(&path).unwrap();
+                journald.socket = UnixDatagram::bind(&path).unwrap();
+            }
+        }
     }
 
     #[tokio::test]

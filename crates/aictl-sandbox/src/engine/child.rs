@@ -125,11 +125,9 @@ fn build(plan: &mut Plan, program: &sys::Process) -> Result<(), Failed> {
         close(plan.door[OUTSIDE]).at(Step::Fork)?;
     }
     nix::unistd::sethostname("sandbox").or_else(unless_weakened).at(Step::HostName)?;
-    if let Some(tree) = plan.tree.take() {
-        let built = build_root(plan, &tree).and_then(|()| grant_all(plan, &tree));
-        // Freeing it could wait for a lock that another thread held.
-        plan.tree = Some(tree);
-        built?;
+    // This one is not the last: to free it could wait for a lock that another thread held.
+    if let Some(tree) = plan.tree.clone() {
+        build_root(plan, &tree).and_then(|()| grant_all(plan, &tree))?;
     }
     // Nobody of the same user may look into this process.
     prctl::set_dumpable(false).at(Step::Capabilities)?;

@@ -13,4 +13,5 @@ def _copy():
     if program:
         copy.stay(program)
     copy.enter()
+    return loader, module, original, copy
 _go(_copy)

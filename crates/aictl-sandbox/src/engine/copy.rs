@@ -6,8 +6,10 @@
 //! that is executed.
 
 use std::{
+    cell::RefCell,
     io,
     os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd},
+    sync::Arc,
 };
 
 use nix::{
@@ -20,7 +22,7 @@ use nix::{
 use super::{
     Engine, child, landlock,
     load::Load,
-    plan::{Common, Ends, INNER_ID, Plan},
+    plan::{Common, Ends, INNER_ID, Lacking, Plan, Tree},
     seccomp::Memory,
     template::request,
 };
@@ -41,6 +43,8 @@ pub struct Original {
     landlock: bool,
     null: RawFd,
     process: RawFd,
+    /// What all copies show of the host, which does not change in here; made for the first.
+    tree: RefCell<Option<(Memory, Option<Arc<Tree>>)>>,
 }
 
 /// A copy of it: the first process of a new sandbox, and then the program's as well.
@@ -59,7 +63,8 @@ impl Original {
         let process = sys::pidfd_open(getpid().as_raw()).map_err(sys::io_error)?;
         // Its copies close these by their numbers, as all others.
         let (null, process) = (null.into_raw_fd(), process.into_raw_fd());
-        Ok(Self { alone, landlock: landlock::available().is_some(), null, process })
+        let landlock = landlock::available().is_some();
+        Ok(Self { alone, landlock, null, process, tree: RefCell::default() })
     }
 
     /// Makes copies of this process as it is asked to. Returns in each of them; here, never: when
@@ -82,6 +87,18 @@ impl Original {
             };
             // Who does not hear it has gone, which the next look shows.
             drop(answer);
+        }
+    }
+
+    fn tree(&self, memory: Memory) -> Result<Option<Arc<Tree>>, Lacking> {
+        let mut last = self.tree.borrow_mut();
+        match &*last {
+            Some((of, tree)) if *of == memory => Ok(tree.clone()),
+            _ => {
+                let tree = Tree::shared(memory)?;
+                *last = Some((memory, tree.clone()));
+                Ok(tree)
+            }
         }
     }
 
@@ -111,7 +128,9 @@ impl Original {
         };
         let (load, board) = (Load::of(load.as_fd())?, SharedPage::of(board.as_fd())?);
         let errno = |error: io::Error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-        let mut plan = Plan::new(&common, ends, load, board).map_err(|(_, error)| errno(error))?;
+        let lacking = |(_, error): Lacking| errno(error);
+        let tree = self.tree(memory).map_err(lacking)?;
+        let mut plan = Plan::new(&common, tree, ends, load, board).map_err(lacking)?;
         let meeting = socket::pair().map_err(errno)?;
         plan.meeting = [&meeting.0, &meeting.1].map(AsRawFd::as_raw_fd);
         plan.door = [-1, door.as_raw_fd()];

@@ -14,7 +14,17 @@ def _end_soon(code, known, names):
     import _io, _signal, _weakref, atexit, builtins, gc, os, sys
     modules, of_sys, module_type = sys.modules, vars(sys), type(sys)
     native = modules['_frozen_importlib_external'].ExtensionFileLoader
-    new = [name for name in modules if name not in known]
+    # The latest come last. None of those before them is touched: each is in memory that a copy would
+    # have to copy first.
+    count, last, _ = known
+    new = []
+    for name in reversed(modules):
+        if name == last:
+            break
+        new.append(name)
+    new.reverse()
+    if len(modules) != count + len(new):
+        return
     def is_native(module):
         # What is not Python's own may have something to do at the end of the process.
         if not issubclass(type(module), module_type):

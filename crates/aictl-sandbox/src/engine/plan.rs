@@ -11,6 +11,7 @@ use std::{
         unix::ffi::OsStringExt,
     },
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ::landlock::RulesetCreated;
@@ -125,7 +126,7 @@ pub struct Tree {
 /// Everything that the processes of one sandbox need before there is a job.
 pub struct Plan {
     /// The file system; `None` only where a test has switched the mount namespace off.
-    pub tree: Option<Tree>,
+    pub tree: Option<Arc<Tree>>,
     /// Room for the detached mounts of `tree`, binds first, then devices.
     pub detached: Vec<Option<OwnedFd>>,
     /// Lines for `uid_map` and `gid_map`.
@@ -189,23 +190,23 @@ pub struct Ends {
     pub result: RawFd,
 }
 
+/// What a sandbox cannot be made without, and why it is not to be had.
+pub type Lacking = (&'static str, io::Error);
+
 impl Plan {
-    /// Works out all that the processes of a sandbox need before there is a job. Who makes them
-    /// adds the sockets, and takes away what this sandbox is not to have.
+    /// Works out all that the processes of a sandbox with this [tree](Tree::shared) need before there
+    /// is a job. Who makes them adds the sockets, and takes away what this sandbox is not to have.
     ///
     /// # Errors
-    /// If something that it is made of is not to be had: what, and why.
+    /// If something that it is made of is not to be had.
     pub fn new(
         common: &Common,
+        tree: Option<Arc<Tree>>,
         ends: Ends,
         load: Load,
         board: SharedPage<StatusBoard>,
-    ) -> Result<Self, (&'static str, io::Error)> {
+    ) -> Result<Self, Lacking> {
         let prepare = |what| move |error| (what, error);
-        let tree = match weaken::off("mount-ns") {
-            true => None,
-            false => Some(Tree::new(common.memory).map_err(prepare("the sandbox's files"))?),
-        };
         let mounts = tree.as_ref().map_or(0, |tree| tree.binds.len() + tree.devices.len());
         let (uid_map, gid_map) = id_maps(common.identity);
         let landlock = match weaken::off("landlock") || !common.landlock {
@@ -283,6 +284,21 @@ fn relative(path: &Path) -> io::Result<CString> {
 }
 
 impl Tree {
+    /// The same for as many sandboxes as see the same host; `None` only where a test has switched
+    /// the mount namespace off.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn shared(memory: Memory) -> Result<Option<Arc<Self>>, Lacking> {
+        if weaken::off("mount-ns") {
+            return Ok(None);
+        }
+        match Self::new(memory) {
+            Ok(tree) => Ok(Some(Arc::new(tree))),
+            Err(error) => Err(("the sandbox's files", error)),
+        }
+    }
+
     /// Looks at the host and says what every sandbox shows of it.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use super::{
     input::{Input, Source},
     load::{Load, Order},
     pipes::{self, Output, Pipe},
-    plan::{self, Ends, Plan, Roots},
+    plan::{self, Ends, Plan, Roots, Tree},
     script::Script,
     shares::Share,
     step::{SetupError, Step},
@@ -142,7 +142,9 @@ impl Frame {
         let memory = |errno| unavailable("shared memory")(sys::io_error(errno));
         let load = Load::new().map_err(memory)?;
         let board = SharedPage::new().map_err(memory)?;
-        let plan = Plan::new(&engine.common(), ends, load, board);
+        let common = engine.common();
+        let plan = Tree::shared(common.memory)
+            .and_then(|tree| Plan::new(&common, tree, ends, load, board));
         let mut plan = plan.map_err(|(what, error)| unavailable(what)(error))?;
         plan.meeting = [&meeting.0, &meeting.1].map(AsRawFd::as_raw_fd);
         plan.door = [&door.0, &door.1].map(AsRawFd::as_raw_fd);

@@ -30,6 +30,8 @@ use crate::{limits::WAIT_FOR_ANOTHER, stream::Inward};
 
 /// How long it may take until there is room for one more connection.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// For how long a connection is good over which nothing was handed over: the keeper waits longer.
+const EARLY_TIME: Duration = Duration::from_secs(5);
 /// How long to wait between two attempts.
 const CONNECT_PAUSE: Duration = Duration::from_millis(10);
 /// How long it may take until a run begins: the keeper may have to be started.
@@ -81,13 +83,38 @@ impl Rest {
     }
 }
 
+/// A connection to the keeper that was opened before there was anything to hand over.
+pub struct Early {
+    connection: Connection,
+    opened: Instant,
+}
+
+impl Early {
+    /// Opens one, if that takes no time.
+    pub fn open(sandboxd: &Path) -> Option<Self> {
+        let connection = Connection::open(sandboxd).ok()?;
+        Some(Self { connection, opened: Instant::now() })
+    }
+
+    /// The connection, unless the keeper may have lost patience with it.
+    fn take(self) -> Option<Waiting> {
+        let is_young = self.opened.elapsed() < EARLY_TIME;
+        is_young.then(|| Waiting::new(self.connection).ok()).flatten()
+    }
+}
+
 /// Has a run made, until it ends or `stopped` says why it must.
 pub async fn drive(
     sandboxd: &Path,
+    early: Option<Early>,
     errand: Errand,
     stopped: Pin<&mut impl Future<Output = Why>>,
 ) -> (CameTo, Option<Rest>) {
-    match connect(sandboxd).await {
+    let connected = match early.and_then(Early::take) {
+        Some(connection) => Ok(connection),
+        None => connect(sandboxd).await,
+    };
+    match connected {
         Ok(connection) => {
             let came_to = drive_by(&connection, errand, stopped).await;
             (came_to, Some(Rest(connection)))
