@@ -57,9 +57,6 @@ const NO_TEMPLATE: &str = "none";
 /// How long a client may take over its request, and over the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long after the answer what is left of a sandbox is cleared away.
-const REST: Duration = Duration::from_millis(1);
-
 const HELP: &str = "\
 aictl-sandboxd makes sandboxes, one for each job that comes over a unix socket.
 It is started by systemd (aictl-sandboxd.socket), not by hand.
@@ -394,11 +391,7 @@ fn serve_client(guest: &Arc<Guest>) {
         Err(message) => Err(Rejection { kind: RejectKind::Invalid, message }),
     };
     match ended {
-        Ok(ended) => {
-            answer(client, &Reply::Done(Box::new(ended.record.clone())));
-            // Who waits for the answer has the processor first.
-            std::thread::sleep(REST);
-        }
+        Ok(Ended { record, .. }) => answer(client, &Reply::Done(Box::new(record))),
         Err(rejection) => answer(client, &Reply::Rejected(rejection)),
     }
 }

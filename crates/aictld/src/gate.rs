@@ -286,7 +286,7 @@ async fn work<'a>(
         .into());
     }
     match (order, request) {
-        (Some(order), _) => run(going, &policy, order, trail).await,
+        (Some(order), _) => run(going, &policy, order, trail),
         (None, Request::Wait { run }) => {
             let run = helper.runs.of_seat(&run, seat)?;
             trail.allowed = true;
@@ -331,7 +331,7 @@ fn actions(
 }
 
 /// Has a script run, as soon as the call is recorded and it is its turn.
-async fn run(
+fn run(
     going: Going<'_>,
     policy: &Policy,
     order: runs::Order,
@@ -343,8 +343,6 @@ async fn run(
     }
     let accepted = runs::accept(helper, seat, caller, &trail.request_id, order, &policy.sandbox)?;
     trail.allowed = true;
-    // It gets ready while its call is recorded.
-    tokio::task::yield_now().await;
     Ok(Answer::Run(accepted))
 }
 

@@ -34,7 +34,6 @@ use aictl_sandbox::{
 };
 use nix::sys::resource::{Resource, getrlimit};
 use tokio::{
-    net::UnixStream,
     sync::{Notify, oneshot, watch},
     time,
 };
@@ -49,7 +48,7 @@ use crate::{
     caller::{Caller, Seat},
     helper::Helper,
     limits::WAIT_FOR_ANOTHER,
-    stream,
+    stream::{self, Outward},
 };
 
 /// Where the keeper of the sandboxes listens (aictl-sandboxd.socket).
@@ -395,7 +394,7 @@ pub fn accept(
 }
 
 /// A stream to the caller: his end, and ours.
-fn new_stream() -> Result<(OwnedFd, UnixStream), CallError> {
+fn new_stream() -> Result<(OwnedFd, Outward), CallError> {
     stream::outward().map_err(no_room)
 }
 
@@ -409,11 +408,8 @@ async fn live(
     run: &Arc<Run>,
     mut errand: drive::Errand,
     may_go: oneshot::Receiver<()>,
-    mut my_turn: oneshot::Receiver<Begin>,
+    my_turn: oneshot::Receiver<Begin>,
 ) {
-    // Whoever is on already comes to the keeper's door while the call is recorded.
-    let turn = my_turn.try_recv().ok();
-    let early = turn.and_then(|_| drive::Early::open(&helper.runs.sandboxd));
     // Its call could not be recorded, or its caller did not wait for that.
     if may_go.await.is_err() {
         leave(helper, run);
@@ -422,16 +418,10 @@ async fn live(
     }
     let waits = Instant::now();
     let mut stopped = std::pin::pin!(run.stopped(helper));
-    let begin = async {
-        match turn {
-            Some(begin) => begin.waited,
-            None => my_turn.await.is_ok_and(|begin| begin.waited),
-        }
-    };
     let begins = tokio::select! {
         biased;
         why = &mut stopped => Err(why),
-        waited = begin => Ok(waited),
+        begin = my_turn => Ok(begin.is_ok_and(|begin| begin.waited)),
     };
     let (ended, rest) = match begins {
         Ok(waited) => {
@@ -440,7 +430,7 @@ async fn live(
             let queued = waits.elapsed();
             let drive = async {
                 let begins = Instant::now();
-                let done = drive::drive(&helper.runs.sandboxd, early, errand, stopped).await;
+                let done = drive::drive(&helper.runs.sandboxd, errand, stopped).await;
                 (done, begins.elapsed())
             };
             // Nobody's run waits until all have heard of it.
@@ -473,8 +463,6 @@ async fn live(
         // It is over, whether or not that can be recorded.
         let _lost = helper.journal.write(&record).await;
         run.end.send_replace(Some(ended));
-        // Who waits for it goes first.
-        tokio::task::yield_now().await;
         tell(helper, "Ended", run).await;
         tokio::select! {
             () = time::sleep(KEEP) => {}

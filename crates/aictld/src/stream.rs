@@ -11,7 +11,7 @@
 //! they were sent to closes them.
 
 use std::{
-    io,
+    io::{self, Write},
     net::Shutdown,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
@@ -29,10 +29,47 @@ use crate::porter;
 ///
 /// # Errors
 /// If there are no descriptors left.
-pub fn outward() -> io::Result<(OwnedFd, UnixStream)> {
+pub fn outward() -> io::Result<(OwnedFd, Outward)> {
     let (theirs, ours) = StdStream::pair()?;
     ours.shutdown(Shutdown::Read)?;
-    Ok((theirs.into(), unwaiting(ours)?))
+    ours.set_nonblocking(true)?;
+    Ok((theirs.into(), Outward::Unwatched(ours)))
+}
+
+/// The helper's end of a stream out of it. What is watched tells each time that the reader has read;
+/// so it is watched from when there is no room for the first time.
+#[derive(Debug)]
+pub enum Outward {
+    /// Nobody watches it.
+    Unwatched(StdStream),
+    /// It tells when there is room.
+    Watched(UnixStream),
+}
+
+impl Outward {
+    /// Writes what there is room for.
+    ///
+    /// # Errors
+    /// `WouldBlock` if there is none; what send(2) says.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Unwatched(end) => (&*end).write(bytes),
+            Self::Watched(end) => end.try_write(bytes),
+        }
+    }
+
+    /// Waits until there is room.
+    ///
+    /// # Errors
+    /// If it cannot be watched.
+    pub async fn writable(self) -> io::Result<Self> {
+        let end = match self {
+            Self::Unwatched(end) => UnixStream::from_std(end)?,
+            Self::Watched(end) => end,
+        };
+        end.writable().await?;
+        Ok(Self::Watched(end))
+    }
 }
 
 fn unwaiting(ours: StdStream) -> io::Result<UnixStream> {
@@ -165,7 +202,7 @@ mod tests {
         let (theirs, ours) = outward().unwrap();
         let mut theirs = StdStream::from(theirs);
         assert_eq!(theirs.write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
-        ours.writable().await.unwrap();
+        let ours = ours.writable().await.unwrap();
         assert_eq!(ours.try_write(b"out").unwrap(), 3);
         drop(ours);
         let mut came = String::new();

@@ -26,12 +26,13 @@ use tokio::{
 };
 
 use super::record::plain;
-use crate::{limits::WAIT_FOR_ANOTHER, stream::Inward};
+use crate::{
+    limits::WAIT_FOR_ANOTHER,
+    stream::{Inward, Outward},
+};
 
 /// How long it may take until there is room for one more connection.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
-/// For how long a connection is good over which nothing was handed over: the keeper waits longer.
-const EARLY_TIME: Duration = Duration::from_secs(5);
 /// How long to wait between two attempts.
 const CONNECT_PAUSE: Duration = Duration::from_millis(10);
 /// How long it may take until a run begins: the keeper may have to be started.
@@ -62,8 +63,8 @@ pub struct Errand {
     pub job: Job,
     pub script: Arc<OwnedFd>,
     pub stdin: Option<Inward>,
-    pub stdout: UnixStream,
-    pub stderr: UnixStream,
+    pub stdout: Outward,
+    pub stderr: Outward,
 }
 
 /// What a run came to: its record, and why it was ended from here.
@@ -83,38 +84,13 @@ impl Rest {
     }
 }
 
-/// A connection to the keeper that was opened before there was anything to hand over.
-pub struct Early {
-    connection: Connection,
-    opened: Instant,
-}
-
-impl Early {
-    /// Opens one, if that takes no time.
-    pub fn open(sandboxd: &Path) -> Option<Self> {
-        let connection = Connection::open(sandboxd).ok()?;
-        Some(Self { connection, opened: Instant::now() })
-    }
-
-    /// The connection, unless the keeper may have lost patience with it.
-    fn take(self) -> Option<Waiting> {
-        let is_young = self.opened.elapsed() < EARLY_TIME;
-        is_young.then(|| Waiting::new(self.connection).ok()).flatten()
-    }
-}
-
 /// Has a run made, until it ends or `stopped` says why it must.
 pub async fn drive(
     sandboxd: &Path,
-    early: Option<Early>,
     errand: Errand,
     stopped: Pin<&mut impl Future<Output = Why>>,
 ) -> (CameTo, Option<Rest>) {
-    let connected = match early.and_then(Early::take) {
-        Some(connection) => Ok(connection),
-        None => connect(sandboxd).await,
-    };
-    match connected {
+    match connect(sandboxd).await {
         Ok(connection) => {
             let came_to = drive_by(&connection, errand, stopped).await;
             (came_to, Some(Rest(connection)))
@@ -205,12 +181,12 @@ struct Output {
 
 /// One stream of it; `None` once nothing more goes there.
 struct Sink {
-    end: Option<UnixStream>,
+    end: Option<Outward>,
     is_cut: bool,
 }
 
 impl Sink {
-    const fn new(end: UnixStream) -> Self {
+    const fn new(end: Outward) -> Self {
         Self { end: Some(end), is_cut: false }
     }
 }
@@ -228,7 +204,7 @@ impl Output {
     async fn write(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         let until = self.until;
         let sink = self.sink(stream);
-        let Some(end) = &sink.end else {
+        let Some(mut end) = sink.end.take() else {
             sink.is_cut = true;
             return Ok(());
         };
@@ -238,14 +214,15 @@ impl Output {
                 Ok(written) => left = left.get(written..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let Ok(ready) = time::timeout_at(until, end.writable()).await else {
-                        *sink = Sink { end: None, is_cut: true };
+                        sink.is_cut = true;
                         return Ok(());
                     };
-                    ready?;
+                    end = ready?;
                 }
                 Err(error) => return Err(error),
             }
         }
+        sink.end = Some(end);
         Ok(())
     }
 

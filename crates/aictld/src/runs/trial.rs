@@ -96,7 +96,7 @@ async fn run(sandboxd: &Path) -> Result<Done, CallError> {
     let (printed, stdout) = new_stream()?;
     let (_nobody_reads, stderr) = new_stream()?;
     let errand = drive::Errand { job, script, stdin: None, stdout, stderr };
-    let (came_to, _rest) = drive::drive(sandboxd, None, errand, pin!(future::pending())).await;
+    let (came_to, _rest) = drive::drive(sandboxd, errand, pin!(future::pending())).await;
     let (record, _why) = came_to?;
     let printed = read(printed).map_err(no_room)?;
     Ok(Done { exit_code: record.exit_code, printed })

@@ -70,9 +70,13 @@ impl Journald {
         &self.path
     }
 
-    /// Takes no more records.
+    /// Is there no more.
     pub fn go(&self) {
         fs::remove_file(&self.path).unwrap();
+        let mut socket = self.socket.lock().unwrap();
+        socket.drain();
+        socket.socket = UnixDatagram::unbound().unwrap();
+        socket.socket.set_nonblocking(true).unwrap();
     }
 
     /// Has no room for a record, until it is told that it is no longer `busy`.
