@@ -260,12 +260,19 @@ fn an_interpreter_that_waited_is_as_a_fresh_one() {
          def g():\n    try:\n        yield\n    finally:\n        print('closed')\nh = g()\nnext(h)\nc.c = c",
         "import sys, types\nclass A:\n    def __init__(self, n): self.n = n\n    def __del__(self):\n        \
          print('gone', self.n)\nsys.modules['m'] = m = types.ModuleType('m')\nm._a, m.b = A(4), A(5)\nm.m = m",
+        "import json, sys, types\nclass A:\n    def __del__(self):\n        print('gone')\ndel sys.modules['json']\n\
+         sys.modules['m'] = m = types.ModuleType('m')\nm.a = A()",
+        "import sys, types\nclass A:\n    def __del__(self):\n        print('gone')\n\
+         sys.modules['m'] = m = types.ModuleType('m')\nm.a = A()\nlast = list(sys.modules)[-2]\n\
+         sys.modules[last] = sys.modules.pop(last)",
+        "import sys\nclass A:\n    def __init__(self, n): self.n = n\n    def __del__(self):\n        print('gone', self.n)\n\
+         sys.meta_path.append(A(1))\nsys.path_hooks.append(A(2))\nsys.path_importer_cache['x'] = A(3)",
         "import sys\nclass A:\n    def __del__(self):\n        print('gone')\nA.__call__ = lambda *a: print('hook')\nsys.excepthook = A()\nsys.a = A()\n1 / 0",
         "import builtins, os, sys\nclass A:\n    def __del__(self, write=os.write):\n        write(2, b'gone\\n')\nbuiltins.a = A()\nsys.exit('bye')",
         "import io, sys\nsys.stdout = io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, 'w')))\nprint('late')",
         "def f(): pass\nout = open('/dev/stdout', 'w')\nprint('hello', file=out)",
-        "from subprocess import PIPE, Popen\np = Popen(['cat'], stdin=PIPE, text=True)\np.stdin.write('hello\\n')\n\
-         def f(): pass",
+        "from subprocess import Popen\np = Popen(['true'])\np.wait()\np.stdin = open('/dev/stdout', 'w')\n\
+         p.stdin.write('hello\\n')\ndef f(): pass",
         "import csv\ncsv.writer(open('/dev/stdout', 'w')).writerow([1, 2])\nclass A: pass",
         "import atexit\ndef late():\n    global out\n    out = open('/dev/stdout', 'w')\n    out.write('late')\n\
          atexit.register(late)",
