@@ -646,3 +646,16 @@ fn the_example_of_the_manual_page_is_a_file() {
     let config = config(&[man_page::EXAMPLE]).unwrap();
     assert_eq!(config.services().iter().filter(|service| service.required).count(), 1);
 }
+
+/// What the fuzzer begins with, and what it has found.
+#[test]
+fn what_was_fuzzed_is_taken_or_told() {
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fuzz/seeds/config");
+    for seed in std::fs::read_dir(seeds).unwrap() {
+        let path = seed.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for error in Settings::parse_all("a.toml", &text).err().into_iter().flatten() {
+            assert!(error.to_string().starts_with("a.toml"), "{path:?}: {error}");
+        }
+    }
+}

@@ -202,3 +202,23 @@ fn findings_are_bounded() {
     let long = format!("import {}\n", "a".repeat(100_000));
     assert!(check(long.as_bytes(), &largest()).findings[0].message.len() < 1000);
 }
+
+/// What the fuzzer begins with, and what it has found.
+#[test]
+fn what_was_fuzzed_is_answered() {
+    for target in ["checker", "python"] {
+        let seeds = format!("{}/../../tests/fuzz/seeds/{target}", env!("CARGO_MANIFEST_DIR"));
+        for seed in std::fs::read_dir(seeds).unwrap() {
+            let path = seed.unwrap().path();
+            let text = std::fs::read(&path).unwrap();
+            let lines = text.iter().filter(|byte| **byte == b'\n').count() + 1;
+            for finding in check(&text, &Policy::default()).findings {
+                assert!((1..=lines).contains(&(finding.line as usize)), "{path:?}: {finding:?}");
+                assert!(
+                    !finding.message.contains("a fault of the parser"),
+                    "{path:?}: {finding:?}"
+                );
+            }
+        }
+    }
+}

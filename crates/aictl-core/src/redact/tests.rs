@@ -206,3 +206,17 @@ fn no_text_takes_long() {
         assert!(redact(&text).len() <= MAX_TEXT);
     }
 }
+
+/// What the fuzzer begins with, and what it has found.
+#[test]
+fn what_was_fuzzed_is_bounded() {
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fuzz/seeds/redactor");
+    for seed in std::fs::read_dir(seeds).unwrap() {
+        let text = std::fs::read(seed.unwrap().path()).unwrap();
+        let text = String::from_utf8_lossy(&text);
+        let secret = "sk-proj-aB3dE5gH7jK9mN1pQ3sT5vW7yZ9";
+        let said = format!("{text} password={secret}");
+        let redacted = redact(&said);
+        assert!(redacted.len() <= MAX_TEXT && !redacted.contains(secret), "{redacted}");
+    }
+}

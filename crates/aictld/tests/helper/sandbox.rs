@@ -2,9 +2,11 @@
 
 use std::{
     fs,
+    future::poll_fn,
     io::{ErrorKind, Read, Write},
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
+    pin::Pin,
 };
 
 use aictl_api::{
@@ -20,12 +22,16 @@ use aictl_sandbox::{
     sealed_memfd,
 };
 use aictld::lifetime::Order;
+use futures_core::Stream;
 use nix::{
     fcntl::OFlag,
     sys::memfd::{MFdFlags, memfd_create},
     unistd::pipe2,
 };
-use zbus::{Fd, Message, message::Flags};
+use zbus::{
+    Fd, Message, MessageStream,
+    message::{Flags, Type},
+};
 
 use crate::world::{
     Client, MANAGER, Outcome, Pending, Plan, SANDBOX, WIDE, World, error, journald::Entry,
@@ -656,6 +662,45 @@ async fn whose_caller_vanishes_is_killed_queued_or_running() {
     let client = world.client().await;
     let run = Script::python("print(1)").begin(&client).await;
     assert_eq!(run.wait(&client).await.outcome, RunOutcome::Exited);
+}
+
+/// The next signal of a run: what it is called, and which run it is of.
+async fn heard(signals: &mut MessageStream) -> (String, String) {
+    let signal = poll_fn(|context| Pin::new(&mut *signals).poll_next(context)).await;
+    let signal = signal.unwrap().unwrap();
+    assert_eq!(signal.header().path().unwrap().as_str(), "/org/aictl1");
+    let (run,): (String,) = signal.body().deserialize().unwrap();
+    (signal.header().member().unwrap().to_string(), run)
+}
+
+#[tokio::test]
+async fn who_listens_hears_when_each_run_begins_and_ends() {
+    let keeper = Keeper::start();
+    let world = world_with(&keeper, "[sandbox]\nruns-per-user = 1").await;
+    let (client, listener) = (world.client().await, world.client().await);
+    let rule = zbus::MatchRule::builder().msg_type(Type::Signal).interface(SANDBOX).build();
+    let rule = rule.unwrap().into_owned();
+    let mut signals =
+        MessageStream::for_match_rule(rule, &listener.connection, None).await.unwrap();
+    let signal = |member: &str, run: &Run| (member.to_owned(), run.name.clone());
+    let cancel = async |run: &Run| client.call(SANDBOX, "Cancel", &(&run.name,)).await.unwrap();
+
+    let first = Script::python(ENDLESS).begin(&client).await;
+    assert_eq!(heard(&mut signals).await, signal("Started", &first));
+    // While they wait, nobody hears of these.
+    let second = Script::python(ENDLESS).begin(&client).await;
+    let third = Script::python(ENDLESS).begin(&client).await;
+    cancel(&third).await;
+    assert_eq!(heard(&mut signals).await, signal("Ended", &third));
+    cancel(&first).await;
+    let mut next = [heard(&mut signals).await, heard(&mut signals).await];
+    next.sort_unstable();
+    assert_eq!(next, [signal("Ended", &first), signal("Started", &second)]);
+    cancel(&second).await;
+    assert_eq!(heard(&mut signals).await, signal("Ended", &second));
+    let fourth = Script::python("print(1)").begin(&client).await;
+    assert_eq!(heard(&mut signals).await, signal("Started", &fourth));
+    assert_eq!(heard(&mut signals).await, signal("Ended", &fourth));
 }
 
 #[tokio::test]

@@ -168,8 +168,11 @@ pub const SECTIONS: &[Section] = &[
             // The aim is 2.
             Guard {
                 of: Of::Quotient("nine_beside_the_flood_p95_ms", "lone_p95_ms"),
-                limit: AtMost(4.0),
+                limit: AtMost(3.0),
             },
+            // There was a flood, from before the others came until they had gone.
+            Guard { of: Of::Figure("flood_accepted"), limit: AtLeast(1000.0) },
+            Guard { of: Of::Figure("still_waiting_at_the_end"), limit: AtLeast(1.0) },
             Guard {
                 of: Of::Quotient("nine_beside_the_flood_p95_ms", "nine_p95_ms"),
                 limit: AtMost(2.0),

@@ -18,6 +18,8 @@ use crate::failure::Failure;
 const WORK: Duration = Duration::from_secs(300);
 /// How long it may do next to nothing in silence.
 const REST: Duration = Duration::from_secs(300);
+/// How much it may work in all.
+const ALL_WORK: Duration = Duration::from_secs(600);
 /// Which part of the time a machine is at work that does next to nothing: its own clock ticks.
 const NEXT_TO_NOTHING: u32 = 20;
 /// How often a silent machine is looked at.
@@ -66,6 +68,10 @@ impl Hardware {
         );
         let see = console.display();
         match ended {
+            Ok(0) if worked > ALL_WORK => Err(Failure::Machine(format!(
+                "its tests passed, and took more than {} s of a processor",
+                ALL_WORK.as_secs()
+            ))),
             Ok(0) => Ok(()),
             Ok(code) => Err(Failure::Machine(format!(
                 "its tests failed (exit code {code}; its console: {see})"

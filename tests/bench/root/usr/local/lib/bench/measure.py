@@ -225,6 +225,7 @@ def ten(rounds):
         name = what.replace(" ", "_")
         for key in ("median_ms", "p95_ms"):
             say("figure", f"{name}_{key}", f"{seen[what][key]:.2f}")
+    say("figure", "flood_accepted", seen["flood"]["accepted"])
     say("figure", "still_waiting_at_the_end", seen["still there at the end"])
 
 
