@@ -46,6 +46,109 @@ fn a_person_at_the_desk_runs_a_script() {
     machine.root(&["systemctl", "is-active", "aictl-sandboxd.service"]);
 }
 
+/// Scripts with their options: each kind of end, and of what a script leaves.
+const RUNS: [(&[&str], &str); 10] = [
+    (&[], "import sys\nprint('out', 'ä')\nprint('err', file=sys.stderr)\nsys.exit(3)"),
+    (&[], "result = {'a': [1, 2.5, None, 'ü'], 'b': {'c': True}}"),
+    (&[], "result = object()"),
+    (&[], "x = ("),
+    (&[], "1 / 0"),
+    (&[], "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)"),
+    (&["--timeout", "300ms"], "print('before', flush=True)\nwhile True: pass"),
+    (&["--max-output", "100"], "while True: print('x' * 10)"),
+    (&["--profile", "strict"], "import os\nx = ().__class__"),
+    (&["--profile", "strict"], "import math\nresult = math.sqrt(16)"),
+];
+
+/// What differs from run to run, and by who makes the sandbox.
+const OF_ITS_OWN: [&str; 5] = ["request_id", "start", "wall_ms", "cpu_ms", "peak_memory_bytes"];
+
+/// Through the helper a run is what it is without it; what else there is to that, those tests have
+/// that need no machine.
+#[test]
+fn a_run_is_told_of_alike_with_and_without_the_helper() {
+    let machine = machine();
+    for (options, script) in RUNS {
+        let (helped, helped_code) = run(&machine, Who::AnnaAtTheDesk, script, options);
+        let embedded = [&["aictl", "--json", "--embedded", "run", SCRIPT], options].concat();
+        let embedded = machine.run(Who::AnnaAtTheDesk, &embedded);
+        assert_eq!(embedded.code, Some(helped_code), "{script}: {embedded}");
+        let embedded: Value = serde_json::from_str(&embedded.stdout).unwrap();
+        let keys = |of: &Value| of.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&helped), keys(&embedded), "{script}");
+        for key in keys(&helped).iter().filter(|key| !OF_ITS_OWN.contains(&key.as_str())) {
+            // A script that is killed may have printed more or less.
+            if key != "stdout" || helped["signal"] != 9 {
+                assert_eq!(helped[key], embedded[key], "{script}: {key}");
+            }
+        }
+    }
+}
+
+/// Leaves no room in the file systems that are named, or as much as before.
+const FULL: &str = "\
+import os, subprocess, sys
+for path in sys.argv[2:]:
+    at = os.statvfs(path)
+    if sys.argv[1] == 'full':
+        size = (at.f_blocks - at.f_bfree) * at.f_frsize + 65536
+        subprocess.run(['mount', '-o', f'remount,size={size}', path], check=True)
+        with open(path + '/full', 'wb', buffering=0) as file:
+            try:
+                while True: file.write(bytes(4096))
+            except OSError as error:
+                assert error.errno == 28
+    else:
+        os.remove(path + '/full')
+        subprocess.run(['mount', '-o', 'remount,size=50%', path], check=True)
+";
+
+/// Where files are made that are in use from here on: by systemd, the journal, and everybody.
+const DISKS: [&str; 2] = ["/run", "/tmp"];
+
+/// No room on any of these.
+struct Full<'a>(&'a Machine);
+
+impl<'a> Full<'a> {
+    fn begin(machine: &'a Machine) -> Self {
+        machine.root(&[&["python3", "-I", "-c", FULL, "full"], &DISKS[..]].concat());
+        Self(machine)
+    }
+}
+
+impl Drop for Full<'_> {
+    fn drop(&mut self) {
+        self.0.root(&[&["python3", "-I", "-c", FULL, "empty"], &DISKS[..]].concat());
+    }
+}
+
+/// With the journal's there, too: it takes a record, and has no room for it; what comes when there is
+/// room again, it has.
+#[test]
+fn where_there_is_no_room_for_any_file_scripts_run() {
+    let machine = machine();
+    let script = "with open('file', 'w') as file:\n    file.write('x' * 100_000)\nprint('done')";
+    machine.write(SCRIPT, script);
+    let mut desk = Desk::begin(&machine);
+    desk.line();
+    assert_eq!(desk.run(), 0);
+    let full = Full::begin(&machine);
+    for _ in 0..5 {
+        assert_eq!(desk.run(), 0);
+    }
+    // Neither the helper nor the keeper of sandboxes needs any to start.
+    for unit in ["aictld.service", "aictl-sandboxd.service"] {
+        machine.root(&["systemctl", "kill", "--signal=KILL", unit]);
+    }
+    machine.wait_for("a helper and a keeper that have started", || desk.run() == 0);
+    drop(full);
+    let (document, code) = run(&machine, Who::AnnaAtTheDesk, script, &[]);
+    assert_eq!((code, &document["stdout"]), (0, &json!("done\n")), "{document:#}");
+    let id = format!("AICTL_REQUEST_ID={}", document["request_id"].as_str().unwrap());
+    let entries = machine.root(&["journalctl", "--output=json", &id]);
+    assert!(entries.contains("AICTL_OUTCOME"), "{entries}");
+}
+
 #[test]
 fn strict_is_for_the_helper_to_check() {
     let machine = machine();
