@@ -341,6 +341,10 @@ except dbus.DBusException as error:
     print(error.get_dbus_name().split('.')[-1], error.get_dbus_message())
 ";
 
+/// Which knob it is, too.
+const NO_NAMESPACES: &str = "Unavailable the sandbox could not make the namespaces: Function not \
+                             implemented; a system call filter forbids it";
+
 /// Whatever is wrong with the keeper of the sandboxes: where its parts are is nothing to a caller.
 #[test]
 fn no_error_of_the_sandboxes_names_a_path_of_ours() {
@@ -364,7 +368,7 @@ fn no_error_of_the_sandboxes_names_a_path_of_ours() {
     told("no keeper", "python", "Unavailable ");
     machine.root(&["mkdir", "--parents", "/run/systemd/system/aictl-sandboxd.service.d"]);
     for (what, setting, error) in [
-        ("no namespaces", "RestrictNamespaces=yes", "Unavailable "),
+        ("no namespaces", "RestrictNamespaces=yes", NO_NAMESPACES),
         // It cannot even take what it is given.
         ("no descriptors", "LimitNOFILE=8", "InvalidArgument "),
         ("no mounts", "SystemCallFilter=~@mount", "Unavailable "),

@@ -93,6 +93,11 @@ impl SetupError {
                  /etc/apparmor.d/aictl loaded, which grants `userns`); a chroot never has them, and \
                  a container must allow them in its seccomp profile; `aictl doctor` says which it is",
             ),
+            // No kernel that has all else lacks the call (clone3(2), Linux 5.3).
+            (Step::Clone, Errno::ENOSYS) => Some(
+                "a system call filter forbids it: a container must allow clone3 and namespaces in its \
+                 seccomp profile, and RestrictNamespaces= of a systemd unit forbids them",
+            ),
             (Step::Clone | Step::Network, Errno::EINVAL) => {
                 Some("the kernel lacks a namespace that the sandbox needs (Linux 5.12 or newer)")
             }
@@ -149,5 +154,7 @@ mod tests {
             let text = SetupError { step: Step::Clone, errno }.to_string();
             assert!(text.contains("user.max_user_namespaces"), "{text}");
         }
+        let text = SetupError { step: Step::Clone, errno: Errno::ENOSYS }.to_string();
+        assert!(text.contains("a system call filter forbids it"), "{text}");
     }
 }
