@@ -11,6 +11,7 @@ use std::{
 
 use common::*;
 use nix::{
+    fcntl::OFlag,
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -235,38 +236,30 @@ fn details_and_silence_are_on_standard_error_only() {
     );
 }
 
+/// They are closed for every program that it executes (proc_pid_fdinfo(5), open(2)).
 #[test]
 fn programs_that_aictl_starts_get_none_of_its_callers_descriptors() {
     let dir = Dir::new();
     let secret = dir.file("secret", "");
+    let script = dir.file("a.py", "print('on', flush=True)\nimport signal\nsignal.pause()");
     let aictl = env!("CARGO_BIN_EXE_aictl");
-    let script = format!("exec 9<{}; exec {aictl} --embedded logs -f ollama", secret.display());
+    let line =
+        format!("exec 9<{}; exec {aictl} --embedded run {}", secret.display(), script.display());
     let mut child = std::process::Command::new("bash")
-        .args(["-c", &script])
+        .args(["-c", &line])
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let journalctl = loop {
-        assert_eq!(child.try_wait().unwrap(), None, "it follows until it is told to end");
-        let found = children(child.id()).into_iter().find(|pid| {
-            std::fs::read_to_string(format!("/proc/{pid}/comm"))
-                .is_ok_and(|comm| comm == "journalctl\n")
-        });
-        match found {
-            Some(pid) => break pid,
-            None => std::thread::yield_now(),
-        }
-    };
-    let open = |pid: u32| {
-        std::fs::read_dir(format!("/proc/{pid}/fd"))
-            .unwrap()
-            .filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok())
-            .any(|file| file == secret)
-    };
-    assert!(open(child.id()), "aictl was given it");
-    assert!(!open(journalctl), "and kept it");
+    let mut said = [0; 3];
+    child.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    let proc = format!("/proc/{}", child.id());
+    assert_eq!(std::fs::read_link(format!("{proc}/fd/9")).unwrap(), secret, "aictl was given it");
+    let info = std::fs::read_to_string(format!("{proc}/fdinfo/9")).unwrap();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap();
+    let flags = i32::from_str_radix(flags.trim(), 8).unwrap();
+    assert_eq!(flags & OFlag::O_CLOEXEC.bits(), OFlag::O_CLOEXEC.bits(), "{info}");
     kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
     child.wait().unwrap();
 }
