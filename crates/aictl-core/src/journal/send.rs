@@ -214,15 +214,13 @@ impl JournalSocket {
     /// If it was not taken.
     pub fn try_send(&self, entry: &Entry) -> Result<(), JournalError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = match &*last {
-            // It does not outlive its other side: where that has gone, another may be there now.
-            Some(socket) => send(socket, entry).map_err(|errno| errno != Errno::EAGAIN),
-            None => Err(true),
-        };
-        match sent {
-            Ok(()) => return Ok(()),
-            Err(false) => return Err(JournalError::Busy),
-            Err(true) => *last = None,
+        if let Some(socket) = &*last {
+            match send(socket, entry) {
+                Ok(()) => return Ok(()),
+                Err(Errno::EAGAIN) => return Err(JournalError::Busy),
+                // It does not outlive its other side; another may be there now.
+                Err(_) => *last = None,
+            }
         }
         let socket = last.insert(self.connect()?);
         match send(socket, entry) {
