@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::machine::{Machine, Who, machine};
+use crate::{
+    alike::{RUNS, assert_alike},
+    machine::{Machine, Who, machine},
+};
 
 const SCRIPT: &str = "/tmp/script.py";
 
@@ -46,46 +49,23 @@ fn a_person_at_the_desk_runs_a_script() {
     machine.root(&["systemctl", "is-active", "aictl-sandboxd.service"]);
 }
 
-/// Scripts with their options: each kind of end, and of what a script leaves.
-const RUNS: [(&[&str], &str); 10] = [
-    (&[], "import sys\nprint('out', 'ä')\nprint('err', file=sys.stderr)\nsys.exit(3)"),
-    (&[], "result = {'a': [1, 2.5, None, 'ü'], 'b': {'c': True}}"),
-    (&[], "result = object()"),
-    (&[], "x = ("),
-    (&[], "1 / 0"),
-    (&[], "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)"),
-    (&["--timeout", "300ms"], "print('before', flush=True)\nwhile True: pass"),
-    (&["--max-output", "100"], "while True: print('x' * 10)"),
-    (&["--profile", "strict"], "import os\nx = ().__class__"),
-    (&["--profile", "strict"], "import math\nresult = math.sqrt(16)"),
-];
-
-/// What differs from run to run, and by who makes the sandbox.
-const OF_ITS_OWN: [&str; 5] = ["request_id", "start", "wall_ms", "cpu_ms", "peak_memory_bytes"];
-
-/// Through the helper a run is what it is without it; what else there is to that, those tests have
-/// that need no machine.
+/// Through the helper a run is what it is without it.
 #[test]
 fn a_run_is_told_of_alike_with_and_without_the_helper() {
     let machine = machine();
     for (options, script) in RUNS {
-        let (helped, helped_code) = run(&machine, Who::AnnaAtTheDesk, script, options);
-        let embedded = [&["aictl", "--json", "--embedded", "run", SCRIPT], options].concat();
-        let embedded = machine.run(Who::AnnaAtTheDesk, &embedded);
-        assert_eq!(embedded.code, Some(helped_code), "{script}: {embedded}");
-        let embedded: Value = serde_json::from_str(&embedded.stdout).unwrap();
-        let keys = |of: &Value| of.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        assert_eq!(keys(&helped), keys(&embedded), "{script}");
-        for key in keys(&helped).iter().filter(|key| !OF_ITS_OWN.contains(&key.as_str())) {
-            // A script that is killed may have printed more or less.
-            if key != "stdout" || helped["signal"] != 9 {
-                assert_eq!(helped[key], embedded[key], "{script}: {key}");
-            }
-        }
+        machine.write(SCRIPT, script);
+        let [helped, embedded] = [&["--json"][..], &["--json", "--embedded"]].map(|global| {
+            let argv = [&["aictl"][..], global, &["run"], options, &[SCRIPT]].concat();
+            machine.run(Who::AnnaAtTheDesk, &argv)
+        });
+        assert_eq!(helped.code, embedded.code, "{script}: {helped} {embedded}");
+        let document = |stdout: &str| serde_json::from_str(stdout).unwrap();
+        assert_alike(script, &document(&helped.stdout), &document(&embedded.stdout));
     }
 }
 
-/// Leaves no room in the file systems that are named, or as much as before.
+/// Leaves no room in the file systems that are named, or makes room again.
 const FULL: &str = "\
 import os, subprocess, sys
 for path in sys.argv[2:]:

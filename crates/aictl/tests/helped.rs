@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are all tests")]
 
+#[path = "helped/alike.rs"]
+mod alike;
 mod common;
 #[path = "helped/endings.rs"]
 mod endings;
