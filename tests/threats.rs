@@ -26,7 +26,7 @@ const HOSTILE: [(&str, &str); 13] = [
 ];
 
 /// Some of whose tests are about an attack.
-const SOME: [(&str, &str); 11] = [
+const SOME: [(&str, &str); 12] = [
     ("status", "crates/aictl/src/status/plan.rs"),
     ("helper::authorisation", "crates/aictld/tests/helper/authorisation.rs"),
     ("helper::peer", "crates/aictld/tests/helper/peer.rs"),
@@ -34,6 +34,7 @@ const SOME: [(&str, &str); 11] = [
     ("helper::sandbox", "crates/aictld/tests/helper/sandbox.rs"),
     ("helper::order", "crates/aictld/src/runs/order.rs"),
     ("helper::queue", "crates/aictld/src/runs/queue.rs"),
+    ("helper::drive", "crates/aictld/src/runs/drive.rs"),
     ("helper::porter", "crates/aictld/src/porter.rs"),
     ("helper::door", "crates/aictld/src/peer/door.rs"),
     ("protocol", "crates/aictl-sandbox/src/protocol.rs"),
@@ -68,6 +69,7 @@ fn corpus() -> BTreeMap<String, BTreeSet<String>> {
 fn tests(source: &str) -> Vec<String> {
     let text = read(source);
     let text = text.replace("#[tokio::test]\n", "#[test]\n");
+    let text = text.replace("#[tokio::test(start_paused = true)]\n", "#[test]\n");
     let after = text.split("#[test]\n").skip(1).filter(|text| !text.starts_with("#[ignore"));
     let name = |text: &str| {
         let line = text.lines().find_map(|line| {

@@ -19,6 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aictl_api::run::Outcome;
 use nix::{
     errno::Errno,
     sys::{
@@ -33,7 +34,8 @@ use nix::{
 
 use crate::{
     engine::{
-        self, Armed, Ended, Engine, EngineError, Memory, Remote, Script, ScriptError, Source, Task,
+        self, Armed, Client, Ended, Engine, EngineError, Memory, Remote, Script, ScriptError,
+        Source, Task, Wish,
     },
     identity,
     interpreter::{self, Interpreter, Runtime},
@@ -425,6 +427,10 @@ fn run_job(
     })?;
     if let Some(record) = static_check::refused(job, &script, &mut client)? {
         return Ok(record.into());
+    }
+    // Whoever has waited for long may have given it up.
+    if client.hear() == Wish::Cancel {
+        return Ok(static_check::never_begun(Outcome::Cancelled, job, &script).into());
     }
     let engine = &service.engine;
     let warm = service.warm.as_ref().filter(|_| job.warm && job.runtime == Runtime::Python);

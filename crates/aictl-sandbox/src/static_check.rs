@@ -206,7 +206,8 @@ impl Process {
     }
 }
 
-fn never_begun(outcome: Outcome, job: &Job, script: &Script) -> RunRecord {
+/// The record of a run of which nothing was begun.
+pub fn never_begun(outcome: Outcome, job: &Job, script: &Script) -> RunRecord {
     RunRecord::never_begun(outcome, job.request_id.as_str(), job.profile.name(), script.sha256())
 }
 

@@ -112,15 +112,23 @@ impl Service {
         script: BorrowedFd<'_>,
         stdin: OwnedFd,
     ) {
+        self.stand_still();
+        connection.submit(job, script, Some(stdin.as_fd())).unwrap();
+        drop(stdin);
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = unistd::Pid::from_raw(self.child.id().try_into().unwrap());
-        kill(pid, Signal::SIGSTOP).unwrap();
-        // The signal takes a moment, in which it could take all of this and be through with it.
+        kill(pid, signal).unwrap();
+    }
+
+    fn stand_still(&self) {
+        self.signal(Signal::SIGSTOP);
+        // The signal takes a moment, in which it could take what comes and be through with it.
         while !self.tasks().all(|task| is_stopped(&task)) {
             thread::yield_now();
         }
-        connection.submit(job, script, Some(stdin.as_fd())).unwrap();
-        drop(stdin);
-        kill(pid, Signal::SIGCONT).unwrap();
     }
 
     /// Its threads, in /proc.
@@ -335,6 +343,20 @@ fn settle(service: &Service) {
     while tasks().filter_map(Result::ok).filter(of_runs).count() > 1 {
         thread::yield_now();
     }
+}
+
+/// As it may find one that stood still for so long that the helper has given the run up.
+#[test]
+fn a_run_that_was_cancelled_before_it_was_looked_at_is_not_begun() {
+    let service = Service::start(LENIENT);
+    let memfd = sealed_memfd(b"print('on')").unwrap();
+    service.stand_still();
+    let connection = Connection::from_socket(service.connect());
+    connection.submit(&job(), memfd.as_fd(), None).unwrap();
+    connection.cancel();
+    service.signal(Signal::SIGCONT);
+    let Reply::Done(record) = connection.receive().unwrap() else { panic!("something has run") };
+    assert_eq!((record.outcome, record.start, record.wall_usec), (Outcome::Cancelled, None, 0));
 }
 
 #[test]

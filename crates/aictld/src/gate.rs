@@ -372,7 +372,8 @@ async fn authorise(
         interactive: flags.contains(Flags::ALLOW_INTERACTIVE_AUTH),
         id: &trail.request_id,
     };
-    helper.polkit.check(bus, question).await
+    let lasts = helper.policies.now().helper.polkit_cache;
+    helper.polkit.check(bus, question, lasts).await
 }
 
 /// Does what is asked for and allowed.

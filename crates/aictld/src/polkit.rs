@@ -6,11 +6,7 @@
 
 mod yes;
 
-use std::{
-    collections::HashMap,
-    os::fd::AsFd,
-    time::{Duration, Instant},
-};
+use std::{borrow::Cow, collections::HashMap, os::fd::AsFd, time::Duration};
 
 use aictl_api::{
     authorisation::{Action, Verb},
@@ -25,7 +21,7 @@ use crate::{
     place::{Place, PlaceOf},
 };
 
-use yes::{Asked, Eras, Holder, Yeses};
+use yes::{Asked, Eras, Holder, Moment, Yeses};
 
 /// polkit's name on the bus.
 pub const NAME: &str = "org.freedesktop.PolicyKit1";
@@ -172,30 +168,39 @@ impl Polkit {
         Self { patience, plain, prompts, yeses, eras }
     }
 
-    /// Asks polkit, unless one of its yeses still counts for this caller. Dropped before the answer,
-    /// the question is taken back.
+    /// Asks polkit, unless one of its yeses still counts for this caller: each does for as long as
+    /// `lasts`, if it may be kept. Dropped before the answer, the question is taken back.
     ///
     /// # Errors
     /// [`CallError::InteractiveAuthorizationRequired`] if polkit would have to ask the user and
-    /// must not, [`CallError::LimitExceeded`] if too many are being asked, and
-    /// Every other answer but yes, and that there is none.
-    pub async fn check(&self, bus: &Connection, question: Question<'_>) -> Result<(), CallError> {
-        let holder = question.subject.holder();
-        let asked = holder.and_then(|holder| Asked::new(holder, &question));
-        if let Some(asked) = &asked
-            && self.yeses.has(asked, self.eras.now(), Instant::now())
+    /// must not, [`CallError::LimitExceeded`] if too many are being asked, and every other answer
+    /// but yes, and that there is none.
+    pub async fn check(
+        &self,
+        bus: &Connection,
+        question: Question<'_>,
+        lasts: Duration,
+    ) -> Result<(), CallError> {
+        let keep = (!lasts.is_zero()).then(|| self.keep(&question, lasts)).flatten();
+        if let Some(Keep { asked, era, at, .. }) = &keep
+            && self.yeses.has(asked, *era, *at, lasts)
         {
             return Ok(());
         }
+        let mut id = Cow::Borrowed(question.id);
         // A yes that may be kept is one that polkit gives without asking anybody.
-        if asked.is_some() || !question.interactive {
-            let is_interactive = question.interactive;
+        if keep.is_some() || !question.interactive {
             let plain = Question { interactive: false, ..question };
-            match self.ask_plainly(bus, plain, asked).await {
-                Err(CallError::InteractiveAuthorizationRequired(_)) if is_interactive => {}
-                answer => return answer,
+            match self.ask_plainly(bus, plain, keep).await {
+                Some(Err(CallError::InteractiveAuthorizationRequired(_))) | None
+                    if question.interactive => {}
+                Some(answer) => return answer,
+                None => return Err(late()),
             }
+            // A name of its own: the question before is being taken back, if it had no answer.
+            id.to_mut().push_str(".prompt");
         }
+        let question = Question { id: &id, ..question };
         let Ok(_turn) = self.prompts.try_acquire() else {
             return Err(CallError::limit_exceeded(
                 "too many users are being asked for a password",
@@ -203,32 +208,38 @@ impl Polkit {
             ));
         };
         let answered = async { self.ask(bus, &question).await.map(|_| ()) };
-        in_time(self.patience.prompt, answered).await
+        time::timeout(self.patience.prompt, answered).await.unwrap_or_else(|_| Err(late()))
     }
 
-    /// Asks without a prompt, and keeps a plain yes if it may be kept.
+    /// A question whose plain yes may be kept for so long.
+    fn keep(&self, question: &Question<'_>, lasts: Duration) -> Option<Keep> {
+        let asked = Asked::new(question.subject.holder()?, question)?;
+        Some(Keep { asked, era: self.eras.now(), at: Moment::now()?, lasts })
+    }
+
+    /// Asks without a prompt, and keeps a plain yes if it may be kept; `None` if there is no answer
+    /// in time.
     async fn ask_plainly(
         &self,
         bus: &Connection,
         question: Question<'_>,
-        asked: Option<Asked>,
-    ) -> Result<(), CallError> {
+        keep: Option<Keep>,
+    ) -> Option<Result<(), CallError>> {
         let answered = async {
             // Nobody closes the semaphore.
             let _turn = self.plain.acquire().await;
-            let (era, now) = (self.eras.now(), Instant::now());
             let yes = self.ask(bus, &question).await?;
             // Of a change during the question nobody can say whether it was before the answer: the
             // yes is one of the era in which it was asked for. So too of who moves meanwhile.
-            if let Some(asked) = asked
+            if let Some(Keep { asked, era, at, lasts }) = keep
                 && yes == Plain::Yes
                 && question.subject.holder().as_ref() == Some(&asked.holder)
             {
-                self.yeses.keep(asked, era, now);
+                self.yeses.keep(asked, era, at, lasts);
             }
             Ok(())
         };
-        in_time(self.patience.plain, answered).await
+        time::timeout(self.patience.plain, answered).await.ok()
     }
 
     async fn ask(&self, bus: &Connection, question: &Question<'_>) -> Result<Plain, CallError> {
@@ -261,17 +272,21 @@ impl Polkit {
     }
 }
 
-async fn in_time(
-    time: Duration,
-    asked: impl Future<Output = Result<(), CallError>>,
-) -> Result<(), CallError> {
-    time::timeout(time, asked).await.unwrap_or_else(|_| {
-        Err(CallError::NotAuthorized(
-            "not authorised: no answer from polkit in its time; if it asked for a password, call \
-             again"
-                .to_owned(),
-        ))
-    })
+/// A question whose plain yes may be kept.
+struct Keep {
+    asked: Asked,
+    /// The era in which it is asked, and when.
+    era: u64,
+    at: Moment,
+    /// How long the yes counts.
+    lasts: Duration,
+}
+
+fn late() -> CallError {
+    CallError::NotAuthorized(
+        "not authorised: no answer from polkit in its time; if it asked for a password, call again"
+            .to_owned(),
+    )
 }
 
 async fn ask(bus: &Connection, question: &Question<'_>) -> Result<Message, CallError> {

@@ -27,6 +27,10 @@ const fn time(name: &'static str, about: &'static str, default: u64) -> Key {
     Key { table: "", about, spec }
 }
 
+/// For no longer than this does polkit's yes count, whatever the configuration says.
+const POLKIT_CACHE: LimitSpec =
+    LimitSpec { name: "polkit-cache", unit: Unit::Time, default: 5000, min: 0, max: 5000 };
+
 const fn count(
     table: &'static str,
     name: &'static str,
@@ -38,7 +42,7 @@ const fn count(
 }
 
 /// Every number of the table, in the order in which they are documented.
-pub(super) const KEYS: [Key; 9] = [
+pub(super) const KEYS: [Key; 10] = [
     time("idle-timeout", "The helper ends when nobody has called it for this time", 60_000),
     time(
         "action-timeout",
@@ -47,6 +51,12 @@ pub(super) const KEYS: [Key; 9] = [
         90_000,
     ),
     count("", "calls-in-flight", "Calls of one user at one time", 16, 256),
+    Key {
+        table: "",
+        about: "How long polkit's plain yes to a look or a run counts, for the same session; with 0 \
+                polkit is asked about each call",
+        spec: POLKIT_CACHE,
+    },
     count("read-rate", "per-minute", "Calls a minute of one user that only look", 600, 60_000),
     count("read-rate", "burst", "As many at once before that holds", 100, 10_000),
     count("change-rate", "per-minute", "Calls a minute of one user that act", 60, 60_000),
@@ -127,6 +137,8 @@ pub struct Helper {
     pub action_timeout: Duration,
     /// How many calls of one uid are worked on at one time; at least 1.
     pub calls_in_flight: u32,
+    /// How long a plain yes of polkit's counts, to what may be kept of them; zero for not at all.
+    pub polkit_cache: Duration,
     /// How fast calls of one uid may come that only look.
     pub read_rate: Rate,
     /// How fast calls of one uid may come that change a unit.
@@ -154,13 +166,15 @@ impl Helper {
 
     /// Of the numbers in the order of [`KEYS`], which lie in their ranges.
     fn from_numbers(numbers: [u64; KEYS.len()]) -> Self {
-        let [idle, action, calls, read, read_burst, change, change_burst, run, run_burst] = numbers;
+        let [idle, action, calls, polkit, rates @ ..] = numbers;
+        let [read, read_burst, change, change_burst, run, run_burst] = rates;
         let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let rate = |per_minute, burst| Rate { per_minute: count(per_minute), burst: count(burst) };
         Self {
             idle_timeout: Duration::from_millis(idle),
             action_timeout: Duration::from_millis(action),
             calls_in_flight: count(calls),
+            polkit_cache: Duration::from_millis(polkit),
             read_rate: rate(read, read_burst),
             change_rate: rate(change, change_burst),
             run_rate: rate(run, run_burst),
@@ -174,6 +188,7 @@ impl Helper {
             millis(self.idle_timeout),
             millis(self.action_timeout),
             self.calls_in_flight.into(),
+            millis(self.polkit_cache),
             self.read_rate.per_minute.into(),
             self.read_rate.burst.into(),
             self.change_rate.per_minute.into(),

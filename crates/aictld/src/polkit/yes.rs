@@ -7,9 +7,10 @@
 //!
 //! - It is a yes to the very same question: the same action, service and unit, by one of whom
 //!   polkit sees the same. A connection's name the bus never gives away twice, and its process does
-//!   not become another user's; processes of one place have the same user, session and unit, and
-//!   differ in their numbers, by which no rule can mean anybody. The place is looked at for each
-//!   call, and once more after the answer: who has moved meanwhile is asked about the next time.
+//!   not become another user's; processes of one place have the same user, session and unit. The
+//!   place is looked at for each call, and once more after the answer: who has moved meanwhile is
+//!   asked about the next time. What else polkit's rules may look at, such as the program behind
+//!   `subject.pid`, they can tell apart only where nothing is kept: that is a setting.
 //! - It is a yes that polkit gave without asking anybody, and said nothing else of: none that an
 //!   authentication has given, which polkit takes back by itself after a while. So what may be kept
 //!   is asked for without a prompt first, even where the caller allows one.
@@ -18,27 +19,26 @@
 //!   over the connection that calls by the bus come over too: none of these that is made after it is
 //!   looked at first. For a call on the socket it counts from when it has come.
 //! - What polkit does not tell of (a rule that looks at the clock, a user taken out of a group)
-//!   counts after [`MAX_AGE`] at the latest.
+//!   counts after five seconds at the latest, with the machine suspended or not.
 //! - To act on a service is asked for each time, and so are logs and others' runs. A no is never
 //!   kept.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use aictl_api::{
     authorisation::Action,
     service::{ServiceName, UnitName},
 };
+use nix::time::{ClockId, clock_gettime};
 use zbus::names::OwnedUniqueName;
 
 use super::Question;
 use crate::place::Place;
 
-/// How long a yes counts, whatever signals come or do not come.
-pub(super) const MAX_AGE: Duration = Duration::from_secs(5);
 /// The most yeses that are kept.
 const MAX_YESES: usize = 1024;
 
@@ -85,15 +85,29 @@ impl Asked {
     }
 }
 
+/// A time since the machine was started, which goes on while it is suspended (CLOCK_BOOTTIME,
+/// clock_gettime(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Moment(Duration);
+
+impl Moment {
+    /// Now; `None` where the kernel has no such clock.
+    pub(super) fn now() -> Option<Self> {
+        clock_gettime(ClockId::CLOCK_BOOTTIME).ok().map(|time| Self(time.into()))
+    }
+}
+
 #[derive(Debug)]
 struct Yes {
     era: u64,
-    asked: Instant,
+    asked: Moment,
 }
 
 impl Yes {
-    fn counts(&self, era: u64, now: Instant) -> bool {
-        self.era == era && now.saturating_duration_since(self.asked) < MAX_AGE
+    /// Whether it still does, where it does for so long.
+    fn counts(&self, era: u64, now: Moment, lasts: Duration) -> bool {
+        let age = now.0.checked_sub(self.asked.0);
+        self.era == era && age.is_some_and(|age| age < lasts)
     }
 }
 
@@ -104,15 +118,15 @@ impl Yeses {
     }
 
     /// Whether the answer to this is known to be yes.
-    pub(super) fn has(&self, asked: &Asked, era: u64, now: Instant) -> bool {
-        self.lock().get(asked).is_some_and(|yes| yes.counts(era, now))
+    pub(super) fn has(&self, asked: &Asked, era: u64, now: Moment, lasts: Duration) -> bool {
+        self.lock().get(asked).is_some_and(|yes| yes.counts(era, now, lasts))
     }
 
     /// Keeps a plain yes to a question that was asked in this era at this time, of nobody but polkit.
-    pub(super) fn keep(&self, asked: Asked, era: u64, now: Instant) {
+    pub(super) fn keep(&self, asked: Asked, era: u64, now: Moment, lasts: Duration) {
         let mut yeses = self.lock();
         if yeses.len() >= MAX_YESES {
-            yeses.retain(|_, yes| yes.counts(era, now));
+            yeses.retain(|_, yes| yes.counts(era, now, lasts));
         }
         if yeses.len() >= MAX_YESES {
             yeses.clear();
@@ -179,6 +193,8 @@ mod tests {
     };
 
     use super::*;
+
+    const LASTS: Duration = Duration::from_secs(5);
     use crate::{place::PlaceOf, polkit::Subject};
 
     fn caller() -> Subject {
@@ -201,18 +217,26 @@ mod tests {
     #[test]
     fn a_yes_counts_for_the_same_question_for_a_moment() {
         let (subject, ollama, vllm) = (caller(), service("ollama"), service("vllm"));
-        let (yeses, now) = (Yeses::default(), Instant::now());
+        let (yeses, now) = (Yeses::default(), Moment::now().unwrap());
         let question = look(&subject, Some(&ollama));
-        let has =
-            |question: &Question<'_>, era, now| yeses.has(&asked(question).unwrap(), era, now);
+        let has = |question: &Question<'_>, era, now| {
+            yeses.has(&asked(question).unwrap(), era, now, LASTS)
+        };
+        let later = |time| Moment(now.0 + time);
         assert!(!has(&question, 0, now));
-        yeses.keep(asked(&question).unwrap(), 0, now);
+        yeses.keep(asked(&question).unwrap(), 0, now, LASTS);
         assert!(has(&question, 0, now));
-        assert!(has(&question, 0, now + MAX_AGE - Duration::from_millis(1)));
+        assert!(has(&question, 0, later(LASTS - Duration::from_millis(1))));
         // What is allowed without a question is allowed with one.
         assert!(has(&Question { interactive: true, ..question }, 0, now));
-        assert!(!has(&question, 0, now + MAX_AGE));
+        assert!(!has(&question, 0, later(LASTS)));
         assert!(!has(&question, 1, now), "another era");
+        for lasts in [Duration::ZERO, Duration::from_secs(1)] {
+            let asked = asked(&question).unwrap();
+            assert!(!yeses.has(&asked, 0, later(lasts), lasts), "a shorter time is set now");
+        }
+        let before = Moment(now.0 - Duration::from_secs(1));
+        assert!(!has(&question, 0, before), "a clock that was set back");
         assert!(!has(&look(&subject, Some(&vllm)), 0, now), "another service");
         assert!(!has(&look(&subject, None), 0, now), "all services");
         let other_unit = Service { unit: vllm.unit.clone(), ..ollama.clone() };
@@ -233,16 +257,22 @@ mod tests {
 
     #[test]
     fn of_a_process_a_yes_counts_where_it_stands() {
-        let (yeses, now) = (Yeses::default(), Instant::now());
+        let (yeses, now) = (Yeses::default(), Moment::now().unwrap());
         let run = |subject: &Subject| {
             let question = Question { action: Action::SandboxRun, ..look(subject, None) };
             asked(&question).unwrap()
         };
-        yeses.keep(run(&process(1000, 77)), 0, now);
-        assert!(yeses.has(&run(&process(1000, 77)), 0, now), "another process of the session");
-        assert!(!yeses.has(&run(&process(1000, 78)), 0, now), "another session");
-        assert!(!yeses.has(&run(&process(1001, 77)), 0, now), "another user in the same session");
-        assert!(!yeses.has(&run(&caller()), 0, now), "a connection to the bus");
+        yeses.keep(run(&process(1000, 77)), 0, now, LASTS);
+        assert!(
+            yeses.has(&run(&process(1000, 77)), 0, now, LASTS),
+            "another process of the session"
+        );
+        assert!(!yeses.has(&run(&process(1000, 78)), 0, now, LASTS), "another session");
+        assert!(
+            !yeses.has(&run(&process(1001, 77)), 0, now, LASTS),
+            "another user in the same session"
+        );
+        assert!(!yeses.has(&run(&caller()), 0, now, LASTS), "a connection to the bus");
     }
 
     #[test]
@@ -298,13 +328,13 @@ mod tests {
 
     #[test]
     fn so_many_are_kept_and_no_more() {
-        let (subject, mut service, now) = (caller(), service("ollama"), Instant::now());
+        let (subject, mut service, now) = (caller(), service("ollama"), Moment::now().unwrap());
         let yeses = Yeses::default();
         for number in 0..10 * MAX_YESES {
             service.unit = UnitName::parse(&format!("u{number}.service")).unwrap();
             let asked = asked(&look(&subject, Some(&service))).unwrap();
-            yeses.keep(asked.clone(), 0, now);
-            assert!(yeses.has(&asked, 0, now));
+            yeses.keep(asked.clone(), 0, now, LASTS);
+            assert!(yeses.has(&asked, 0, now, LASTS));
             assert!(yeses.lock().len() <= MAX_YESES);
         }
         // Those that count no more go first.
@@ -313,9 +343,9 @@ mod tests {
         for number in count..MAX_YESES {
             service.unit = UnitName::parse(&format!("v{number}.service")).unwrap();
             let old = Asked::new(asked.holder.clone(), &look(&subject, Some(&service))).unwrap();
-            yeses.keep(old, 1, now);
+            yeses.keep(old, 1, now, LASTS);
         }
-        yeses.keep(asked, 1, now);
+        yeses.keep(asked, 1, now, LASTS);
         assert_eq!(yeses.lock().len(), MAX_YESES - count + 1);
     }
 }

@@ -133,7 +133,11 @@ async fn drive_by(
                 continue;
             }
             reply = connection.receive() => reply.map_err(|error| broken(&error))?,
-            () = time::sleep_until(deadline) => return Err(silent()),
+            () = time::sleep_until(deadline) => {
+                // It may only stand still, and go on with the run later.
+                connection.connection.cancel();
+                return Err(silent());
+            }
         };
         let (stream, bytes) = match reply {
             Reply::Output(stream, bytes) => (stream, bytes),
@@ -326,5 +330,48 @@ fn rejected(rejection: &Rejection) -> CallError {
             })
         }
         _ => CallError::Unavailable(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aictl_sandbox::{protocol::Request, sealed_memfd};
+    use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, socketpair};
+    use std::{future, os::fd::AsRawFd};
+
+    use super::*;
+    use crate::stream;
+
+    /// Time goes by in a moment where nobody has anything to do.
+    #[tokio::test(start_paused = true)]
+    async fn a_keeper_that_stands_still_is_told_that_its_run_is_given_up() {
+        let (family, kind) = (AddressFamily::Unix, SockType::SeqPacket);
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let (ours, keepers) = socketpair(family, kind, None, flags).unwrap();
+        let connection = Waiting::new(Connection::from_socket(ours)).unwrap();
+        let ((_stdout, stdout), (_stderr, stderr)) =
+            (stream::outward().unwrap(), stream::outward().unwrap());
+        let script = Arc::new(sealed_memfd(b"print(1)").unwrap());
+        let errand = Errand {
+            job: Job::trial(aictl_sandbox::protocol::RequestId::from_bytes([7; 16])).unwrap(),
+            script,
+            stdin: None,
+            stdout,
+            stderr,
+        };
+        let never = std::pin::pin!(future::pending());
+        let given_up = drive_by(&connection, errand, never).await.unwrap_err();
+        assert_eq!(given_up.dbus_name(), "org.aictl1.Error.Unavailable");
+        let mut packet = [0; 4096];
+        let mut heard = || {
+            let length = recv(keepers.as_raw_fd(), &mut packet, MsgFlags::empty()).unwrap();
+            Request::decode(&packet[..length]).unwrap()
+        };
+        assert!(matches!(heard(), Request::Run(_)));
+        assert_eq!(heard(), Request::Cancel);
+        // It still says when it holds nothing any more.
+        let rest = Rest(connection);
+        drop(keepers);
+        rest.is_gone().await;
     }
 }

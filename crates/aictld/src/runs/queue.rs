@@ -90,13 +90,14 @@ struct Finds {
     coming: usize,
 }
 
-/// When a user's next run may begin: his first one as soon as there is a place. A further one leaves
-/// the last place to somebody who has none, where one user cannot have all of them; and while others
-/// are about, it leaves a core free, or lets a moment go by. One that has waited for another of his
+/// When a user's next run may begin: his first one as soon as there is a place. Who has a place
+/// leaves the last one to somebody who has none, where one user cannot have all of them; a further one,
+/// while others are about, it leaves a core free, or lets a moment go by. One that has waited for another of his
 /// leaves that core, or a shorter moment, to those who have just come.
 fn turn(finds: Finds, bounds: Bounds) -> Turn {
     let Finds { mine, places, all, others, since, gives_way, young, coming } = finds;
     let is_further = mine > 0;
+    let has_some = places > 0;
     let takes_the_last = all + 1 >= bounds.running && bounds.running > bounds.running_of_one;
     let leaves_no_core = all + 1 >= bounds.cores;
     let patience = match is_further {
@@ -104,7 +105,7 @@ fn turn(finds: Finds, bounds: Bounds) -> Turn {
         true => Duration::ZERO,
         false => gives_way,
     };
-    if all >= bounds.running || places >= bounds.running_of_one || is_further && takes_the_last {
+    if all >= bounds.running || places >= bounds.running_of_one || has_some && takes_the_last {
         Turn::Later
     } else if is_further && others > 0 && leaves_no_core && since < HELD_BACK {
         Turn::In(HELD_BACK - since)
@@ -520,7 +521,7 @@ mod tests {
             ("one may have them all", alone, find(3, 3, 1, 9999), Turn::Now),
             ("those that are over have places still", two, after(4, 4), Turn::Later),
             ("and are no reason to wait for others", two, after(3, 3), Turn::Now),
-            ("but for the last place", two, after(1, 15), Turn::Now),
+            ("but the last place is another's", two, after(1, 15), Turn::Later),
         ];
         for (what, bounds, finds, expected) in table {
             assert_eq!(turn(finds, bounds), expected, "{what}: {finds:?}");

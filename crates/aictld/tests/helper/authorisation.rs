@@ -107,6 +107,39 @@ async fn polkit_hanging_is_a_no_and_its_question_is_taken_back() {
     assert_eq!(world.done(), [""; 0]);
 }
 
+/// Where somebody may be asked, that polkit is slow to say whether somebody must be is no answer.
+#[tokio::test]
+async fn who_may_be_asked_is_asked_where_polkit_is_slow_without() {
+    let patience = Patience { plain: Duration::from_millis(20), ..Plan::default().patience };
+    let world = Plan { patience, ..Plan::default() }.begin().await;
+    let client = world.client().await;
+    world.polkit.say(READ, Say::Nothing).await;
+    let flags = Flags::ALLOW_INTERACTIVE_AUTH;
+    let pending = client.send(SERVICES, "Get", &("vllm",), flags).await;
+    let taken_back = world.polkit.cancelled().await;
+    world.polkit.held(2).await;
+    let [plain, prompt] = <[_; 2]>::try_from(world.polkit.asked()).unwrap();
+    assert_eq!((plain.flags, prompt.flags), (0, 1));
+    assert_eq!(taken_back, [plain.id]);
+    assert_ne!(taken_back, [prompt.id]);
+    world.polkit.say(READ, Say::Yes).await;
+    pending.answer().await.unwrap();
+    // What was answered with a prompt allowed is not kept.
+    client.get("vllm").await.unwrap();
+    assert_eq!(world.polkit.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn each_call_is_asked_about_where_nothing_may_be_kept() {
+    let config = "[helper]\npolkit-cache = \"0\"".to_owned();
+    let world = Plan { config, ..Plan::default() }.begin().await;
+    let client = world.client().await;
+    for _ in 0..3 {
+        client.get("vllm").await.unwrap();
+        assert_eq!(world.polkit.asked().len(), 1);
+    }
+}
+
 /// Interaction only where the caller's message allows it.
 #[tokio::test]
 async fn nobody_is_prompted_unless_the_call_allows_it() {

@@ -8,6 +8,7 @@ fn what_the_helper_does_has_the_documented_defaults() {
     assert_eq!(helper.idle_timeout, Duration::from_secs(60));
     assert_eq!(helper.action_timeout, Duration::from_secs(90));
     assert_eq!(helper.calls_in_flight, 16);
+    assert_eq!(helper.polkit_cache, Duration::from_secs(5));
     assert_eq!(helper.rate(RateClass::Read), Rate { per_minute: 600, burst: 100 });
     assert_eq!(helper.rate(RateClass::Change), Rate { per_minute: 60, burst: 10 });
     assert_eq!(helper.rate(RateClass::Run), Rate { per_minute: 600, burst: 100 });
@@ -41,7 +42,7 @@ fn how_many_runs_there_may_be_is_set_alone_and_in_its_range() {
 fn each_key_of_the_helper_is_set_alone() {
     let texts = [
         "[helper]\nidle-timeout = \"1s\"\nread-rate = { per-minute = 1 }",
-        "[helper]\naction-timeout = \"1h\"\ncalls-in-flight = 256\n[helper.read-rate]\nburst = 2\n\
+        "[helper]\naction-timeout = \"1h\"\ncalls-in-flight = 256\npolkit-cache = \"0\"\n[helper.read-rate]\nburst = 2\n\
          [helper.change-rate]\nper-minute = 3\nburst = 4\n[helper.run-rate]\nburst = 5\n[audit]\nrequired = false",
     ];
     let Config { helper, audit, .. } = config(&texts).unwrap();
@@ -49,6 +50,7 @@ fn each_key_of_the_helper_is_set_alone() {
         idle_timeout: Duration::from_secs(1),
         action_timeout: Duration::from_secs(3600),
         calls_in_flight: 256,
+        polkit_cache: Duration::ZERO,
         read_rate: Rate { per_minute: 1, burst: 2 },
         change_rate: Rate { per_minute: 3, burst: 4 },
         run_rate: Rate { per_minute: 600, burst: 5 },
@@ -73,6 +75,10 @@ fn every_error_of_the_helper_says_where_and_what_is_accepted() {
             "0.toml:1: helper.calls-in-flight = 0: 0 is out of range: 1 to 256",
         ),
         (
+            "helper.polkit-cache = \"6s\"",
+            "0.toml:1: helper.polkit-cache = \"6s\": 6s is out of range: 0 to 5s",
+        ),
+        (
             "helper.read-rate = 600",
             "0.toml:1: helper.read-rate = 600: an integer, where a table is needed",
         ),
@@ -92,7 +98,7 @@ fn every_error_of_the_helper_says_where_and_what_is_accepted() {
         (
             "helper.user = \"root\"",
             "0.toml:1: helper.user = \"root\": unknown key; known here: idle-timeout, \
-             action-timeout, calls-in-flight, read-rate, change-rate, run-rate",
+             action-timeout, calls-in-flight, polkit-cache, read-rate, change-rate, run-rate",
         ),
         (
             "audit.required = 0",
