@@ -1,6 +1,6 @@
 # attack: changes its securebits or keeps capabilities for a later uid change
-# stopped-by: no-new-privs seccomp
-# off: no-new-privs seccomp
+# stopped-by: seccomp
+# off: seccomp
 import ctypes, errno, json, os, signal, sys
 
 F = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}

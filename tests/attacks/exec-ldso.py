@@ -1,5 +1,5 @@
 # attack: runs a program that it brought along by handing it to the dynamic linker (ld.so /tmp/prog)
-# stopped-by: mount-ns
+# stopped-by: mount-ns landlock
 # off: mount-ns landlock
 import errno, glob, json, os, subprocess, sys
 

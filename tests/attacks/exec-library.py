@@ -1,5 +1,5 @@
 # attack: loads a native library that it brought along
-# stopped-by: mount-ns
+# stopped-by: mount-ns landlock
 # off: mount-ns landlock
 import ctypes, errno, glob, json, os, sys
 

@@ -1,6 +1,6 @@
 # attack: fills the disk, in every directory that can be written
-# stopped-by: mount-ns rlimits
-# off: mount-ns landlock rlimits watch
+# stopped-by: mount-ns landlock rlimits
+# off: mount-ns landlock rlimits
 # run: --work-size 1M
 import errno, json, os, sys
 

@@ -1,6 +1,6 @@
 # attack: puts a file system of its own making (FUSE) in front of other programs
-# stopped-by: mount-ns seccomp landlock
-# off: mount-ns landlock seccomp
+# stopped-by: mount-ns
+# off: mount-ns
 import ctypes, errno, json, os, signal, sys
 
 F = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}

@@ -1,6 +1,6 @@
 # attack: mounts a file system of its own making (FUSE), on which a script would keep whoever reads it waiting
-# stopped-by: mount-ns landlock seccomp
-# off: mount-ns landlock seccomp
+# stopped-by: mount-ns
+# off: mount-ns
 import ctypes, errno, json, os, signal, stat, sys
 
 F = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}

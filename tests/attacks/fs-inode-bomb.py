@@ -1,6 +1,6 @@
 # attack: makes empty files until the inodes are used up
-# stopped-by: mount-ns
-# off: mount-ns landlock watch
+# stopped-by: mount-ns landlock
+# off: mount-ns landlock
 # run: --timeout 60s --cpu 60s
 import errno, json, os, sys
 

@@ -1,6 +1,6 @@
 # attack: learns by stat, access and inotify which files exist outside
 # stopped-by: mount-ns
-# off: mount-ns landlock
+# off: mount-ns
 import ctypes, json, os, sys
 
 F = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}

@@ -1,5 +1,5 @@
 # attack: leaves a message for the next run in every place that might outlive a run
-# stopped-by: mount-ns ipc-ns net-ns seccomp
+# stopped-by: mount-ns landlock
 # off: mount-ns landlock
 # runs: 2
 import ctypes, json, os, sys

@@ -1,6 +1,6 @@
 # attack: attaches a System V shared memory segment of the host, or makes one
-# stopped-by: ipc-ns seccomp
-# off: ipc-ns seccomp
+# stopped-by: seccomp
+# off: seccomp
 import ctypes, errno, json, sys
 
 F = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}

@@ -1,5 +1,5 @@
 # attack: mounts file systems: tmpfs, proc, sysfs, bind, overlay, and remounts / writable
-# stopped-by: seccomp landlock no-new-privs
+# stopped-by: seccomp landlock
 # off: seccomp landlock
 import ctypes, errno, json, os, signal, sys
 

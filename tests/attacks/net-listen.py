@@ -1,6 +1,6 @@
 # attack: opens a port on the host for others to connect to
-# stopped-by: net-ns seccomp landlock
-# off: net-ns seccomp landlock
+# stopped-by: seccomp landlock
+# off: seccomp landlock
 import errno, json, socket, sys
 
 F = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}

@@ -1,6 +1,6 @@
 # attack: hands its own descriptors to an accomplice outside, and asks for some, by SCM_RIGHTS
-# stopped-by: net-ns mount-ns landlock seccomp
-# off: net-ns mount-ns landlock seccomp
+# stopped-by: mount-ns landlock seccomp
+# off: mount-ns landlock seccomp
 import errno, json, os, socket, sys
 
 F = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}

@@ -1,6 +1,6 @@
 # attack: connects by sendto with MSG_FASTOPEN, which older filters on connect() overlook
 # stopped-by: net-ns seccomp
-# off: net-ns seccomp landlock
+# off: net-ns seccomp
 import errno, json, socket, sys
 
 F = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}

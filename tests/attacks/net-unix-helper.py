@@ -1,6 +1,6 @@
 # attack: speaks to the helper, its keeper of sandboxes, the bus, systemd and the journal by their sockets, found through descriptors of directories
 # stopped-by: mount-ns seccomp
-# off: mount-ns landlock seccomp
+# off: mount-ns seccomp
 import errno, json, os, socket, sys
 
 F = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}

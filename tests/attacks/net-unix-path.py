@@ -1,6 +1,6 @@
 # attack: connects to a service's unix socket by its path
 # stopped-by: mount-ns seccomp
-# off: mount-ns landlock seccomp
+# off: mount-ns seccomp
 import errno, json, socket, sys
 
 F = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}

@@ -1,6 +1,6 @@
 # attack: takes hold of interpreters beside it, which run for others or wait for their next job, by guessed process ids
-# stopped-by: pid-ns landlock seccomp
-# off: pid-ns landlock seccomp watch
+# stopped-by: pid-ns
+# off: pid-ns watch
 # beside: READY
 import ctypes, errno, json, os, signal, sys, time
 

@@ -1,6 +1,6 @@
 # attack: reads the kernel's memory, addresses, log, keys, modules and boot line from /proc
-# stopped-by: mount-ns landlock
-# off: mount-ns landlock
+# stopped-by: mount-ns
+# off: mount-ns
 import json, os, sys
 
 F = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}

@@ -1,6 +1,6 @@
 # attack: keeps every CPU busy with many processes, so that whoever watches gets no turn
 # stopped-by: watch
-# off: watch rlimits
+# off: watch
 # run: --cpu 1s --timeout 30s
 # expect: outcome=timed-out
 import json, os, resource, signal, sys, time

@@ -1,5 +1,5 @@
 # attack: forks a new self and ends the old one, without end, so that no look at /proc catches it
-# stopped-by: pid-ns wall
+# stopped-by: pid-ns
 # off: pid-ns watch
 # run: --timeout 4s
 # expect: outcome=exited|timed-out exit_code=0

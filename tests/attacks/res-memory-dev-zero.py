@@ -1,6 +1,6 @@
 # attack: hides shared memory behind a mapping of /dev/zero, and unmaps its pages
-# stopped-by: mount-ns
-# off: watch mount-ns landlock
+# stopped-by: mount-ns landlock
+# off: mount-ns landlock
 # run: --memory 64M
 # expect: outcome=out-of-memory|exited
 import json, mmap, os, sys, time

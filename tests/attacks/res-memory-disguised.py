@@ -1,6 +1,6 @@
 # attack: takes memory under a false name and undumpable, so that whoever adds it up may not look or is misled
-# stopped-by: watch rlimits
-# off: watch rlimits
+# stopped-by: watch
+# off: watch
 # run: --memory 64M
 # expect: outcome=out-of-memory|exited
 import ctypes, json, os, signal, sys, time

@@ -1,6 +1,6 @@
 # attack: hides shared memory by unmapping its pages with MADV_DONTNEED, which keeps what they hold
 # stopped-by: seccomp
-# off: seccomp watch
+# off: seccomp
 # run: --memory 64M
 # expect: outcome=out-of-memory|exited
 import json, mmap, sys, time

@@ -1,6 +1,6 @@
 # attack: hides memory in sockets that are on their way through other sockets, and open nowhere
-# stopped-by: watch rlimits
-# off: watch rlimits
+# stopped-by: watch
+# off: watch
 # run: --memory 16M
 # expect: outcome=out-of-memory|exited
 import errno, json, socket, sys, time

@@ -1,6 +1,6 @@
 # attack: keeps shared memory in a child that has never touched it, and so has none in its own count
 # stopped-by: seccomp
-# off: seccomp watch
+# off: seccomp
 # run: --memory 64M
 # expect: outcome=out-of-memory|exited
 import json, mmap, os, sys, time

@@ -1,6 +1,6 @@
 # attack: hides memory in few unix sockets, whose buffers it has made as large as it may
 # stopped-by: seccomp
-# off: seccomp watch rlimits
+# off: seccomp
 # run: --memory 16M
 # expect: outcome=out-of-memory|exited
 import errno, json, socket, sys, time

@@ -1,6 +1,6 @@
 # attack: hides memory in a process whose first thread has ended, of which /proc/PID/status tells none
-# stopped-by: watch rlimits
-# off: watch rlimits
+# stopped-by: watch
+# off: watch
 # run: --memory 64M
 # expect: outcome=out-of-memory|exited
 import ctypes, json, mmap, os, sys, threading, time

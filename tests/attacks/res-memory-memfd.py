@@ -1,6 +1,6 @@
 # attack: hides memory in files that only memfd_create makes
-# stopped-by: seccomp
-# off: seccomp watch rlimits
+# stopped-by: seccomp rlimits
+# off: seccomp rlimits
 # run: --memory 32M
 # expect: outcome=out-of-memory|exited
 import ctypes, errno, json, os, sys, time

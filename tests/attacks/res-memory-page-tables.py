@@ -1,6 +1,6 @@
 # attack: makes the kernel spend memory on page tables, by reading one byte in each of many areas
-# stopped-by: watch rlimits
-# off: watch rlimits
+# stopped-by: watch
+# off: watch
 # run: --memory 32M
 # expect: outcome=out-of-memory|exited
 import ctypes, errno, json, sys, time

@@ -1,6 +1,6 @@
 # attack: hides memory in pipes that nobody reads
-# stopped-by: watch rlimits
-# off: watch rlimits seccomp
+# stopped-by: seccomp
+# off: seccomp
 # run: --memory 16M
 # expect: outcome=out-of-memory|exited
 import errno, fcntl, json, os, sys, time

@@ -1,6 +1,6 @@
 # attack: hides memory in the buffers of unix sockets that nobody reads
-# stopped-by: watch rlimits
-# off: watch rlimits
+# stopped-by: watch
+# off: watch
 # run: --memory 32M
 # expect: outcome=out-of-memory|exited
 import json, os, signal, socket, struct, sys, time

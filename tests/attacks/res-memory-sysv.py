@@ -1,6 +1,6 @@
 # attack: hides memory in System V segments that no process is attached to
 # stopped-by: seccomp
-# off: seccomp watch
+# off: seccomp
 # run: --memory 32M
 # expect: outcome=out-of-memory|exited
 import ctypes, errno, json, sys, time

@@ -1,6 +1,6 @@
 # attack: fills deleted files in /tmp and /work, which no process maps
-# stopped-by: watch mount-ns
-# off: watch rlimits mount-ns landlock
+# stopped-by: mount-ns landlock
+# off: mount-ns landlock
 # run: --memory 32M --work-size 512M
 # expect: outcome=out-of-memory|exited
 import errno, json, os, sys, time

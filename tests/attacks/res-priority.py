@@ -1,5 +1,5 @@
 # attack: takes more than its share of the CPU: real-time scheduling, negative nice value, deadlines
-# stopped-by: seccomp rlimits
+# stopped-by: seccomp
 # off: seccomp
 import ctypes, errno, json, struct, sys
 

@@ -1,5 +1,5 @@
 # attack: raises its own resource limits
-# stopped-by: rlimits seccomp
+# stopped-by: rlimits
 # off: rlimits
 import ctypes, errno, json, resource, struct, sys
 

@@ -1,6 +1,6 @@
 # attack: renames the host: sethostname, setdomainname
-# stopped-by: seccomp uts-ns
-# off: seccomp uts-ns
+# stopped-by: seccomp
+# off: seccomp
 import ctypes, errno, json, os, signal, sys
 
 F = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}

@@ -1,5 +1,5 @@
 # attack: becomes uid 0 with all capabilities in a user namespace, and keeps them over exec
-# stopped-by: seccomp
+# stopped-by: seccomp landlock
 # off: seccomp landlock
 import ctypes, errno, json, os, signal, sys
 

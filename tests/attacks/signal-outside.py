@@ -1,6 +1,6 @@
 # attack: finds and signals processes outside of the sandbox
 # stopped-by: pid-ns
-# off: pid-ns landlock watch
+# off: pid-ns watch
 import json, os, sys
 
 F = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}

@@ -3,6 +3,29 @@
 //! Only a build with the feature `weaken` has such a switch. In every other build [`off`] is
 //! constantly false, and neither the name of the variable nor the code behind it exists.
 
+use std::ffi::CStr;
+
+use crate::engine::Grant;
+
+/// What Landlock grants where the mount namespace is switched off, and there is no root but the
+/// host's: what the new one would hold of it, and nothing to write to.
+#[cfg(not(feature = "weaken"))]
+pub const HOST: [(&CStr, Grant); 0] = [];
+
+/// What Landlock grants where the mount namespace is switched off, and there is no root but the
+/// host's: what the new one would hold of it, and nothing to write to.
+#[cfg(feature = "weaken")]
+pub const HOST: [(&CStr, Grant); 8] = [
+    (c"/usr", Grant::ReadExecute),
+    (c"/bin", Grant::ReadExecute),
+    (c"/lib", Grant::ReadExecute),
+    (c"/lib64", Grant::ReadExecute),
+    (c"/etc/ld.so.cache", Grant::Read),
+    (c"/proc", Grant::Read),
+    (c"/dev/null", Grant::Device),
+    (c"/dev/urandom", Grant::Device),
+];
+
 /// Reads what is switched off, before the environment is forgotten.
 #[cfg(not(feature = "weaken"))]
 pub const fn load() {}

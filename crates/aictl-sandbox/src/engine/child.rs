@@ -37,7 +37,10 @@ use super::{
 };
 use seccompiler::sock_filter;
 
-use crate::sys::{self, MountAttr, StatusBoard, SysResult};
+use crate::{
+    sys::{self, MountAttr, StatusBoard, SysResult},
+    weaken,
+};
 
 /// The first process's end of the pair of sockets on which the two wait for each other.
 const FIRST: usize = 0;
@@ -157,6 +160,7 @@ fn finish(plan: &mut Plan, program: i32) -> Result<Built, Failed> {
         umount2(c".", MntFlags::MNT_DETACH).at(Step::Pivot)?;
         chdir(c"/").at(Step::Pivot)?;
     } else {
+        grant_host(plan)?;
         tell(plan.meeting[FIRST])?;
     }
     if waits {
@@ -564,6 +568,15 @@ fn grant_all(plan: &mut Plan, tree: &Tree) -> Result<(), Failed> {
     let Some(ruleset) = &mut plan.landlock else { return Ok(()) };
     for rule in &tree.rules {
         allow(ruleset, &rule.path, rule.grant)?;
+    }
+    Ok(())
+}
+
+/// Writes Landlock's rules where there is no new root, in a test.
+fn grant_host(plan: &mut Plan) -> Result<(), Failed> {
+    let Plan { landlock: Some(ruleset), load, .. } = plan else { return Ok(()) };
+    for (path, grant) in weaken::HOST.into_iter().chain([(load.script(), Grant::Read)]) {
+        allow(ruleset, path, grant)?;
     }
     Ok(())
 }

@@ -34,6 +34,7 @@ use nix::{libc, sys::prctl, unistd};
 pub use client::{Client, Remote, Wish, send_by, timeout as poll_timeout};
 pub use copy::{Copy, Original};
 pub use input::Source;
+pub use landlock::Grant;
 pub use sandbox::{Armed, Task};
 pub use script::{Script, ScriptError};
 pub use seccomp::{Memory, calls};
