@@ -17,7 +17,10 @@ use std::{
 use nix::{
     errno::Errno,
     libc,
-    sys::{resource::Resource, signal::Signal},
+    sys::{
+        resource::Resource,
+        signal::{SigSet, Signal},
+    },
 };
 
 /// The result of a system call: its value, or errno.
@@ -274,6 +277,24 @@ pub fn reap(pidfd: BorrowedFd<'_>) -> SysResult<Rusage> {
             }
         }
     }
+}
+
+/// Waits for one of these signals, which are blocked (sigwaitinfo(2)); whether it comes from outside
+/// of this process's pid namespace, or from the kernel: who is inside can send none that looks so.
+///
+/// # Errors
+/// EINTR if another one was handled meanwhile.
+pub fn wait_signal(signals: &SigSet) -> SysResult<(Signal, bool)> {
+    // SAFETY: all-zero is a valid value of this plain C structure.
+    let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
+    // SAFETY: both pointers are to live structures of the right type.
+    let ret = unsafe { libc::sigwaitinfo(signals.as_ref(), &raw mut info) };
+    check(ret.into())?;
+    let signal = Signal::try_from(ret)?;
+    // SAFETY: a signal of kill(2) has the sender's id; of others, it is read and not used.
+    let sender = unsafe { info.si_pid() };
+    // A sender may choose all of it but these codes (rt_sigqueueinfo(2)), and one outside has no id.
+    Ok((signal, info.si_code == libc::SI_USER && sender == 0 || signal == Signal::SIGCHLD))
 }
 
 /// The CPU time that a process has used so far (clock_getcpuclockid(3)), 0 for the calling one.

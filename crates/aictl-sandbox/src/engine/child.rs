@@ -656,13 +656,13 @@ fn wait_for(plan: &Plan, &Built { program, proc_dir, look }: &Built) -> Failed {
     };
     let mut look = kept.look;
     let mut is_told = false;
+    let signals = attended();
     loop {
-        match attended().wait() {
+        match sys::wait_signal(&signals) {
             // Each process in here gets it, whatever that process wants.
-            Ok(PAUSE) => drop(kill(EVERYONE, Signal::SIGSTOP)),
-            Ok(RESUME) => drop(kill(EVERYONE, Signal::SIGCONT)),
-            Ok(HAS_ENDED) => {
-                // Once: anybody could ask again and again.
+            Ok((PAUSE, true)) => drop(kill(EVERYONE, Signal::SIGSTOP)),
+            Ok((RESUME, true)) => drop(kill(EVERYONE, Signal::SIGCONT)),
+            Ok((HAS_ENDED, true)) => {
                 is_told |= look.take().is_some_and(|look| tell_of_end(plan, program, &look));
             }
             Ok(_) | Err(Errno::EINTR) => {}
