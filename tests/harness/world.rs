@@ -217,7 +217,11 @@ impl World {
     /// An id for the next run, which begins with the marker and ends in six hexadecimal digits of
     /// its own.
     pub fn next_run(&self) -> String {
-        format!("{}{:06x}", self.marker, self.runs.fetch_add(1, Ordering::Relaxed))
+        self.run(self.runs.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn run(&self, number: u32) -> String {
+        format!("{}{number:06x}", self.marker)
     }
 
     /// A copy of the case `script` for this run, which everybody may read. By its last line it is
@@ -406,6 +410,10 @@ fn holds(bytes: &[u8], part: &[u8]) -> bool {
 impl Drop for World {
     fn drop(&mut self) {
         let _ = mq_unlink(self.mq_name.as_str());
+        // One that a run has left where nothing kept it from that, and the next could not take away.
+        for run in 0..self.runs.load(Ordering::Relaxed) {
+            let _ = mq_unlink(format!("/left-{}", self.run(run)).as_str());
+        }
         if let Some(id) = self.shm_id {
             let _ = Command::new("ipcrm").args(["-m", &id.to_string()]).status();
         }
