@@ -252,9 +252,10 @@ fn no_other_file_is_dead() {
 
 /// What tests may share: the machine, which each takes for itself and gives back as it was; an
 /// engine, which every run of the real one is made by too.
-const SHARED: [(&str, &str); 2] = [
+const SHARED: [(&str, &str); 3] = [
     ("crates/aictl-sandbox/src/engine/tests.rs", "ENGINE"),
     ("tests/machine/machine.rs", "MACHINE"),
+    ("tests/attacks.rs", "LAYERS_ARE_OFF"),
 ];
 
 /// The tests of a source file: all of it, or what is behind its code.
