@@ -9,14 +9,21 @@ use std::{
     time::Instant,
 };
 
-use crate::harness::{
-    case::{self, Case},
-    run::{Way, in_parallel, run},
-    world::World,
+use serde_json::Value;
+
+use crate::{
+    guest::as_anna,
+    harness::{
+        case::{self, Case},
+        run::{Way, in_parallel, run},
+        world::World,
+    },
 };
 
 /// Where the corpus is.
 const CORPUS: &str = "/mnt/attacks";
+/// The program that can leave layers off.
+const WEAK: &str = "/mnt/weak/aictl";
 /// Anna's uid.
 const ANNA: u32 = 1000;
 
@@ -81,4 +88,35 @@ fn attacks_are_contained_through_the_helper_and_no_layer_is_missing() {
     assert!(visitors.is_empty(), "somebody knocked: {visitors:?}");
     let traces = world.traces().unwrap();
     assert!(traces.is_empty(), "left: {traces:?}");
+}
+
+/// Runs an attack with nothing that watches it but the kernel, as Anna, in a unit with control groups
+/// of its own or without.
+fn unwatched(script: &str, options: &[String], delegated: bool) -> Value {
+    let argv = ["env", "AICTL_WEAKEN=watch,rlimits", WEAK, "--embedded", "--json", "run"];
+    let mut command = as_anna(&argv, delegated);
+    let done = command.args(options).arg(script).output().unwrap();
+    serde_json::from_slice(&done.stdout).unwrap_or_else(|_| panic!("{done:?}"))
+}
+
+/// What one run has of memory and processes, the control group alone keeps it to; and without one,
+/// what watches in its place is what does.
+#[test]
+fn a_control_group_alone_keeps_a_run_to_its_memory_and_processes() {
+    let mut cases = case::load(Path::new(CORPUS)).unwrap_or_else(|errors| panic!("{errors}"));
+    let chosen =
+        ["res-fork-bomb.py", "res-memory-many.py", "res-memory-one.py", "res-thread-bomb.py"];
+    cases.retain(|case| chosen.contains(&case.name.as_str()));
+    assert_eq!(cases.len(), chosen.len());
+    for case in cases {
+        let script = format!("{CORPUS}/{}", case.name);
+        let seen = unwatched(&script, &case.options, true);
+        assert_eq!(case::escaped(&seen), None, "{}: {seen:#}", case.name);
+        assert_eq!(case.expect.unmet(&seen), None, "{}: {seen:#}", case.name);
+        let isolation = seen["isolation"].as_array().unwrap();
+        assert!(isolation.contains(&Value::from("cgroup")), "{seen:#}");
+        assert!(!isolation.contains(&Value::from("rlimits")), "{seen:#}");
+        let seen = unwatched(&script, &case.options, false);
+        assert!(case::escaped(&seen).is_some(), "{}: {seen:#}", case.name);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use crate::args::{STRICT_VARIABLE, TestOptions};
 use crate::bench;
@@ -141,29 +142,35 @@ fn run_tier(workspace: &Workspace, tier: &Tier, options: &TestOptions) -> Report
     Report { tier: tier.name, failure, not_run }
 }
 
+/// Builds the pair of programs that can leave layers off, for the test of the tests, and says where
+/// they are: in a directory of their own, since beside the others they would take the place of the
+/// real ones.
+pub fn weakened(workspace: &Workspace, strict: bool) -> Result<PathBuf, Failure> {
+    let target = workspace.target.join("weak");
+    let mut command = cargo(
+        workspace,
+        strict,
+        &["build", "-p", "aictl", "-p", "aictl-sandbox", "--features", "aictl-sandbox/weaken"],
+    );
+    command.arg("--target-dir").arg(&target);
+    workspace::run(command, "cargo build --features aictl-sandbox/weaken")?;
+    Ok(target.join("debug"))
+}
+
 /// All that needs neither root nor a system manager: `cargo test`, with the programs at hand.
 fn hermetic(workspace: &Workspace, options: &TestOptions) -> Result<Vec<String>, Failure> {
     let strict = options.strict;
     // The programs that the tests start.
     let build = ["build", "--workspace", "--bins"];
     workspace::run(cargo(workspace, strict, &build), "cargo build --workspace --bins")?;
-    // The pair that can leave layers off, for the test of the tests. In a directory of its own:
-    // beside the others it would take the place of the real one.
-    let weak = workspace.target.join("weak");
-    let mut command = cargo(
-        workspace,
-        strict,
-        &["build", "-p", "aictl", "-p", "aictl-sandbox", "--features", "aictl-sandbox/weaken"],
-    );
-    command.arg("--target-dir").arg(&weak);
-    workspace::run(command, "cargo build --features aictl-sandbox/weaken")?;
+    let weak = weakened(workspace, strict)?;
     // Every failure of a run is worth knowing, not only the first. In an order that is new each time,
     // of which libtest prints the seed: tests share nothing.
     let tests = ["--config", SHUFFLES, "test", "--workspace", "--no-fail-fast", "--tests"];
     let mut command = cargo(workspace, strict, &tests);
     command
         .env("AICTL_BIN_DIR", workspace.target.join("debug"))
-        .env("AICTL_WEAK_BIN_DIR", weak.join("debug"))
+        .env("AICTL_WEAK_BIN_DIR", weak)
         .args(["--", "-Z", "unstable-options", "--shuffle"]);
     set_strict(&mut command, strict);
     let tested = workspace::run(command, "cargo test --workspace --tests");

@@ -31,8 +31,14 @@ pub fn stage(workspace: &Workspace, options: &TestOptions, staging: &Path) -> Re
     let tests = staging.join("tests");
     copy(&build_tests(workspace, options)?, &tests)?;
     lay_over_new(&workspace.root.join("tests/attacks"), &staging.join("attacks"))?;
+    let weak = staging.join("weak");
+    fs::create_dir_all(&weak).map_err(|e| file("cannot make", &weak, e))?;
+    let weakened = crate::test::weakened(workspace, options.strict)?;
+    let pair = ["aictl", "aictl-sandboxd"];
+    pair.iter().try_for_each(|name| copy(&weakened.join(name), &weak.join(name)))?;
+    strip(pair.iter().map(|name| weak.join(name)))?;
     if !options.shipped {
-        strip(&root, &tests)?;
+        strip_all(&root, tests)?;
     }
     let start = staging.join("start");
     fs::write(&start, script(options)).map_err(|e| file("cannot write", &start, e))
@@ -127,14 +133,18 @@ fn lay_over_new(from: &Path, to: &Path) -> Result<(), Failure> {
     lay_over(from, to)
 }
 
-/// Takes away from programs what only a debugger reads: most of them, which the machine would copy.
-fn strip(root: &Path, tests: &Path) -> Result<(), Failure> {
-    let mut command = plain_command("strip");
-    command.arg("--strip-debug").arg(tests).arg(root.join("usr/bin/aictl"));
+/// Takes away from the tests and what is installed what only a debugger reads.
+fn strip_all(root: &Path, tests: PathBuf) -> Result<(), Failure> {
     let helpers = root.join("usr/libexec/aictl");
-    for entry in fs::read_dir(&helpers).map_err(|e| file("cannot read", &helpers, e))?.flatten() {
-        command.arg(entry.path());
-    }
+    let helpers = fs::read_dir(&helpers).map_err(|e| file("cannot read", &helpers, e))?;
+    let helpers = helpers.flatten().map(|entry| entry.path());
+    strip([tests, root.join("usr/bin/aictl")].into_iter().chain(helpers))
+}
+
+/// Takes away from programs what only a debugger reads: most of them, which the machine would copy.
+fn strip(programs: impl Iterator<Item = PathBuf>) -> Result<(), Failure> {
+    let mut command = plain_command("strip");
+    command.arg("--strip-debug").args(programs);
     workspace::run(command, "strip")
 }
 
