@@ -325,6 +325,33 @@ except dbus.DBusException as error:
 const NO_NAMESPACES: &str = "Unavailable the sandbox could not make the namespaces: Function not \
                              implemented; a system call filter forbids it";
 
+/// Whether Bob's doctor tells of a filter as what forbids sandboxes: of the keeper's, which the helper
+/// remembers for some seconds, or of one of his own.
+fn names_the_filter(machine: &Machine, own: bool) -> bool {
+    let filter = if own { "yes" } else { "no" };
+    let command = [
+        "systemd-run",
+        "--quiet",
+        "--pipe",
+        "--wait",
+        "--collect",
+        "--uid=bob",
+        &format!("--property=RestrictNamespaces={filter}"),
+        "aictl",
+        "doctor",
+    ];
+    let said = machine.run(Who::Root, &command).stdout;
+    println!("{said}");
+    said.contains("system call filter") && said.contains("RestrictNamespaces=")
+}
+
+#[test]
+fn the_doctor_names_a_filter_that_forbids_namespaces() {
+    let machine = machine();
+    assert!(!names_the_filter(&machine, false));
+    assert!(names_the_filter(&machine, true));
+}
+
 /// Whatever is wrong with the keeper of the sandboxes: where its parts are is nothing to a caller.
 #[test]
 fn no_error_of_the_sandboxes_names_a_path_of_ours() {
@@ -358,6 +385,9 @@ fn no_error_of_the_sandboxes_names_a_path_of_ours() {
         machine.root(&["systemctl", "daemon-reload"]);
         machine.root(&["systemctl", "start", "aictl-sandboxd.socket"]);
         told(what, "python", error);
+        if error == NO_NAMESPACES {
+            machine.wait_for("a doctor who names the filter", || names_the_filter(&machine, false));
+        }
         stop();
         machine.root(&["systemctl", "reset-failed"]);
     }

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::guest::{SERVICE, WAYS, Way, as_anna, root, run, try_run, wait_for};
+use aictl_api::run::Outcome;
+
+use crate::guest::{SERVICE, Seen, WAYS, Way, as_anna, root, run, try_run, wait_for};
 
 /// A file of the kernel's with another value, until this is dropped.
 struct Knob {
@@ -78,25 +80,42 @@ profile aictl /usr/bin/aictl flags=(attach_disconnected) {
 }
 ";
 
+/// What comes of a run by an aictl that is confined as above, and by these rules.
+fn confined(rules: &str) -> Result<Seen, String> {
+    let enabled = fs::read_to_string("/sys/module/apparmor/parameters/enabled").unwrap();
+    assert_eq!(enabled.trim(), "Y", "the kernel of the image has AppArmor");
+    let file = "/tmp/confined";
+    fs::write(file, PROFILE.replace("  capability,\n", &format!("  capability,\n{rules}")))
+        .unwrap();
+    root(&["apparmor_parser", "--replace", file]);
+    let tried = try_run(Way::Embedded, &[], "print(1)");
+    root(&["apparmor_parser", "--replace", INSTALLED]);
+    fs::remove_file(file).unwrap();
+    tried
+}
+
 #[test]
 fn a_refusal_of_apparmor_names_apparmor() {
     let knob = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
     if !fs::exists(knob).unwrap() {
         eprintln!("this kernel has no {knob}: a profile without `userns` stands in for it");
     }
-    let enabled = fs::read_to_string("/sys/module/apparmor/parameters/enabled").unwrap();
-    assert_eq!(enabled.trim(), "Y", "the kernel of the image has AppArmor");
-    let file = "/tmp/without-userns";
-    fs::write(file, PROFILE).unwrap();
-    root(&["apparmor_parser", "--replace", file]);
-    let tried = try_run(Way::Embedded, &[], "print(1)");
-    root(&["apparmor_parser", "--replace", INSTALLED]);
-    fs::remove_file(file).unwrap();
-    let error = tried.expect_err("it ran without the right to user namespaces");
+    let error = confined("").expect_err("it ran without the right to user namespaces");
     assert!(error.contains("AppArmor") || error.contains("apparmor"), "{error}");
     assert!(error.contains("userns"), "{error}");
     // It was the profile.
     run(Way::Embedded, &[], "print(1)");
+}
+
+/// The rule that both installed profiles consist of gives back what was refused, and no more is needed.
+#[test]
+fn the_rule_of_the_installed_profile_grants_user_namespaces() {
+    let installed = fs::read_to_string(INSTALLED).unwrap();
+    let rules: Vec<&str> = installed.lines().filter(|line| line.starts_with("  ")).collect();
+    let rules: Vec<&str> = rules.into_iter().filter(|line| line.ends_with(',')).collect();
+    assert_eq!(rules, ["  userns,"; 2]);
+    let seen = confined("  userns,\n").unwrap();
+    assert_eq!((seen.outcome, seen.stdout.as_str()), (Outcome::Exited, "1\n"), "{seen:?}");
 }
 
 /// Each of the programs that make sandboxes has its profile's name, by which a kernel that keeps all
