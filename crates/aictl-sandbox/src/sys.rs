@@ -17,10 +17,7 @@ use std::{
 use nix::{
     errno::Errno,
     libc,
-    sys::{
-        resource::Resource,
-        signal::{SigSet, Signal},
-    },
+    sys::{resource::Resource, signal::Signal},
 };
 
 /// The result of a system call: its value, or errno.
@@ -279,24 +276,6 @@ pub fn reap(pidfd: BorrowedFd<'_>) -> SysResult<Rusage> {
     }
 }
 
-/// Waits for one of these signals, which are blocked (sigwaitinfo(2)); whether it comes from outside
-/// of this process's pid namespace, or from the kernel: who is inside can send none that looks so.
-///
-/// # Errors
-/// EINTR if another one was handled meanwhile.
-pub fn wait_signal(signals: &SigSet) -> SysResult<(Signal, bool)> {
-    // SAFETY: all-zero is a valid value of this plain C structure.
-    let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
-    // SAFETY: both pointers are to live structures of the right type.
-    let ret = unsafe { libc::sigwaitinfo(signals.as_ref(), &raw mut info) };
-    check(ret.into())?;
-    let signal = Signal::try_from(ret)?;
-    // SAFETY: a signal of kill(2) has the sender's id; of others, it is read and not used.
-    let sender = unsafe { info.si_pid() };
-    // A sender may choose all of it but these codes (rt_sigqueueinfo(2)), and one outside has no id.
-    Ok((signal, info.si_code == libc::SI_USER && sender == 0 || signal == Signal::SIGCHLD))
-}
-
 /// The CPU time that a process has used so far (clock_getcpuclockid(3)), 0 for the calling one.
 ///
 /// # Errors
@@ -377,7 +356,7 @@ pub struct SharedPage<T: Atomics> {
 /// The type must be `repr(C)`, hold nothing but atomic integers, and fit in a page of 4096 bytes.
 pub unsafe trait Atomics: Sync {}
 
-/// What the processes of a sandbox tell sandboxd through shared memory.
+/// What the processes of a sandbox and sandboxd tell each other through shared memory.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct StatusBoard {
@@ -391,6 +370,10 @@ pub struct StatusBoard {
     pub wait_status: std::sync::atomic::AtomicI32,
     /// How many processes were left when the program ended.
     pub left_over: std::sync::atomic::AtomicU32,
+    /// sandboxd: 1 while the sandbox is to stand still.
+    pub stand_still: std::sync::atomic::AtomicU32,
+    /// sandboxd: 1 once it asks whether the program has come into its end.
+    pub has_it_ended: std::sync::atomic::AtomicU32,
     /// CPU time that was used before the job came, in microseconds.
     pub cpu_before: std::sync::atomic::AtomicU64,
     /// CPU time that was used until the program ended, in microseconds.
@@ -401,7 +384,7 @@ pub struct StatusBoard {
     pub program_started: std::sync::atomic::AtomicU64,
 }
 
-// SAFETY: repr(C), atomic integers only, 56 bytes.
+// SAFETY: repr(C), atomic integers only, 64 bytes.
 unsafe impl Atomics for StatusBoard {}
 
 impl<T: Atomics> SharedPage<T> {

@@ -592,13 +592,10 @@ fn landlock_failed(_: RulesetError) -> Failed {
     (Step::Landlock, Errno::last())
 }
 
-/// The signals with which sandboxd has a sandbox stand still, and go on.
-pub const PAUSE: Signal = Signal::SIGUSR1;
-/// As above.
-pub const RESUME: Signal = Signal::SIGUSR2;
-
-/// The signal with which sandboxd asks whether the program has come into its end.
-pub const HAS_ENDED: Signal = Signal::SIGTERM;
+/// The signal with which sandboxd has the first process look at the board: what it is to do stands
+/// there, where nobody else can write, since anybody inside could send the signal, or have sent it
+/// before so that sandboxd's own is none.
+pub const LOOK_AT_BOARD: Signal = Signal::SIGUSR1;
 /// The signal with which a program that is about to end hears that its memory was looked at.
 const SEEN: Signal = Signal::SIGURG;
 /// How often the first process looks for it then; and how often before it begins to pause between
@@ -656,24 +653,28 @@ fn wait_for(plan: &Plan, &Built { program, proc_dir, look }: &Built) -> Failed {
     };
     let mut look = kept.look;
     let mut is_told = false;
-    let signals = attended();
+    let board = plan.board.get();
+    let mut stands_still = false;
     loop {
-        match sys::wait_signal(&signals) {
-            // Each process in here gets it, whatever that process wants.
-            Ok((PAUSE, true)) => drop(kill(EVERYONE, Signal::SIGSTOP)),
-            Ok((RESUME, true)) => drop(kill(EVERYONE, Signal::SIGCONT)),
-            Ok((HAS_ENDED, true)) => {
-                is_told |= look.take().is_some_and(|look| tell_of_end(plan, program, &look));
-            }
+        match attended().wait() {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return (Step::Fork, errno),
+        }
+        let stand_still = board.stand_still.load(SeqCst) == 1;
+        if stand_still != stands_still {
+            stands_still = stand_still;
+            // Each process in here gets it, whatever that process wants.
+            let signal = if stand_still { Signal::SIGSTOP } else { Signal::SIGCONT };
+            let _nobody_there = kill(EVERYONE, signal);
+        }
+        if board.has_it_ended.load(SeqCst) == 1 {
+            is_told |= look.take().is_some_and(|look| tell_of_end(plan, program, &look));
         }
         loop {
             match sys::wait_any_now() {
                 // Somebody may be reading already what was written down then.
                 Ok(Some((pid, _))) if pid == program && is_told => sys::exit_now(0),
                 Ok(Some((pid, status))) if pid == program => {
-                    let board = plan.board.get();
                     write_usage(board);
                     let left = sys::count_processes(PROC).unwrap_or(0);
                     write_end(board, left, status);
@@ -752,5 +753,5 @@ const EVERYONE: Pid = Pid::from_raw(-1);
 
 /// What the first process waits for: blocked, so that nothing is lost between two waits.
 pub fn attended() -> SigSet {
-    [Signal::SIGCHLD, PAUSE, RESUME, HAS_ENDED].into_iter().collect()
+    [Signal::SIGCHLD, LOOK_AT_BOARD].into_iter().collect()
 }

@@ -176,7 +176,8 @@ impl Sandbox {
             let closed = self.stdout.fd().is_none() && self.stderr.fd().is_none();
             if closed && self.waited && !state.asked {
                 state.asked = true;
-                sys::pidfd_signal(self.frame.pidfd(), child::HAS_ENDED);
+                self.frame.board.get().has_it_ended.store(1, SeqCst);
+                sys::pidfd_signal(self.frame.pidfd(), child::LOOK_AT_BOARD);
             }
             if let Some(result) = &mut self.result {
                 state.collect_result(result);
@@ -197,12 +198,17 @@ impl Sandbox {
     /// Has the whole sandbox stand still for as long as the client does.
     fn pause(&mut self, client: &mut dyn Client, state: &mut Watching) {
         let since = Instant::now();
-        sys::pidfd_signal(self.frame.pidfd(), child::PAUSE);
+        self.stand_still(true);
         client.pause();
-        sys::pidfd_signal(self.frame.pidfd(), child::RESUME);
+        self.stand_still(false);
         let still = since.elapsed();
         state.deadline += still;
         state.next_look += still;
+    }
+
+    fn stand_still(&self, still: bool) {
+        self.frame.board.get().stand_still.store(still.into(), SeqCst);
+        sys::pidfd_signal(self.frame.pidfd(), child::LOOK_AT_BOARD);
     }
 
     /// Waits until something happens, or until it is time to look.
