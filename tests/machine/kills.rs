@@ -120,9 +120,8 @@ pub fn processes(machine: &Machine) -> usize {
     found.stdout.lines().count()
 }
 
-/// Until when all must have been told. A second is promised; what else this machine has to do is not
-/// theirs.
-const SOON: Duration = Duration::from_secs(5);
+/// Until when all must have been told, as is promised.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Does something to the machine while all runs are in flight; each caller must be told at once, in
 /// words, with `code`, and nothing of any run may be left. Returns what they were told.

@@ -1,6 +1,8 @@
 //! The tree of control groups: what each run has there, and what is left of it.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{
+    collections::BTreeSet, fs, os::unix::process::ExitStatusExt, path::PathBuf, process::Command,
+};
 
 use aictl_api::{
     limits::{CPU, OUTPUT, PROCESSES, TIMEOUT},
@@ -90,6 +92,19 @@ fn nothing_is_left_in_the_tree_of_control_groups_whatever_the_end() {
     let find = ["find", "/sys/fs/cgroup", "-name", "run-*.service"];
     let _ended = run(Way::Embedded, &[MARK], SIXTEEN);
     wait_for("the end of the unit's group", || root(&find).is_empty());
+}
+
+/// What ends a run takes whoever is in its group, and not only the processes of its sandbox: somebody
+/// who is in none is put there.
+#[test]
+fn whoever_is_in_the_group_of_a_run_ends_with_it() {
+    let waiting = Run::start(&[MARK], WAIT).wait_for("READY");
+    let mut stranger = Command::new("sleep").arg("infinity").spawn().unwrap();
+    fs::write(group_of_run().join("cgroup.procs"), stranger.id().to_string()).unwrap();
+    waiting.cancel();
+    assert_eq!(waiting.end().unwrap().outcome, Outcome::Cancelled);
+    wait_for_no_group();
+    assert_eq!(stranger.wait().unwrap().signal(), Some(9));
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fs,
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -73,16 +74,11 @@ const LIMITS: [Limit; 2] = [(limits::TIMEOUT, 300_000), (limits::CPU, 200_000)];
 
 /// Runs a script; the words of whoever refuses it are the error.
 pub fn try_run(way: Way, limits: &[Limit], script: &str) -> Result<Seen, String> {
-    fs::write(SCRIPT, script).unwrap();
-    let mut command = match way {
-        Way::Embedded => as_anna(&["aictl", "--embedded", "--json", "run"], true),
-        Way::Helper => as_anna(&["aictl", "--json", "run"], false),
-    };
-    for (spec, value) in with_all(limits) {
+    let options = with_all(limits).into_iter().map(|(spec, value)| {
         let unit = if spec.unit == Unit::Time { "ms" } else { "" };
-        command.arg(format!("--{}={value}{unit}", spec.name));
-    }
-    let done = command.arg(SCRIPT).output().unwrap();
+        format!("--{}={value}{unit}", spec.name)
+    });
+    let done = run_with(way, options, script);
     let report: RunReport = serde_json::from_slice(&done.stdout)
         .map_err(|_| String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned())?;
     Ok(Seen {
@@ -95,6 +91,20 @@ pub fn try_run(way: Way, limits: &[Limit], script: &str) -> Result<Seen, String>
         isolation: report.isolation,
         missing: report.missing,
     })
+}
+
+/// Runs a script with these options of `aictl run`.
+pub fn run_with(
+    way: Way,
+    options: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    script: &str,
+) -> Output {
+    fs::write(SCRIPT, script).unwrap();
+    let mut command = match way {
+        Way::Embedded => as_anna(&["aictl", "--embedded", "--json", "run"], true),
+        Way::Helper => as_anna(&["aictl", "--json", "run"], false),
+    };
+    command.args(options).arg(SCRIPT).output().unwrap()
 }
 
 /// A command as Anna, who is an ordinary user; in a unit with control groups of its own, or without.

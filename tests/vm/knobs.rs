@@ -80,18 +80,19 @@ profile aictl /usr/bin/aictl flags=(attach_disconnected) {
 }
 ";
 
-/// What comes of a run by an aictl that is confined as above, and by these rules.
-fn confined(rules: &str) -> Result<Seen, String> {
+/// What comes of a run by an aictl that is confined as above, and by these rules, and what its doctor
+/// says.
+fn confined(rules: &str) -> (Result<Seen, String>, String) {
     let enabled = fs::read_to_string("/sys/module/apparmor/parameters/enabled").unwrap();
     assert_eq!(enabled.trim(), "Y", "the kernel of the image has AppArmor");
     let file = "/tmp/confined";
     fs::write(file, PROFILE.replace("  capability,\n", &format!("  capability,\n{rules}")))
         .unwrap();
     root(&["apparmor_parser", "--replace", file]);
-    let tried = try_run(Way::Embedded, &[], "print(1)");
+    let done = (try_run(Way::Embedded, &[], "print(1)"), doctor());
     root(&["apparmor_parser", "--replace", INSTALLED]);
     fs::remove_file(file).unwrap();
-    tried
+    done
 }
 
 #[test]
@@ -100,9 +101,21 @@ fn a_refusal_of_apparmor_names_apparmor() {
     if !fs::exists(knob).unwrap() {
         eprintln!("this kernel has no {knob}: a profile without `userns` stands in for it");
     }
-    let error = confined("").expect_err("it ran without the right to user namespaces");
-    assert!(error.contains("AppArmor") || error.contains("apparmor"), "{error}");
-    assert!(error.contains("userns"), "{error}");
+    let (tried, doctor) = confined("");
+    let error = tried.expect_err("it ran without the right to user namespaces");
+    for (words, text) in [
+        ("AppArmor's profile for it must grant `userns`", &error),
+        ("AppArmor calls this process aictl (enforce)", &error),
+        ("AppArmor's profile aictl is around this process", &doctor),
+        ("the rule `userns,`", &doctor),
+        ("aictl is under its profile aictl", &doctor),
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    // Nothing else is named, and nobody is said to be free of it.
+    for words in ["max_user_namespaces", "unprivileged_userns_clone", "keeps nobody"] {
+        assert!(!error.contains(words) && !doctor.contains(words), "{words}: {error}\n{doctor}");
+    }
     // It was the profile.
     run(Way::Embedded, &[], "print(1)");
 }
@@ -114,8 +127,10 @@ fn the_rule_of_the_installed_profile_grants_user_namespaces() {
     let rules: Vec<&str> = installed.lines().filter(|line| line.starts_with("  ")).collect();
     let rules: Vec<&str> = rules.into_iter().filter(|line| line.ends_with(',')).collect();
     assert_eq!(rules, ["  userns,"; 2]);
-    let seen = confined("  userns,\n").unwrap();
+    let (tried, doctor) = confined("  userns,\n");
+    let seen = tried.unwrap();
     assert_eq!((seen.outcome, seen.stdout.as_str()), (Outcome::Exited, "1\n"), "{seen:?}");
+    assert!(!doctor.contains("around this process"), "{doctor}");
 }
 
 /// Each of the programs that make sandboxes has its profile's name, by which a kernel that keeps all

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
+#[path = "../../crates/aictl/tests/helped/alike.rs"]
+mod alike;
 mod attacks;
 mod audit;
 mod groups;

@@ -108,6 +108,8 @@ pub struct Facts {
     pub apparmor: Option<bool>,
     /// The AppArmor profile around this process, without its mode, or the word `unconfined`.
     pub apparmor_label: Option<String>,
+    /// Whether what that profile does not grant is refused, by its mode (aa-status(8)).
+    pub apparmor_confines: bool,
     /// Whether the profile is there that is installed with aictl.
     pub apparmor_profile: bool,
     /// Whether a system call filter was put around this process (seccomp(2)), as containers do.
@@ -127,7 +129,14 @@ impl Facts {
     /// all.
     #[must_use]
     pub fn of_another(self) -> Self {
-        Self { admin: false, apparmor_restricts: None, filtered: None, chrooted: None, ..self }
+        Self {
+            admin: false,
+            apparmor_restricts: None,
+            apparmor_confines: false,
+            filtered: None,
+            chrooted: None,
+            ..self
+        }
     }
 }
 
@@ -159,6 +168,7 @@ impl Host {
             let path = format!("/proc/sys/user/{}", kind.limit_file());
             Some((kind, self.text(&path)?.parse().ok()?))
         };
+        let (apparmor_label, apparmor_confines) = self.apparmor_label();
         Facts {
             kernel: self.text("/proc/sys/kernel/osrelease"),
             uid: effective_uid(status),
@@ -168,7 +178,8 @@ impl Host {
             apparmor_restricts: self
                 .switch("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
             apparmor: self.text("/sys/module/apparmor/parameters/enabled").map(|text| text == "Y"),
-            apparmor_label: self.apparmor_label(),
+            apparmor_label,
+            apparmor_confines,
             apparmor_profile: self.path(APPARMOR_PROFILE).is_file(),
             filtered: status_field(status, "Seccomp").map(|mode| mode != "0"),
             chrooted: self.chrooted(),
@@ -180,12 +191,19 @@ impl Host {
         }
     }
 
-    fn apparmor_label(&self) -> Option<String> {
+    /// The name of the profile around this process, and whether its mode refuses anything: those
+    /// named here do not.
+    fn apparmor_label(&self) -> (Option<String>, bool) {
         let own = self.text("/proc/self/attr/apparmor/current");
         // Where AppArmor is off, another module may answer for it here.
-        let label = own.or_else(|| self.text("/proc/self/attr/current"))?;
-        let label = label.split(" (").next().unwrap_or_default();
-        (!label.is_empty()).then(|| label.to_owned())
+        let text = own.or_else(|| self.text("/proc/self/attr/current")).unwrap_or_default();
+        let (label, mode) = match text.split_once(" (") {
+            Some((label, mode)) => (label, mode.trim_end_matches(')')),
+            // The word `unconfined`, or another module's.
+            None => (text.as_str(), "unconfined"),
+        };
+        let confines = !["unconfined", "complain"].contains(&mode);
+        ((!label.is_empty()).then(|| label.to_owned()), confines)
     }
 
     /// Whether this process's root is another than that of the process which began all others; who

@@ -41,6 +41,7 @@ pub fn advice(facts: &Facts) -> Vec<Finding> {
     findings.extend(apparmor(facts));
     findings.extend(chrooted(facts));
     if !findings.iter().any(|finding| finding.name == Namespace::User.name()) {
+        findings.extend(confined(facts));
         findings.extend(filtered(facts));
     }
     findings.extend(landlock(facts));
@@ -132,6 +133,22 @@ fn chrooted(facts: &Facts) -> Option<Finding> {
         detail: "this is a chroot, and the kernel makes no user namespaces in one".to_owned(),
         advice: "run aictl outside of it, or enter that root with `systemd-nspawn` or `bwrap` \
                  instead of chroot"
+            .to_owned(),
+    })
+}
+
+/// Where no knob says it, a profile may, whose rules cannot be read.
+fn confined(facts: &Facts) -> Option<Finding> {
+    let label = facts.apparmor_label.as_deref().filter(|_| facts.apparmor_confines)?;
+    Some(Finding {
+        name: Namespace::User.name(),
+        status: Status::Missing,
+        detail: format!(
+            "AppArmor's profile {label} is around this process: it may forbid user namespaces and \
+             mounts"
+        ),
+        advice: "give that profile the rule `userns,` (and those for mounts), and load it with \
+                 `sudo apparmor_parser --replace FILE`, or run aictl where it does not hold"
             .to_owned(),
     })
 }

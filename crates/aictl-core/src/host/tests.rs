@@ -80,6 +80,7 @@ fn every_fact_is_read_from_its_file() {
             apparmor_restricts: Some(true),
             apparmor: Some(true),
             apparmor_label: Some("aictl".to_owned()),
+            apparmor_confines: false,
             apparmor_profile: true,
             filtered: Some(true),
             chrooted: Some(true),
@@ -184,6 +185,7 @@ fn healthy() -> Facts {
         apparmor_restricts: Some(false),
         apparmor: Some(true),
         apparmor_label: Some("unconfined".to_owned()),
+        apparmor_confines: false,
         apparmor_profile: true,
         filtered: Some(false),
         chrooted: Some(false),
@@ -224,7 +226,7 @@ fn each_knob_has_its_finding() {
         assert!(found[0].detail.contains(&format!("{knob} is 0")), "{found:?}");
         assert!(found[0].advice.contains(&format!("sysctl -w {knob}=10000")), "{found:?}");
     }
-    let cases: [(&str, Change, &str, Status, &str, &str); 24] = [
+    let cases: [(&str, Change, &str, Status, &str, &str); 25] = [
         (
             "Debian's knob",
             |f| f.unprivileged_clone = Some(false),
@@ -284,6 +286,14 @@ fn each_knob_has_its_finding() {
             Missing,
             "system call filter",
             "seccomp=FILE",
+        ),
+        (
+            "a profile that is enforced",
+            |f| (f.apparmor_label, f.apparmor_confines) = (Some("narrow".to_owned()), true),
+            "user-ns",
+            Missing,
+            "AppArmor's profile narrow is around this process",
+            "the rule `userns,`",
         ),
         (
             "AppArmor's knob, as root",
@@ -490,13 +500,18 @@ fn a_chroot_is_known_by_its_root_or_by_what_is_mounted_on_it() {
 
 #[test]
 fn the_profile_around_a_process_is_named_without_its_mode() {
-    for (path, text, expected) in [
-        ("proc/self/attr/apparmor/current", "unconfined\n", Some("unconfined")),
-        ("proc/self/attr/current", "aictl (unconfined)\n", Some("aictl")),
-        ("proc/self/attr/current", "docker-default (enforce)\n", Some("docker-default")),
-        ("proc/self/attr/current", "", None),
+    for (path, text, expected, confines) in [
+        ("proc/self/attr/apparmor/current", "unconfined\n", Some("unconfined"), false),
+        ("proc/self/attr/current", "aictl (unconfined)\n", Some("aictl"), false),
+        ("proc/self/attr/current", "learning (complain)\n", Some("learning"), false),
+        ("proc/self/attr/current", "docker-default (enforce)\n", Some("docker-default"), true),
+        ("proc/self/attr/current", "strict (kill)\n", Some("strict"), true),
+        ("proc/self/attr/current", "one//&two (mixed)\n", Some("one//&two"), true),
+        ("proc/self/attr/current", "", None, false),
     ] {
-        assert_eq!(Tree::new(&[(path, text)]).facts().apparmor_label.as_deref(), expected);
+        let facts = Tree::new(&[(path, text)]).facts();
+        assert_eq!(facts.apparmor_label.as_deref(), expected, "{text}");
+        assert_eq!(facts.apparmor_confines, confines, "{text}");
     }
 }
 

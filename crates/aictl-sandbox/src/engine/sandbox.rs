@@ -2,7 +2,7 @@
 //! stands ready; then, with a job, all that only this one has.
 
 use std::{
-    io,
+    fs, io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::{Arc, atomic::Ordering::SeqCst},
     time::{Duration, Instant},
@@ -244,9 +244,21 @@ pub enum Kind {
     Template,
 }
 
-/// A sandbox's first process could not be made.
+/// A sandbox's first process could not be made. Where a security module forbade it, the words say what
+/// this process is to AppArmor: a profile with its mode.
 pub fn cannot_clone(errno: Errno) -> Rejection {
-    Rejection::new(RejectKind::Unavailable, SetupError { step: Step::Clone, errno })
+    let error = SetupError { step: Step::Clone, errno };
+    let label = match errno {
+        Errno::EACCES => fs::read_to_string("/proc/self/attr/apparmor/current").ok(),
+        _ => None,
+    };
+    Rejection::new(
+        RejectKind::Unavailable,
+        match label {
+            Some(label) => format!("{error}; AppArmor calls this process {}", label.trim()),
+            None => error.to_string(),
+        },
+    )
 }
 
 /// A sandbox that waits for its job. It ends with this value, and with the thread that made it.
@@ -346,7 +358,7 @@ impl Armed {
     pub fn first_process(&self) -> i32 {
         use std::io::BufRead;
         let info = format!("/proc/self/fdinfo/{}", self.frame.pidfd().as_raw_fd());
-        let lines = io::BufReader::new(std::fs::File::open(info).unwrap()).lines();
+        let lines = io::BufReader::new(fs::File::open(info).unwrap()).lines();
         let pid = lines
             .map_while(Result::ok)
             .find_map(|line| Some(line.strip_prefix("Pid:")?.trim().to_owned()));

@@ -40,6 +40,8 @@ pub enum ScriptError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// It holds NUL bytes, as programs and data do.
+    Binary,
     /// It could not be read.
     Read(io::Error),
 }
@@ -52,6 +54,9 @@ impl fmt::Display for ScriptError {
             Self::TooLarge { size, limit } => {
                 write!(f, "the script has {size} bytes, more than the limit of {limit}")
             }
+            Self::Binary => {
+                write!(f, "the script holds NUL bytes: it is no script, but a program or data")
+            }
             Self::Read(error) => write!(f, "the script cannot be read: {error}"),
         }
     }
@@ -60,16 +65,16 @@ impl fmt::Display for ScriptError {
 impl std::error::Error for ScriptError {}
 
 impl Script {
-    /// A script of 1 to `limit` bytes.
+    /// A script of 1 to `limit` bytes, none of which is NUL.
     ///
     /// # Errors
-    /// If it is empty or longer.
+    /// If it is anything else.
     pub fn new(text: Vec<u8>, limit: u64) -> Result<Self, ScriptError> {
         check_size(text.len() as u64, limit)?;
-        Ok(Self(text))
+        if text.contains(&0) { Err(ScriptError::Binary) } else { Ok(Self(text)) }
     }
 
-    /// Copies a script out of a sealed memfd of 1 to `limit` bytes.
+    /// Copies such a script out of a sealed memfd.
     ///
     /// # Errors
     /// If the descriptor is anything else.
@@ -82,7 +87,7 @@ impl Script {
         check_size(size, limit)?;
         let mut text = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
         file.read_exact_at(&mut text, 0).map_err(ScriptError::Read)?;
-        Ok(Self(text))
+        Self::new(text, limit)
     }
 
     /// Its SHA-256 in hexadecimal digits.
@@ -128,6 +133,7 @@ mod tests {
         assert_eq!(Script::new(b"abc".to_vec(), 3).unwrap(), script);
         assert!(matches!(Script::new(Vec::new(), 3), Err(ScriptError::Empty)));
         assert!(matches!(Script::new(b"abcd".to_vec(), 3), Err(ScriptError::TooLarge { .. })));
+        assert!(matches!(Script::new(b"a\0".to_vec(), 3), Err(ScriptError::Binary)));
         let error = |fd, limit| Script::from_memfd(fd, limit).unwrap_err();
         assert!(matches!(error(sealed_memfd(b"").unwrap(), 3), ScriptError::Empty));
         assert!(matches!(

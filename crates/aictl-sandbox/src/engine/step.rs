@@ -85,13 +85,18 @@ impl SetupError {
                  user.max_mnt_namespaces and the like (`sysctl user` shows them), such as with \
                  `sudo sysctl -w user.max_user_namespaces=10000`",
             ),
-            (Step::Clone | Step::Network, Errno::EPERM | Errno::EACCES)
-            | (Step::UserMap, Errno::EACCES) => Some(
-                "user namespaces are forbidden here: look at the sysctls \
-                 kernel.unprivileged_userns_clone (1 allows), user.max_user_namespaces (not 0) \
-                 and kernel.apparmor_restrict_unprivileged_userns (0, or the profile \
-                 /etc/apparmor.d/aictl loaded, which grants `userns`); a chroot never has them, and \
-                 a container must allow them in its seccomp profile; `aictl doctor` says which it is",
+            // Security modules say EACCES, all others EPERM (user_namespaces(7), and the kernel's
+            // hook `userns_create`).
+            (Step::Clone | Step::Network | Step::UserMap, Errno::EACCES) => Some(
+                "a security module forbids user namespaces to this program: AppArmor's profile for \
+                 it must grant `userns`, as /etc/apparmor.d/aictl does (`sudo apparmor_parser \
+                 --replace /etc/apparmor.d/aictl` loads it), and SELinux's policy \
+                 `user_namespace create`",
+            ),
+            (Step::Clone | Step::Network, Errno::EPERM) => Some(
+                "user namespaces are forbidden here: by the sysctl \
+                 kernel.unprivileged_userns_clone (1 allows), in a chroot, or by a system call \
+                 filter, such as a container's; `aictl doctor` says which it is",
             ),
             // No kernel that has all else lacks the call (clone3(2), Linux 5.3).
             (Step::Clone, Errno::ENOSYS) => Some(
@@ -150,11 +155,17 @@ mod tests {
 
     #[test]
     fn a_machine_without_user_namespaces_is_told_which_knob() {
-        for errno in [Errno::ENOSPC, Errno::EPERM] {
+        let knobs = [
+            (Errno::ENOSPC, "user.max_user_namespaces"),
+            (Errno::EPERM, "kernel.unprivileged_userns_clone"),
+            (Errno::EACCES, "AppArmor's profile"),
+            (Errno::ENOSYS, "a system call filter forbids it"),
+        ];
+        for (errno, _) in knobs {
             let text = SetupError { step: Step::Clone, errno }.to_string();
-            assert!(text.contains("user.max_user_namespaces"), "{text}");
+            for (other, knob) in knobs {
+                assert_eq!(text.contains(knob), errno == other, "{errno}: {knob}: {text}");
+            }
         }
-        let text = SetupError { step: Step::Clone, errno: Errno::ENOSYS }.to_string();
-        assert!(text.contains("a system call filter forbids it"), "{text}");
     }
 }

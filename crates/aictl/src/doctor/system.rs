@@ -83,6 +83,10 @@ pub fn apparmor(facts: &Facts) -> Option<Check> {
             name,
             format!("it keeps programs without a profile from user namespaces; aictl's is {label}"),
         ),
+        (true, _) if facts.apparmor_confines => Check::ok(
+            name,
+            format!("aictl is under its profile {label}: what that does not grant is refused"),
+        ),
         (true, _) => {
             Check::ok(name, format!("it keeps nobody from user namespaces; aictl's is {label}"))
         }
@@ -143,5 +147,8 @@ mod tests {
             assert!(check.is_some_and(|check| check.detail.contains(words)), "{restricts:?}");
         }
         assert_eq!(apparmor(&facts(Some(false), None)), Some(Check::ok("apparmor", "it is off")));
+        let confined = Facts { apparmor_confines: true, ..facts(Some(true), None) };
+        let said = apparmor(&confined).unwrap().detail;
+        assert!(said.contains("under its profile aictl") && !said.contains("nobody"), "{said}");
     }
 }

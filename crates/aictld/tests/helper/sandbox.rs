@@ -342,6 +342,8 @@ async fn whatever_is_wrong_is_told_and_nothing_is_run() {
         ("a pipe", of(pipe().0), "F_SEAL_WRITE"),
         ("a socket", of(UnixStream::pair().unwrap().0.into()), "F_SEAL"),
         ("nothing", of(sealed_memfd(b"").unwrap()), "is empty"),
+        ("a program", of(sealed_memfd(b"\x7fELF\0\0").unwrap()), "NUL bytes"),
+        ("a NUL at the end", of(sealed_memfd(b"print(1)\0").unwrap()), "NUL bytes"),
         ("too much", of(sealed_memfd(&vec![b'#'; (1 << 20) + 1]).unwrap()), "limit of 1048576"),
         ("a path as name", with(&|s| s.name = "../a.py"), "no slash"),
         ("no name", with(&|s| s.name = ""), "1 to 255"),

@@ -165,10 +165,9 @@ pub const SECTIONS: &[Section] = &[
                 of: Of::Quotient("one_beside_the_flood_p95_ms", "lone_p95_ms"),
                 limit: AtMost(2.0),
             },
-            // The aim is 2.
             Guard {
                 of: Of::Quotient("nine_beside_the_flood_p95_ms", "lone_p95_ms"),
-                limit: AtMost(3.0),
+                limit: AtMost(2.0),
             },
             // There was a flood, from before the others came until they had gone.
             Guard { of: Of::Figure("flood_accepted"), limit: AtLeast(1000.0) },
