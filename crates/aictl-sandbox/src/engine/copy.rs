@@ -107,7 +107,7 @@ impl Original {
         let memory = [Memory::Counted, Memory::Watched]
             .into_iter()
             .find(|&memory| request(memory) == request_bytes)
-            .ok_or(Errno::EINVAL)?;
+            .ok_or(Errno::EPROTO)?;
         let [stdin, stdout, stderr, result, door, load, board, group @ ..] = fds.as_slice() else {
             return Err(Errno::EINVAL);
         };

@@ -32,11 +32,13 @@ use crate::{
     sys::{self, SharedPage},
 };
 
-/// What is asked of a template: one byte, which says who counts the copy's memory.
-pub fn request(memory: Memory) -> [u8; 1] {
+/// What is asked of a template: who counts the copy's memory, and of which version that one is who
+/// asks. They share memory and signals: a library of another version, as there is for a moment while
+/// a package is upgraded, makes no copies.
+pub const fn request(memory: Memory) -> &'static [u8] {
     match memory {
-        Memory::Counted => *b"c",
-        Memory::Watched => *b"w",
+        Memory::Counted => concat!("c ", env!("CARGO_PKG_VERSION")).as_bytes(),
+        Memory::Watched => concat!("w ", env!("CARGO_PKG_VERSION")).as_bytes(),
     }
 }
 
@@ -132,7 +134,7 @@ impl Template {
         let mut fds = ends.to_vec();
         fds.extend([door.1.as_fd(), load_file.as_fd(), board_file.as_fd()]);
         fds.extend(into);
-        let first = self.ask(&request(engine.memory()), &fds, deadline)?;
+        let first = self.ask(request(engine.memory()), &fds, deadline)?;
         let mut frame =
             Frame { first, load, board, door: door.0, _template: Some(Arc::clone(self)) };
         frame.tell(&Order {
@@ -147,7 +149,7 @@ impl Template {
     }
 
     /// Sends a request, and waits for the first process that was made.
-    fn ask(
+    pub(super) fn ask(
         &self,
         request: &[u8],
         fds: &[BorrowedFd<'_>],

@@ -1,6 +1,6 @@
 //! What copies of a template may reach, leave behind and use.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aictl_api::{
     limits::{CPU, MEMORY, OUTPUT, TIMEOUT},
@@ -64,6 +64,20 @@ fn a_copy_cannot_reach_its_template() {
     // And it makes others as before.
     let (record, printed) = run_in(engine, copy_of(engine, &template), &job(), "print(1)");
     assert_eq!((record.start, printed.as_slice()), (Some(Start::Forked), &b"1\n"[..]));
+}
+
+/// What both share has another form there, or may have.
+#[test]
+fn a_template_makes_no_copy_for_another_version() {
+    let engine = engine();
+    let template = template(engine);
+    let patience = Duration::from_secs(60);
+    for request in [&b"c"[..], b"w", b"c 0.0.0", b"w 0.0.0", b"x"] {
+        let rejection = template.ask(request, &[], Instant::now() + patience).err().unwrap();
+        assert!(rejection.message.contains("Protocol error"), "{rejection:?}");
+    }
+    let (record, _) = run_in(engine, copy_of(engine, &template), &job(), "print(1)");
+    assert_eq!(record.start, Some(Start::Forked));
 }
 
 /// With its template a copy ends, whatever it does; that is told, and no other comes of it.
