@@ -445,7 +445,8 @@ const OF_RUN: &[Arg] = &[
     Arg {
         name: "script",
         signature: "h",
-        about: "The script: a memfd sealed against writing, growing and shrinking, and nothing else.",
+        about: "The script: a memfd sealed against writing, growing and shrinking, and nothing else, \
+                that holds no NUL byte.",
     },
     Arg { name: "name", signature: "s", about: "The file name that the script has for itself." },
     Arg { name: "runtime", signature: "s", about: "What runs it: python, bash or node." },
