@@ -1,16 +1,13 @@
 //! The helper, as its clients see it: calls on `org.aictl1`, and what comes of them.
 
+mod run;
+
 use std::{
-    collections::HashMap,
-    future::poll_fn,
-    os::fd::{BorrowedFd, OwnedFd},
-    path::Path,
-    pin::Pin,
-    time::Duration,
+    collections::HashMap, future::poll_fn, os::fd::OwnedFd, path::Path, pin::Pin, time::Duration,
 };
 
 use aictl_api::{
-    authorisation::{BUS_NAME, Interface, OBJECT_PATH, RESULT, STDIN, Verb},
+    authorisation::{BUS_NAME, Interface, OBJECT_PATH, Verb},
     error::CallError,
     gpu::GpuReport,
     record::{ActionRecord, HealthRecord, RunRecord, ServiceRecord},
@@ -24,12 +21,14 @@ use nix::{
 use serde::Serialize;
 use tokio::{net::UnixStream, time};
 use zbus::{
-    Connection, DBusError, DynamicType, Fd, MatchRule, MessageStream, OwnedVariant, Proxy,
-    connection, fdo,
+    Connection, DBusError, DynamicType, MatchRule, MessageStream, OwnedVariant, Proxy, connection,
+    fdo,
     message::Type,
     proxy::{CacheProperties, MethodFlags},
     wire::DynamicDeserialize,
 };
+
+pub use run::{StartedRun, WantedRun, cancelled, ended, started};
 
 use crate::dbus_records;
 
@@ -41,7 +40,7 @@ const BUS_PATH: &str = "/org/freedesktop/DBus";
 const BUS_TIME: Duration = Duration::from_secs(10);
 /// How long an answer may take that needs neither a user nor a job; the helper is started for it
 /// where it does not run.
-const READ_TIME: Duration = Duration::from_secs(60);
+pub const READ_TIME: Duration = Duration::from_secs(60);
 /// How long polkit may ask the user, as the helper lets it, and some time more.
 const PROMPT_TIME: Duration = Duration::from_secs(150);
 /// The longest time that a job can be given.
@@ -74,41 +73,6 @@ pub struct LogOptions {
 
 /// How long a run may wait for its turn and then run, before it is given up.
 const RUN_TIME: Duration = Duration::from_secs(24 * 3600);
-
-/// A script that is to be run.
-#[derive(Debug, Clone, Copy)]
-pub struct WantedRun<'a> {
-    /// The script: a sealed memfd.
-    pub script: BorrowedFd<'a>,
-    /// Its file name.
-    pub name: &'a str,
-    /// What runs it: python, bash or node.
-    pub runtime: &'a str,
-    /// Its arguments.
-    pub arguments: &'a [String],
-    /// How strictly it is isolated.
-    pub profile: &'a str,
-    /// Milliseconds in all and of CPU, bytes of memory, processes, bytes of each output, bytes of
-    /// /work; 0 for what the helper's configuration says.
-    pub limits: [u64; 6],
-    /// Whether it has a standard input, which we write.
-    pub stdin: bool,
-    /// Whether the script's variable `result` is wanted.
-    pub want_result: bool,
-}
-
-/// A run that the helper has taken. It ends with the connection.
-#[derive(Debug)]
-pub struct StartedRun {
-    /// What it is called.
-    pub run: String,
-    /// The end of a stream that its standard output comes out of.
-    pub stdout: OwnedFd,
-    /// The end of a stream that its standard error comes out of.
-    pub stderr: OwnedFd,
-    /// The end of a stream to write its standard input to, if it has one.
-    pub stdin: Option<OwnedFd>,
-}
 
 /// The helper, on a message bus or at its own socket.
 #[derive(Debug, Clone)]
@@ -257,30 +221,8 @@ impl Helper {
     /// # Errors
     /// What the helper answers, or that it cannot be asked.
     pub async fn run(&self, wanted: &WantedRun<'_>) -> Result<StartedRun, CallError> {
-        let [wall, cpu, memory, processes, output, work] = wanted.limits;
-        let flags = [(wanted.want_result, RESULT), (wanted.stdin, STDIN)];
-        let set = |(is_set, flag): (bool, u64)| if is_set { flag } else { 0 };
-        let body = (
-            Fd::from(wanted.script),
-            wanted.name,
-            wanted.runtime,
-            wanted.arguments,
-            wanted.profile,
-            (wall, cpu, memory, processes, output, work),
-            flags.into_iter().map(set).sum::<u64>(),
-        );
-        let answer = self.call(Interface::Sandbox, "Run", &body, READ_TIME).await?;
-        let (run, stdout, stderr, stdin): (
-            String,
-            zbus::OwnedFd,
-            zbus::OwnedFd,
-            Vec<zbus::OwnedFd>,
-        ) = answer;
-        let stdin = stdin.into_iter().next().map(OwnedFd::from);
-        match stdin.is_some() == wanted.stdin {
-            true => Ok(StartedRun { run, stdout: stdout.into(), stderr: stderr.into(), stdin }),
-            false => Err(bad_answer("it has not as many streams as it must")),
-        }
+        let answer = self.call(Interface::Sandbox, "Run", &wanted.body(), READ_TIME).await?;
+        StartedRun::of(answer, wanted)
     }
 
     /// Waits for the end of a run of this connection, and fetches its record.
@@ -288,14 +230,7 @@ impl Helper {
     /// # Errors
     /// What the helper answers, or that it cannot be asked: nothing of the run is left then.
     pub async fn wait_for_run(&self, run: &str) -> Result<RunRecord, CallError> {
-        let record = self.call(Interface::Sandbox, "Wait", &(run,), RUN_TIME).await;
-        let record = record.map_err(|failure| match failure {
-            Failure::HelperEnded | Failure::ConnectionBroke => CallError::Unavailable(
-                "the helper ended during the run, and the run with it".to_owned(),
-            ),
-            Failure::Error(error) => error,
-        })?;
-        dbus_records::run(record).map_err(bad_answer)
+        run::record(self.call(Interface::Sandbox, "Wait", &(run,), RUN_TIME).await)
     }
 
     /// Ends a run; its record still comes.
@@ -377,9 +312,7 @@ impl Helper {
         };
         match time::timeout(patience, call).await {
             Ok(answer) => answer.map_err(|error| failure(&error)),
-            Err(_elapsed) => Err(Failure::Error(CallError::Unavailable(
-                "the helper did not answer: look at `systemctl status aictld`".to_owned(),
-            ))),
+            Err(_elapsed) => Err(Failure::Error(no_answer())),
         }
     }
 }
@@ -406,6 +339,14 @@ const fn member(verb: Verb) -> &'static str {
         Verb::Enable => "Enable",
         Verb::Disable => "Disable",
     }
+}
+
+/// What is told of a helper that takes too long.
+#[must_use]
+pub fn no_answer() -> CallError {
+    CallError::Unavailable(
+        "the helper did not answer: look at `systemctl status aictld`".to_owned(),
+    )
 }
 
 fn no_bus() -> CallError {

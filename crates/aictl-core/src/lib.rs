@@ -12,6 +12,7 @@ pub mod host_status;
 pub mod journal;
 mod kernel_file;
 pub mod listeners;
+pub mod peer;
 pub mod plain_file;
 pub mod plain_text;
 pub mod redact;

@@ -5,7 +5,9 @@
 
 use std::{
     collections::HashMap,
-    env, fmt,
+    env,
+    ffi::CStr,
+    fmt,
     fs::File,
     io::{self, Write},
     ops::RangeInclusive,
@@ -15,6 +17,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc,
     },
     time::{Duration, Instant},
 };
@@ -23,6 +26,7 @@ use aictl_api::run::Outcome;
 use nix::{
     errno::Errno,
     sys::{
+        prctl,
         resource::{Resource, getrlimit, setrlimit},
         signal::Signal,
         socket::{
@@ -50,6 +54,13 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_FAILED: u8 = 1;
 /// How many runs there may be at one time, unless told otherwise.
 const MAX_RUNS: usize = 64;
+/// How many threads wait for a connection: one while the other serves.
+const IDLE: usize = 2;
+/// What such a thread is called.
+const ACCEPTING: &CStr = c"accepting";
+/// How long the answer to a run may take to get to whoever waits for it, where nobody else waits for
+/// anything.
+const AFTERWARDS: Duration = Duration::from_millis(1);
 /// How many interpreters wait for a run, unless told otherwise.
 const WARM: usize = 2;
 /// The extension module of templates, in the directory of this program.
@@ -319,42 +330,100 @@ fn listen(
         running: AtomicUsize::new(0),
         max_runs: options.max_runs,
     });
+    let (fail, failed) = mpsc::channel();
+    let hall = Arc::new(Hall { service, listener, idle: AtomicUsize::new(0), fail });
+    for _ in 0..IDLE {
+        hall.admit_another().map_err(system("a thread"))?;
+    }
     // Absent a manager, nobody listens.
     let _unheard = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    let failed = accept_all(&service, &listener);
+    let failed = failed.recv().unwrap_or_else(io::Error::other);
     Err(StartError::System("accepting connections", failed))
 }
 
-/// Accepts connections for ever; returns only if the listening socket fails.
-fn accept_all(service: &Arc<Service>, listener: &OwnedFd) -> io::Error {
-    loop {
-        let client = match accept4(listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
-            Ok(fd) => sys::own_received(fd),
-            Err(Errno::EINTR | Errno::ECONNABORTED) => continue,
-            Err(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS) => {
-                // Until a run ends there is nothing to accept with.
-                std::thread::sleep(Duration::from_millis(10));
+/// Where connections come in: each of its threads accepts one, and serves it itself. To start a
+/// thread and to wake it up would take a fifth of the time that a short run takes.
+struct Hall {
+    service: Arc<Service>,
+    listener: OwnedFd,
+    /// How many threads wait for a connection.
+    idle: AtomicUsize,
+    /// Where a thread says that the listening socket has failed.
+    fail: mpsc::Sender<io::Error>,
+}
+
+impl Hall {
+    /// Starts a thread that accepts connections.
+    fn admit_another(self: &Arc<Self>) -> io::Result<()> {
+        let hall = Arc::clone(self);
+        self.idle.fetch_add(1, SeqCst);
+        let start = std::thread::Builder::new().stack_size(256 * 1024);
+        let started = start
+            .name(ACCEPTING.to_string_lossy().into_owned())
+            .spawn(move || hall.admit())
+            .map(drop);
+        if started.is_err() {
+            self.idle.fetch_sub(1, SeqCst);
+        }
+        started
+    }
+
+    /// Accepts connections and serves them, for as long as there are not enough who wait for one.
+    fn admit(self: &Arc<Self>) {
+        loop {
+            let client = match self.accept() {
+                Ok(client) => client,
+                Err(error) => {
+                    let _ending = self.fail.send(error);
+                    return;
+                }
+            };
+            let _as_before = prctl::set_name(c"run");
+            if self.idle.fetch_sub(1, SeqCst) == 1 && self.admit_another().is_err() {
+                self.idle.fetch_add(1, SeqCst);
+                refuse(client.as_fd(), "there is no room for another run now");
                 continue;
             }
-            Err(errno) => return errno.into(),
-        };
-        let peer = getsockopt(&client, PeerCredentials).map(|peer| peer.uid());
-        if !peer.is_ok_and(|uid| service.uids.contains(&uid)) {
-            continue;
-        }
-        let place = Place::take(service);
-        let start = std::thread::Builder::new().stack_size(256 * 1024);
-        let _refused = start.spawn(move || match place {
-            Some(place) => serve_client(&Arc::new(Guest { place, client })),
-            None => {
-                // Unread, the request would reset the connection before the answer is read.
-                let _request = receive_job(client.as_fd());
-                let message = "too many runs at a time: try again when one has ended".to_owned();
-                let rejection = Rejection { kind: RejectKind::LimitExceeded, message };
-                answer(client.as_fd(), &Reply::Rejected(rejection));
+            match Place::take(&self.service) {
+                Some(place) => serve_client(&Arc::new(Guest { place, client })),
+                None => refuse(client.as_fd(), "too many runs at a time"),
             }
-        });
+            if self.idle.fetch_add(1, SeqCst) >= IDLE {
+                self.idle.fetch_sub(1, SeqCst);
+                return;
+            }
+            let _as_before = prctl::set_name(ACCEPTING);
+        }
     }
+
+    /// Waits for a connection of one of those who may have something run; fails only if the listening
+    /// socket does.
+    fn accept(&self) -> io::Result<OwnedFd> {
+        loop {
+            let client = match accept4(self.listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
+                Ok(fd) => sys::own_received(fd),
+                Err(Errno::EINTR | Errno::ECONNABORTED) => continue,
+                Err(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS) => {
+                    // Until a run ends there is nothing to accept with.
+                    std::thread::sleep(Duration::from_millis(10));
+                    continue;
+                }
+                Err(errno) => return Err(errno.into()),
+            };
+            let peer = getsockopt(&client, PeerCredentials).map(|peer| peer.uid());
+            if peer.is_ok_and(|uid| self.service.uids.contains(&uid)) {
+                return Ok(client);
+            }
+        }
+    }
+}
+
+/// Tells a client that there is no place for him, and why.
+fn refuse(client: BorrowedFd<'_>, why: &str) {
+    // Unread, the request would reset the connection before the answer is read.
+    let _request = receive_job(client);
+    let message = format!("{why}: try again when one has ended");
+    answer(client, &Reply::Rejected(Rejection { kind: RejectKind::LimitExceeded, message }));
 }
 
 /// A place among those that may run at one time, given back when dropped.
@@ -395,6 +464,11 @@ fn serve_client(guest: &Arc<Guest>) {
     match ended {
         Ok(Ended { record, .. }) => answer(client, &Reply::Done(Box::new(record))),
         Err(rejection) => answer(client, &Reply::Rejected(rejection)),
+    }
+    if guest.place.0.running.load(SeqCst) == 1 {
+        // To end the sandbox takes the kernel a while, for which somebody might have to wait who has
+        // waited for the answer. Nothing is executed in it any more.
+        std::thread::sleep(AFTERWARDS);
     }
 }
 

@@ -333,12 +333,12 @@ fn is_stopped(task: &Path) -> bool {
     state.map_or(true, |stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
 }
 
-/// Waits until the threads of all runs have ended, which they do just after their last packet. What
-/// keeps the interpreters that wait stays.
+/// Waits until the threads of all runs have ended, or wait for another, which they do just after their
+/// last packet. What keeps the interpreters that wait stays.
 fn settle(service: &Service) {
     let of_runs = |task: &fs::DirEntry| {
         let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
-        !["", "warm"].contains(&name.trim_end())
+        !["", "warm", "accepting"].contains(&name.trim_end())
     };
     let tasks = || fs::read_dir(service.proc().join("task")).unwrap();
     while tasks().filter_map(Result::ok).filter(of_runs).count() > 1 {

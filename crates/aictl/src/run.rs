@@ -2,6 +2,7 @@
 //! helper is installed, else right here.
 
 mod helped;
+mod signals;
 mod timings;
 
 use std::{
@@ -25,15 +26,11 @@ use aictl_core::{
 };
 use aictl_sandbox::{
     embedded::{self, Begun, Client, Wish},
-    ignores_signal,
     interpreter::{self, Interpreter, InterpreterError, Runtime, RuntimeError},
     protocol::{Job, Profile, RejectKind, Rejection, RequestId, ScriptArgs, Stream},
     sealed_memfd,
 };
-use nix::sys::{
-    signal::{SigSet, Signal, raise},
-    signalfd::{SfdFlags, SignalFd},
-};
+use nix::sys::signal::{Signal, raise};
 
 use crate::{
     args::{self, Global},
@@ -45,7 +42,8 @@ use crate::{
 };
 
 pub use helped::may_be_there;
-use helped::{Done, NotDone};
+use helped::{Done, NotDone, Reached};
+use signals::Signals;
 pub use timings::Clock;
 use timings::Moments;
 
@@ -211,6 +209,14 @@ fn run(
     clock: Clock,
 ) -> Result<u8, RunError> {
     let config = config::load(global.config.as_deref()).map_err(RunError::Config)?.sandbox;
+    let here = match (global.embedded, &args.python, &begun) {
+        (true, ..) => Some("no helper is used"),
+        (_, Some(_), _) => Some("the helper is given no path of a Python, and is not used"),
+        (.., Some(_)) => Some("no helper is installed"),
+        _ => None,
+    };
+    // Where it is, it makes ready for us while the script is read.
+    let helper = (here.is_none() && config.python().is_none()).then(helped::reach);
     let limits = limits(args, &config)?;
     let (path, rest) = args
         .script
@@ -227,23 +233,22 @@ fn run(
         }
         args::Profile::Strict => Profile::Strict(config.strict.clone()),
     };
-    let here = match (global.embedded, &args.python, &begun) {
-        (true, ..) => Some("no helper is used"),
-        (_, Some(_), _) => Some("the helper is given no path of a Python, and is not used"),
-        (.., Some(_)) => Some("no helper is installed"),
-        _ if runtime == Runtime::Python && config.python().is_some() => Some(
-            "the configuration names a Python (sandbox.python), and the helper, which has one of \
-             its own, is not used",
-        ),
-        _ => None,
-    };
+    let is_configured = runtime == Runtime::Python && config.python().is_some();
+    let here = here.or(is_configured.then_some(
+        "the configuration names a Python (sandbox.python), and the helper, which has one of its \
+         own, is not used",
+    ));
     let reads = reads(global, args)?;
     let why = match here {
         Some(why) => why,
-        None => match with_helper(global, args, clock, &script, runtime, &rest, reads)? {
-            Some(code) => return Ok(code),
-            None => "no helper is installed",
-        },
+        None => {
+            let helper = helper.unwrap_or_else(helped::reach);
+            let command = Command { global, args, clock };
+            match with_helper(helper, &command, &script, runtime, &rest, reads)? {
+                Some(code) => return Ok(code),
+                None => "no helper is installed",
+            }
+        }
     };
     // The helper has it checked by its own configuration.
     if let Profile::Strict(policy) = &profile {
@@ -263,7 +268,7 @@ fn run(
         (python, _) => find_interpreter(runtime, python).map_err(RunError::Interpreter)?,
     };
     // From here on a signal is an event, so that nothing is left behind.
-    let signals = Signals::new()?;
+    let signals = Signals::new(&HEEDED).map_err(|error| RunError::System("signals", error))?;
     let stdin = match reads {
         true => Some(stdin::own().map_err(|error| RunError::System(STDIN, error))?),
         false => None,
@@ -310,11 +315,17 @@ fn reads(global: &Global, args: &args::Run) -> Result<bool, RunError> {
     }
 }
 
+/// The command that is carried out.
+struct Command<'a> {
+    global: &'a Global,
+    args: &'a args::Run,
+    clock: Clock,
+}
+
 /// Has the helper run it; `None` if there is no helper after all.
 fn with_helper(
-    global: &Global,
-    args: &args::Run,
-    clock: Clock,
+    helper: Reached,
+    &Command { global, args, clock }: &Command<'_>,
     script: &Script,
     runtime: Runtime,
     rest: &ScriptArgs,
@@ -338,7 +349,7 @@ fn with_helper(
         want_result: global.json,
     };
     let prepared = Instant::now();
-    let done = helped::run(wanted, global.json).map_err(RunError::Helper)?;
+    let done = helper.run(wanted, global.json).map_err(RunError::Helper)?;
     let Some(Done { record, stdout, stderr, signal, failed, connected, ended }) = done else {
         return Ok(None);
     };
@@ -395,26 +406,8 @@ fn sha256(text: Vec<u8>) -> String {
     aictl_sandbox::Script::new(text, u64::MAX).map(|script| script.sha256()).unwrap_or_default()
 }
 
-/// The signals that end a run, and the terminal's that has it stand still, as a descriptor; but for
-/// those that are ignored, and that must stay so.
-struct Signals(SignalFd);
-
-impl Signals {
-    fn new() -> Result<Self, RunError> {
-        let system = |errno: nix::errno::Errno| RunError::System("signals", errno.into());
-        let all = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGTSTP];
-        let heeded = all.into_iter().filter(|signal| !ignores_signal(*signal as i32));
-        let set: SigSet = heeded.collect();
-        set.thread_block().map_err(system)?;
-        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        Ok(Self(SignalFd::with_flags(&set, flags).map_err(system)?))
-    }
-
-    fn next(&self) -> Option<i32> {
-        let info = self.0.read_signal().ok().flatten()?;
-        i32::try_from(info.ssi_signo).ok()
-    }
-}
+/// The signals that end a run, and the terminal's that has it stand still.
+const HEEDED: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGTSTP];
 
 /// Where a script's output goes, right here: straight on, or into the report.
 struct Here {
@@ -439,7 +432,7 @@ impl Here {
 
 impl Client for Here {
     fn events(&self) -> BorrowedFd<'_> {
-        self.signals.0.as_fd()
+        self.signals.as_fd()
     }
 
     fn hear(&mut self) -> Wish {

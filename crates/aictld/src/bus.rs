@@ -25,7 +25,10 @@ use std::{
     time::Duration,
 };
 
-use aictl_core::systemd::Bus;
+use aictl_core::{
+    peer::{START, lengths},
+    systemd::Bus,
+};
 use tokio::{io::Interest, net::UnixStream, sync::Semaphore, time};
 use zbus::{
     Address, Connection, Message,
@@ -40,10 +43,7 @@ use zbus::{
 use crate::{
     call::MAX_BODY,
     descriptors::{self, look},
-    peer::{
-        door::Door,
-        socket::{START, Writer, lengths},
-    },
+    peer::{door::Door, socket::Writer},
     porter::{self, Came},
     wire,
 };

@@ -32,10 +32,15 @@ use rustix::{
     io::{fcntl_dupfd_cloexec, ioctl_fionread},
     net::{
         RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-        SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+        SendAncillaryMessage, SendFlags, recv, recvmsg, sendmsg,
     },
 };
-use tokio::{io::AsyncReadExt, net::UnixStream, sync::oneshot, time};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+    sync::oneshot,
+    time,
+};
 
 use crate::descriptors;
 
@@ -43,7 +48,9 @@ use crate::descriptors;
 pub const MAX_TAKEN: usize = 8192;
 /// The most descriptors that the kernel passes at one time (unix(7)).
 const SCM_MAX_FD: usize = 253;
-/// How long after something was taken the next thread is made that takes something.
+/// How long after something was taken the next thread is made that takes something, and how long the
+/// one that took it stays at the most: to end takes it a while, and whoever waits for what it took may
+/// have to wait for the same processor.
 const NEXT: Duration = Duration::from_millis(10);
 /// How long until it is seen again whether there is room for a thread.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -222,6 +229,22 @@ pub struct Taken {
     pub bytes: Vec<u8>,
     /// What came with them.
     pub came: Came,
+    /// Who took them; dropped, the rest of what he has is closed at once, and not in a moment.
+    pub taker: Option<Taker>,
+}
+
+impl Taken {
+    /// Bytes that nothing came with.
+    #[must_use]
+    pub const fn of(bytes: Vec<u8>) -> Self {
+        Self { bytes, came: Came::Nothing, taker: None }
+    }
+}
+
+/// A thread that has taken something, and holds what of it is not handed on.
+#[derive(Debug)]
+pub struct Taker {
+    _dropped: oneshot::Sender<()>,
 }
 
 /// The descriptors that came with bytes.
@@ -273,12 +296,15 @@ pub async fn take(from: &UnixStream, most: usize, held: impl Send + 'static) -> 
         (None, NOTHING) => Came::Nothing,
         (None, _) => Came::Many,
     };
+    let (taker, dropped) = oneshot::channel();
     tokio::spawn(async move {
+        let _in_time = time::timeout(NEXT, dropped).await;
+        let _ended = ours.shutdown().await;
         // Nothing more is sent: it is the end of the thread.
         let _ended = ours.read(&mut [0]).await;
         drop(held);
     });
-    Ok(Taken { bytes, came })
+    Ok(Taken { bytes, came, taker: Some(Taker { _dropped: taker }) })
 }
 
 /// Takes, and answers; in a thread of its own, which ends then.
@@ -299,6 +325,8 @@ fn take_apart(from: BorrowedFd<'_>, to: BorrowedFd<'_>, most: usize) {
         let bytes = bytes.get(..received.bytes).unwrap_or_default();
         let is_whole = !received.flags.contains(ReturnFlags::CTRUNC);
         answer(to.as_fd(), bytes, &taken, is_whole);
+        // Until it may end.
+        let _told = recv(&to, &mut [0_u8; 1][..], RecvFlags::empty());
     }
     // Closed with the thread, for which nothing lingers, and not by it.
     for fd in taken.into_iter().chain([to]) {

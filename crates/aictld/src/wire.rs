@@ -98,7 +98,7 @@ mod tests {
     use zbus::{Fd, Message, wire::Endian};
 
     use super::*;
-    use crate::peer::socket::{START, lengths};
+    use aictl_core::peer::{START, lengths};
 
     fn header(interface: &str, member: &str, endian: Endian, descriptors: usize) -> (Vec<u8>, u8) {
         let null = std::fs::File::open("/dev/null").unwrap();

@@ -1,28 +1,35 @@
 //! A run through the helper: what it prints is passed on as it comes, and its end is awaited.
 
+mod line;
+mod pump;
+
 use std::{
-    fs,
-    io::{self, Read},
-    os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
-    thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use aictl_api::{error::CallError, exit, record::RunRecord};
-use aictl_core::helper::{Helper, StartedRun, WantedRun};
-use tokio::{
-    net::UnixStream,
-    runtime::Builder,
-    signal::unix::SignalKind,
-    sync::{Notify, oneshot},
+use aictl_core::{
+    helper::{self, Helper, StartedRun, WantedRun},
+    peer::{Broken, Peer},
 };
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::Signal,
+};
+use tokio::runtime::Builder;
 
+use self::{
+    line::Line,
+    pump::{Pump, Stream},
+};
+use super::signals::Signals;
 use crate::{
     agent::{self, Agent},
-    message, output, services,
-    signals::Signals,
-    stdin,
+    message, services, stdin,
 };
 
 /// Where the helper listens (aictld.socket).
@@ -31,11 +38,10 @@ const SOCKET: &str = "/run/aictl/bus";
 const SIGNS: [&str; 2] = ["/usr/share/dbus-1/system-services/org.aictl1.service", SOCKET];
 /// The variable that names another system bus, which may know a helper.
 const OTHER_BUS: &str = "DBUS_SYSTEM_BUS_ADDRESS";
+/// How long a connection over which nothing is asked is thought to be good: less than the helper waits.
+const FRESH: Duration = Duration::from_millis(500);
 /// The signals that end a run.
-const ENDS: [SignalKind; 3] =
-    [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-/// How much is passed on at one time.
-const CHUNK: usize = 8 * 1024;
+const ENDS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
 /// Whether the helper may be there: no more than a look, which takes microseconds.
 #[must_use]
@@ -77,60 +83,143 @@ impl From<CallError> for NotDone {
     }
 }
 
-/// Has the helper run a script; `None` if there is no helper, and then nothing of standard input was
-/// read. Output is kept if `keep`, else written as it comes.
-///
-/// # Errors
-/// Why there is no record.
-pub fn run(wanted: WantedRun<'_>, keep: bool) -> Result<Option<Done>, NotDone> {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| NotDone::System("the runtime", error))?;
-    let done = runtime.block_on(async {
-        let mut signals =
-            Signals::listen(&ENDS).map_err(|error| NotDone::System("signals", error))?;
-        let begun = tokio::select! {
-            biased;
-            signal = signals.next() => return Err(NotDone::Signal(signal.as_raw_value())),
-            begun = begin(wanted) => begun?,
-        };
-        let Some((helper, started, connected)) = begun else { return Ok(None) };
-        finish(&helper, started, connected, signals, keep).await.map(Some)
-    });
-    // A thread that waits for a reader would be waited for.
-    runtime.shutdown_background();
-    done
+/// A helper that is about to say whether it takes us.
+pub struct Reached {
+    peer: Option<Peer>,
+    at: Instant,
 }
 
-/// Finds the helper, and has it take the run: at its own socket, or over the bus if the helper could
-/// not tell there that this may be done. Only where it would have to ask the user is there somebody
-/// brought who asks.
-async fn begin(wanted: WantedRun<'_>) -> Result<Option<(Helper, StartedRun, Instant)>, NotDone> {
+/// Reaches for the helper at its own socket, where it is. Whatever is done until it is given something
+/// to [run](Reached::run) it is not waited for.
+#[must_use]
+pub fn reach() -> Reached {
     // Another bus knows another helper.
-    let direct = match std::env::var_os(OTHER_BUS) {
-        None => Helper::at_its_socket(Path::new(SOCKET)).await,
-        Some(_) => None,
-    };
-    if let Some(helper) = direct {
-        let connected = Instant::now();
-        match helper.run(&wanted).await {
-            // An agent for this terminal is asked by the name that the bus has for us.
-            Err(CallError::InteractiveAuthorizationRequired(_)) if agent::wanted() => {}
-            // So does a polkit know us that is too old to be told of a process by its descriptor
-            // (before 124).
-            Err(CallError::AuthorizationUnavailable(_)) => {}
-            other => return Ok(Some((helper, other?, connected))),
+    let is_there = std::env::var_os(OTHER_BUS).is_none();
+    let peer = is_there.then(|| Peer::connect(Path::new(SOCKET))).flatten();
+    Reached { peer, at: Instant::now() }
+}
+
+impl Reached {
+    /// Has the helper run a script; `None` if there is no helper, and then nothing of standard input
+    /// was read. Output is kept if `keep`, else written as it comes.
+    ///
+    /// # Errors
+    /// Why there is no record.
+    pub fn run(self, wanted: WantedRun<'_>, keep: bool) -> Result<Option<Done>, NotDone> {
+        let signals = Signals::new(&ENDS).map_err(|error| NotDone::System("signals", error))?;
+        // Somebody may have typed the script, and the helper waits for nobody who asks for nothing.
+        let reached = if self.at.elapsed() < FRESH { self } else { reach() };
+        let direct = reached.peer.map(|peer| at_its_socket(peer, &wanted, &signals)).transpose()?;
+        let begun = match direct.flatten() {
+            Some(begun) => Some(begun),
+            None => over_the_bus(&wanted, &signals)?,
+        };
+        begun.map(|begun| follow(begun, &signals, keep)).transpose()
+    }
+}
+
+/// A run that the helper has taken.
+struct Begun {
+    line: Line,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    stdin: Option<OwnedFd>,
+    connected: Instant,
+}
+
+/// Waits until what is asked of the helper is there, which looks for it.
+fn await_helper<T>(
+    peer: &mut Peer,
+    signals: &Signals,
+    mut look: impl FnMut(&mut Peer) -> Result<Option<T>, Broken>,
+) -> Result<Result<T, Broken>, NotDone> {
+    let until = Instant::now() + helper::READ_TIME;
+    loop {
+        if let Some(found) = look(peer).transpose() {
+            return Ok(found);
+        }
+        let fds = &mut [signals.as_fd(), peer.as_fd()].map(readable);
+        if !wait(fds, Some(until))? {
+            return Err(helper::no_answer().into());
+        }
+        if let Some(signal) = signals.next() {
+            return Err(NotDone::Signal(signal));
         }
     }
+}
+
+/// Has the helper take the run at its own socket; `None` if it does not take us, or cannot tell there
+/// that this may be done.
+fn at_its_socket(
+    mut peer: Peer,
+    wanted: &WantedRun<'_>,
+    signals: &Signals,
+) -> Result<Option<Begun>, NotDone> {
+    let taken = await_helper(&mut peer, signals, |peer| Ok(peer.is_taken()?.then_some(())))?;
+    if taken.is_err() {
+        return Ok(None);
+    }
+    let connected = Instant::now();
+    let call = peer.run(wanted)?;
+    let answer = await_helper(&mut peer, signals, |peer| {
+        while let Some((of, answer)) = peer.receive()? {
+            if of == call {
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
+    })?;
+    match helper::started(answer, wanted) {
+        // An agent for this terminal is asked by the name that the bus has for us.
+        Err(CallError::InteractiveAuthorizationRequired(_)) if agent::wanted() => Ok(None),
+        // So does a polkit know us that is too old to be told of a process by its descriptor
+        // (before 124).
+        Err(CallError::AuthorizationUnavailable(_)) => Ok(None),
+        started => {
+            let StartedRun { run, stdout, stderr, stdin } = started?;
+            let line = Line::at_its_socket(peer, run)?;
+            Ok(Some(Begun { line, stdout, stderr, stdin, connected }))
+        }
+    }
+}
+
+/// Finds the helper over the bus, and has it take the run; `None` if there is none.
+fn over_the_bus(wanted: &WantedRun<'_>, signals: &Signals) -> Result<Option<Begun>, NotDone> {
+    let system = |error| NotDone::System("the runtime", error);
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(system)?;
+    let begun = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            signal = signals.wait() => match signal {
+                Ok(signal) => Err(NotDone::Signal(signal)),
+                Err(error) => Err(NotDone::System("signals", error)),
+            },
+            begun = ask_over_the_bus(wanted) => begun,
+        }
+    });
+    let Ok(Some((helper, started, connected))) = begun else {
+        // A thread that waits for somebody would be waited for.
+        runtime.shutdown_background();
+        return begun.map(|_none| None);
+    };
+    let StartedRun { run, stdout, stderr, stdin } = started;
+    let line = Line::over_the_bus(runtime, helper, run);
+    let line = line.map_err(|error| NotDone::System("a thread", error))?;
+    Ok(Some(Begun { line, stdout, stderr, stdin, connected }))
+}
+
+/// Only where the helper would have to ask the user is there somebody brought who asks.
+async fn ask_over_the_bus(
+    wanted: &WantedRun<'_>,
+) -> Result<Option<(Helper, StartedRun, Instant)>, NotDone> {
     let connection = services::system_bus().await?;
     let Some(helper) = Helper::find(&connection).await? else { return Ok(None) };
     let connected = Instant::now();
-    match helper.run(&wanted).await {
+    match helper.run(wanted).await {
         Err(CallError::InteractiveAuthorizationRequired(_)) if agent::wanted() => {
             let agent = Agent::start();
             let helper = helper.interactive(true);
-            let started = helper.run(&wanted).await;
+            let started = helper.run(wanted).await;
             drop(agent);
             Ok(Some((helper, started?, connected)))
         }
@@ -138,155 +227,74 @@ async fn begin(wanted: WantedRun<'_>) -> Result<Option<(Helper, StartedRun, Inst
     }
 }
 
-async fn finish(
-    helper: &Helper,
-    started: StartedRun,
-    connected: Instant,
-    mut signals: Signals,
-    keep: bool,
-) -> Result<Done, NotDone> {
-    let StartedRun { run, stdout, stderr, stdin } = started;
+/// Passes on what a run prints, until it has ended and all of that is written.
+fn follow(begun: Begun, signals: &Signals, keep: bool) -> Result<Done, NotDone> {
+    let Begun { mut line, stdout, stderr, stdin, connected } = begun;
     if let Some(to) = stdin {
         stdin::copy_to(to).map_err(|error| NotDone::System(super::STDIN, error))?;
     }
-    let stuck = Notify::new();
-    let pump = |from, to| pump(from, to, keep, &stuck);
-    let pumps = async { tokio::join!(pump(stdout, Stream::Stdout), pump(stderr, Stream::Stderr)) };
-    let (mut pumps, mut pumped) = (std::pin::pin!(pumps), None);
-    let mut wait = std::pin::pin!(helper.wait_for_run(&run));
-    let mut cancel = std::pin::pin!(helper.cancel_run(&run));
-    let mut cancelled = false;
+    let pump = |from, to| Pump::new(from, to, keep);
+    let output = |error| NotDone::System("the output", error);
+    let mut pumps = [
+        pump(stdout, Stream::Stdout).map_err(output)?,
+        pump(stderr, Stream::Stderr).map_err(output)?,
+    ];
     let mut ended_by = None;
-    let record = loop {
-        tokio::select! {
-            biased;
-            record = &mut wait => break record?,
-            signal = signals.next() => {
-                let signal = signal.as_raw_value();
-                if ended_by.replace(signal).is_some() {
-                    // Who asks twice does not wait: without us, the helper ends it.
-                    return Err(NotDone::Signal(signal));
-                }
-            }
-            answer = &mut cancel, if ended_by.is_some() && !cancelled => {
-                cancelled = true;
-                // A run that has ended meanwhile cannot be cancelled, and its record comes.
-                if let Err(error) = answer && !matches!(error, CallError::InvalidArgument(_)) {
-                    return Err(error.into());
-                }
-            }
-            done = &mut pumps, if pumped.is_none() => pumped = Some(done),
+    let mut record = None;
+    let mut ended = connected;
+    loop {
+        if record.is_none() {
+            record = line.record().transpose()?;
+            ended = Instant::now();
         }
-    };
-    let ended = Instant::now();
-    // The helper writes no more: what comes now is the rest.
-    let pumped = match pumped {
-        None => tokio::select! {
-            biased;
-            done = &mut pumps => Some(done),
-            // What nobody reads is not waited with by who wants the end.
-            () = stuck.notified(), if ended_by.is_some() => None,
-        },
-        done => done,
-    };
-    let (mut kept, mut failed) = ([Vec::new(), Vec::new()], None);
-    let (stdout, stderr) = pumped.unwrap_or_else(|| (Ok(Vec::new()), Ok(Vec::new())));
-    for (pumped, kept) in [stdout, stderr].into_iter().zip(&mut kept) {
-        match pumped {
-            Ok(bytes) => *kept = bytes,
-            Err(error) => failed = Some(error),
+        while let Some(signal) = signals.next() {
+            if ended_by.replace(signal).is_some() {
+                // Who asks twice does not wait: without us, the helper ends it.
+                return Err(NotDone::Signal(signal));
+            }
+            if record.is_none() {
+                line.cancel()?;
+            }
         }
+        for pump in &mut pumps {
+            pump.go_on();
+        }
+        // The helper writes no more after the record: what comes then is the rest. What nobody reads
+        // is not waited with by who wants the end.
+        let is_done = pumps.iter().all(Pump::is_done);
+        let is_left = ended_by.is_some() && pumps.iter().any(Pump::is_stuck);
+        if record.is_some() && (is_done || is_left) {
+            break;
+        }
+        let mut fds = vec![readable(signals.as_fd())];
+        fds.extend(record.is_none().then(|| readable(line.as_fd())));
+        fds.extend(pumps.iter().filter_map(Pump::awaits));
+        wait(&mut fds, None)?;
     }
-    let [stdout, stderr] = kept;
+    let [stdout, stderr] = pumps;
+    let failed = stderr.failed.or(stdout.failed);
+    let [stdout, stderr] = [stdout.kept, stderr.kept];
+    // There is one, or we would not be here.
+    let record = record.ok_or_else(helper::no_answer)?;
     Ok(Done { record, stdout, stderr, signal: ended_by, failed, connected, ended })
 }
 
-/// Where output goes.
-#[derive(Debug, Clone, Copy)]
-enum Stream {
-    Stdout,
-    Stderr,
+/// What is waited for until it can be read.
+fn readable(fd: BorrowedFd<'_>) -> PollFd<'_> {
+    PollFd::new(fd, PollFlags::POLLIN)
 }
 
-/// Takes what comes out of a stream until its end: keeps it, or writes it as it comes. Its end goes
-/// with an error, and so the helper ends the run.
-///
-/// A thread is only begun where a reader has us wait, which is then `stuck`.
-async fn pump(from: OwnedFd, to: Stream, keep: bool, stuck: &Notify) -> io::Result<Vec<u8>> {
-    let from = StdStream::from(from);
-    from.set_nonblocking(true)?;
-    let from = UnixStream::from_std(from)?;
-    let (mut kept, mut bytes) = (Vec::new(), [0; CHUNK]);
-    loop {
-        let length = match from.try_read(&mut bytes) {
-            Ok(0) => return Ok(kept),
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                from.readable().await?;
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        let mut part = bytes.get(..length).unwrap_or_default();
-        if keep {
-            kept.extend_from_slice(part);
-            continue;
-        }
-        while !part.is_empty() {
-            let (now, then) = match to.write_now(part) {
-                Ok(written) => part.split_at_checked(written).unwrap_or((part, &[])),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    stuck.notify_one();
-                    let from = from.into_std()?;
-                    from.set_nonblocking(false)?;
-                    return pass_on_elsewhere(part.to_vec(), from.into(), to).await;
-                }
-                Err(error) => return Err(error),
-            };
-            message::passed_on(matches!(to, Stream::Stderr), now);
-            part = then;
-        }
-    }
-}
-
-impl Stream {
-    /// Writes what can be written without waiting.
-    fn write_now(self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Stdout => output::write_now(&io::stdout(), bytes),
-            Self::Stderr => output::write_now(&io::stderr(), bytes),
-        }
-    }
-}
-
-/// Goes on in a thread, which may wait.
-async fn pass_on_elsewhere(first: Vec<u8>, from: OwnedFd, to: Stream) -> io::Result<Vec<u8>> {
-    let (done, is_done) = oneshot::channel();
-    thread::Builder::new().spawn(move || {
-        // Who does not wait for it any more does not listen.
-        let _gone = done.send(pass_on(first, from, to));
-    })?;
-    let passed_on = is_done.await;
-    passed_on.unwrap_or_else(|_| Err(io::Error::other("its thread has ended"))).map(|()| Vec::new())
-}
-
-/// Writes what comes out of a stream, and before it `first`, and waits where it has to.
-fn pass_on(first: Vec<u8>, from: OwnedFd, to: Stream) -> io::Result<()> {
-    let mut from = fs::File::from(from);
-    let (mut part, mut bytes) = (first, [0; CHUNK]);
-    loop {
-        match to {
-            Stream::Stdout => output::write_all(&io::stdout(), &part)?,
-            Stream::Stderr => output::write_all(&io::stderr(), &part)?,
-        }
-        message::passed_on(matches!(to, Stream::Stderr), &part);
-        part.clear();
-        match from.read(&mut bytes) {
-            Ok(0) => return Ok(()),
-            Ok(length) => part.extend_from_slice(bytes.get(..length).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+/// Waits for any of these, and not for longer; returns whether something came.
+fn wait(fds: &mut [PollFd<'_>], until: Option<Instant>) -> Result<bool, NotDone> {
+    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    let timeout = left.map_or(PollTimeout::NONE, |left| {
+        // To the next millisecond: not too early.
+        PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+    });
+    match poll(fds, timeout) {
+        Ok(0) => Ok(false),
+        Ok(_) | Err(Errno::EINTR) => Ok(true),
+        Err(errno) => Err(NotDone::System("poll", errno.into())),
     }
 }
 

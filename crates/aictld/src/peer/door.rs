@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::{
     descriptors::{Next, look},
-    porter::{self, Came, Taken},
+    porter::{self, Came, Taken, Taker},
 };
 
 /// How far ahead it is looked, in bytes.
@@ -68,6 +68,8 @@ pub struct Bytes {
     /// Bytes that were read and not asked for yet: who reads a line reads one after the other.
     ahead: VecDeque<u8>,
     taking: Option<Taking>,
+    /// Who took something last.
+    taker: Option<Taker>,
     /// Whose turn it is to have something taken: that of one read after the other.
     turn: Arc<Semaphore>,
     held: Held,
@@ -88,7 +90,8 @@ impl Bytes {
     #[must_use]
     pub fn new(door: Door, held: Held) -> Self {
         let turn = Arc::new(Semaphore::new(1));
-        Self { door: Arc::new(door), clear: 0, ahead: VecDeque::new(), taking: None, turn, held }
+        let (ahead, taking, taker) = (VecDeque::new(), None, None);
+        Self { door: Arc::new(door), clear: 0, ahead, taking, taker, turn, held }
     }
 
     /// The connection.
@@ -110,13 +113,13 @@ impl Bytes {
             if !self.ahead.is_empty() {
                 let most = most.min(self.ahead.len());
                 let bytes = self.ahead.drain(..most).collect();
-                return Poll::Ready(Ok(Taken { bytes, came: Came::Nothing }));
+                return Poll::Ready(Ok(Taken::of(bytes)));
             }
             let next = ready!(self.poll_next(context))?;
             if !next.descriptors {
                 let mut bytes = vec![0; most.min(next.bytes)];
                 self.read_clear(&mut bytes)?;
-                return Poll::Ready(Ok(Taken { bytes, came: Came::Nothing }));
+                return Poll::Ready(Ok(Taken::of(bytes)));
             }
             let (door, turn) = (Arc::clone(&self.door), Arc::clone(&self.turn));
             let held = Arc::clone(&self.held);
@@ -126,8 +129,10 @@ impl Bytes {
             })));
         }
         let Some(taking) = &mut self.taking else { return Poll::Pending };
-        let taken = ready!(taking.0.as_mut().poll(context));
+        let mut taken = ready!(taking.0.as_mut().poll(context));
         self.taking = None;
+        // He stays for a moment; and no longer than this connection.
+        self.taker = taken.as_mut().ok().and_then(|taken| taken.taker.take());
         Poll::Ready(taken)
     }
 

@@ -4,7 +4,7 @@
 //! zbus has one as well, but one for friends: a first byte of `\n` makes it panic, a line without
 //! an end makes it grow, and descriptors sent along are counted wrongly.
 
-use std::io;
+use std::{future::poll_fn, io, mem, pin::pin, task::Poll};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -104,22 +104,31 @@ where
         return Err(io::ErrorKind::InvalidData.into());
     }
     let mut state = State { stage: Stage::Auth, uid, guid, descriptors: false };
+    // Who says several lines at once is answered once: each answer would wake him up.
+    let mut answers = String::new();
     for _ in 0..MAX_LINES {
-        let line = line(stream).await?;
+        let line = line(stream, &mut answers).await?;
         match state.line(&line) {
-            Turn::Answer(answer) => stream.write_all(format!("{answer}\r\n").as_bytes()).await?,
-            Turn::Begin => return Ok(Agreed { descriptors: state.descriptors }),
+            Turn::Answer(answer) => answers.extend([&answer, "\r\n"]),
+            Turn::Begin => {
+                stream.write_all(answers.as_bytes()).await?;
+                return Ok(Agreed { descriptors: state.descriptors });
+            }
             Turn::Close => break,
         }
     }
+    stream.write_all(answers.as_bytes()).await?;
     Err(io::ErrorKind::InvalidData.into())
 }
 
 /// Reads one line, byte by byte: what follows the last one is a message already.
-async fn line<S: AsyncReadExt + Unpin>(stream: &mut S) -> io::Result<String> {
+async fn line<S>(stream: &mut S, answers: &mut String) -> io::Result<String>
+where
+    S: AsyncReadExt + AsyncWriteExt + Unpin,
+{
     let mut line = Vec::new();
     while line.len() < MAX_LINE {
-        match stream.read_u8().await? {
+        match byte(stream, answers).await? {
             b'\n' if line.pop() == Some(b'\r') => {
                 return String::from_utf8(line).map_err(|_| io::ErrorKind::InvalidData.into());
             }
@@ -128,6 +137,27 @@ async fn line<S: AsyncReadExt + Unpin>(stream: &mut S) -> io::Result<String> {
         }
     }
     Err(io::ErrorKind::InvalidData.into())
+}
+
+/// Reads one byte; if none is there, the client may be waiting for the answers so far.
+async fn byte<S>(stream: &mut S, answers: &mut String) -> io::Result<u8>
+where
+    S: AsyncReadExt + AsyncWriteExt + Unpin,
+{
+    let now = {
+        let mut read = pin!(stream.read_u8());
+        poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await
+    };
+    match now {
+        Poll::Ready(Ok(byte)) => Ok(byte),
+        end_or_none => {
+            stream.write_all(mem::take(answers).as_bytes()).await?;
+            match end_or_none {
+                Poll::Ready(end) => end,
+                Poll::Pending => stream.read_u8().await,
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ use zbus::{
     export::async_trait::async_trait,
 };
 
+use aictl_core::peer::{START, lengths};
+
 use super::door::{Bytes, Door};
 use crate::{
     call::MAX_RUN_BODY,
@@ -29,9 +31,6 @@ use crate::{
 
 /// The most bytes of a message: header and arguments.
 pub const MAX_MESSAGE: usize = 8 * 1024 + MAX_RUN_BODY;
-/// The part of a message that says how long it is.
-pub const START: usize = 16;
-
 /// The halves of a connection after its handshake.
 #[must_use]
 pub fn halves(bytes: Bytes, descriptors: bool) -> BoxedSplit {
@@ -66,7 +65,7 @@ impl Reader {
             self.bytes.read_exact(start).await?;
             return Ok(None);
         }
-        let Taken { bytes, came } = self.bytes.with_all(START).await?;
+        let Taken { bytes, came, .. } = self.bytes.with_all(START).await?;
         let (first, rest) = start.split_at_mut(bytes.len());
         first.copy_from_slice(&bytes);
         // At the end, this says so.
@@ -119,21 +118,6 @@ impl ReadHalf for Bounded {
 fn size(start: [u8; START]) -> Option<usize> {
     let (fields, body) = lengths(start)?;
     START.checked_add(fields)?.checked_add(body)
-}
-
-/// How long a message says it is after its fixed start (D-Bus specification, "Message Format"):
-/// its header's fields, up to a multiple of 8, and its body. `None` for one that is no message.
-#[must_use]
-pub fn lengths(start: [u8; START]) -> Option<(usize, usize)> {
-    let [endian, _, _, _, b0, b1, b2, b3, _, _, _, _, f0, f1, f2, f3] = start;
-    let (body, fields) = ([b0, b1, b2, b3], [f0, f1, f2, f3]);
-    let (body, fields) = match endian {
-        b'l' => (u32::from_le_bytes(body), u32::from_le_bytes(fields)),
-        b'B' => (u32::from_be_bytes(body), u32::from_be_bytes(fields)),
-        _ => return None,
-    };
-    let fields = usize::try_from(fields).ok()?.checked_next_multiple_of(8)?;
-    Some((fields, usize::try_from(body).ok()?))
 }
 
 /// Bytes as they go, with descriptors.

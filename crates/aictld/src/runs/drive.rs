@@ -3,10 +3,7 @@
 
 use std::{
     io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::net::UnixStream as StdStream,
-    },
+    os::fd::{AsFd, OwnedFd},
     path::Path,
     pin::Pin,
     sync::Arc,
@@ -20,8 +17,7 @@ use aictl_sandbox::{
     protocol::{Job, RejectKind, Rejection, Reply, Stream},
 };
 use tokio::{
-    io::Interest,
-    net::UnixStream,
+    net::unix::pipe::Receiver,
     time::{self, Instant},
 };
 
@@ -275,20 +271,25 @@ async fn connect(sandboxd: &Path) -> Result<Waiting, CallError> {
 /// A connection whose replies can be waited for beside other things.
 struct Waiting {
     connection: Connection,
-    /// The same socket once more: that it carries packets is nothing to who waits for them.
-    socket: UnixStream,
+    /// The same socket once more. That it is no pipe is nothing to who waits until it can be read; of
+    /// a socket, tokio would wait for room to write, too, and be woken up whenever the keeper reads.
+    readable: Receiver,
 }
 
 impl Waiting {
     fn new(connection: Connection) -> io::Result<Self> {
-        let socket = StdStream::from(connection.as_fd().try_clone_to_owned()?);
-        Ok(Self { connection, socket: UnixStream::from_std(socket)? })
+        let same = connection.as_fd().try_clone_to_owned()?;
+        Ok(Self { connection, readable: Receiver::from_owned_fd_unchecked(same)? })
     }
 
     async fn receive(&self) -> Result<Reply, ClientError> {
-        let receive = || self.connection.try_receive();
-        let reply = self.socket.async_io(Interest::READABLE, receive).await;
-        reply.map_err(ClientError::Connection)?
+        loop {
+            self.readable.readable().await.map_err(ClientError::Connection)?;
+            match self.readable.try_io(|| self.connection.try_receive()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                reply => return reply.map_err(ClientError::Connection)?,
+            }
+        }
     }
 }
 
