@@ -256,13 +256,24 @@ impl Came {
         if self.bytes.len() < size {
             return Ok(None);
         }
-        let mut nothing = Nothing;
-        let mut read = pin!(nothing.receive_message(0, &mut self.bytes, &mut self.descriptors));
-        match read.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(message) => message.map(Some),
-            // It reads nothing but what is here.
-            Poll::Pending => Err(zbus::Error::InvalidReply),
-        }
+        let bytes: Vec<u8> = self.bytes.drain(..size).collect();
+        // Those that are here may have come with a message behind this one.
+        let message = match whole(bytes.clone(), &mut Vec::new()) {
+            Err(zbus::Error::MissingParameter(_)) => whole(bytes, &mut self.descriptors),
+            other => other,
+        };
+        message.map(Some)
+    }
+}
+
+/// Reads a message that is all here, with the first of these descriptors, if it has some.
+fn whole(mut bytes: Vec<u8>, descriptors: &mut Vec<OwnedFd>) -> zbus::Result<Message> {
+    let mut nothing = Nothing;
+    let mut read = pin!(nothing.receive_message(0, &mut bytes, descriptors));
+    match read.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(message) => message,
+        // It reads nothing but what is here.
+        Poll::Pending => Err(zbus::Error::InvalidReply),
     }
 }
 
@@ -274,5 +285,120 @@ struct Nothing;
 impl ReadHalf for Nothing {
     async fn recvmsg(&mut self, _buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
         Ok((0, Vec::new()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        io::{Read, Write},
+        os::unix::net::UnixListener,
+    };
+
+    use super::*;
+
+    /// A peer, and what stands in for the helper at the other end.
+    fn pair(bytes: &[u8]) -> (Peer, UnixStream) {
+        let (socket, mut helper) = UnixStream::pair().unwrap();
+        helper.write_all(bytes).unwrap();
+        (Peer { socket, came: Came::default(), is_taken: false }, helper)
+    }
+
+    fn taken() -> (Peer, UnixStream) {
+        let (mut peer, helper) = pair(b"OK 1234\r\nAGREE_UNIX_FD\r\n");
+        assert!(peer.is_taken().unwrap());
+        (peer, helper)
+    }
+
+    /// The call that the helper gets.
+    fn received(helper: &mut UnixStream) -> Message {
+        let mut came = Came::default();
+        loop {
+            if let Some(message) = came.message().unwrap() {
+                return message;
+            }
+            helper.set_nonblocking(false).unwrap();
+            let mut byte = [0];
+            helper.read_exact(&mut byte).unwrap();
+            came.bytes.extend(byte);
+        }
+    }
+
+    #[test]
+    fn the_helper_is_told_who_is_there_at_once() {
+        let place = std::env::temp_dir().join(format!("aictl-peer-{}", std::process::id()));
+        let listener = UnixListener::bind(&place).unwrap();
+        let peer = Peer::connect(&place);
+        std::fs::remove_file(&place).unwrap();
+        let mut told = vec![0; greeting(geteuid().as_raw()).len()];
+        listener.accept().unwrap().0.read_exact(&mut told).unwrap();
+        assert_eq!(told, greeting(geteuid().as_raw()).as_bytes());
+        assert!(peer.is_some());
+        assert_eq!(greeting(1000), "\0AUTH EXTERNAL 31303030\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n");
+        assert!(Peer::connect(&place).is_none(), "nobody listens");
+    }
+
+    #[test]
+    fn it_has_taken_us_once_it_has_said_all_of_that() {
+        let welcome = b"OK 1234\r\nAGREE_UNIX_FD\r\n";
+        for length in 0..welcome.len() {
+            assert_eq!(end_of_welcome(&welcome[..length]), Ok(None), "{length}");
+        }
+        let more = [&welcome[..], b"l\x02"].concat();
+        assert_eq!(end_of_welcome(&more), Ok(Some(welcome.len())));
+        for other in ["REJECTED EXTERNAL\r\n", "X", "OK 1234\r\nERROR\r\n", "OK 1\r\nl\x02"] {
+            assert_eq!(end_of_welcome(other.as_bytes()), Err(()), "{other}");
+        }
+        let (mut peer, mut helper) = pair(&welcome[..12]);
+        assert!(!peer.is_taken().unwrap());
+        helper.write_all(&welcome[12..]).unwrap();
+        assert!(peer.is_taken().unwrap());
+        for (said, then_it_goes) in [("OK 1234\r\n", true), ("REJECTED EXTERNAL\r\n", false)] {
+            let (mut peer, helper) = pair(said.as_bytes());
+            let _stays = (!then_it_goes).then_some(helper);
+            assert!(matches!(peer.is_taken(), Err(Broken::NotTaken)), "{said}");
+        }
+    }
+
+    #[test]
+    fn answers_come_with_the_calls_that_they_are_to_and_with_their_descriptors() {
+        let (mut peer, mut helper) = taken();
+        let first = peer.call(Interface::Sandbox, "Wait", &("x",)).unwrap();
+        let second = peer.call(Interface::Sandbox, "Cancel", &("x",)).unwrap();
+        assert!(peer.receive().unwrap().is_none());
+        let calls = [received(&mut helper), received(&mut helper)];
+        let header = calls[0].header();
+        assert_eq!(header.member().unwrap().as_str(), "Wait");
+        assert_eq!(header.interface().unwrap().as_str(), Interface::Sandbox.name());
+        // The second is answered first, and with a descriptor; and something comes unasked.
+        let null = zbus::OwnedFd::from(OwnedFd::from(File::open("/dev/null").unwrap()));
+        let signal = Message::signal("/", "org.example.X", "Y").build(&()).unwrap();
+        helper.write_all(signal.data()).unwrap();
+        let answer = Message::method_return(&calls[1].header()).build(&(null,)).unwrap();
+        let ends = Peer { socket: helper, came: Came::default(), is_taken: true };
+        let fds: Vec<_> = answer.data().fds().iter().map(AsFd::as_fd).collect();
+        let (start, rest) = answer.data().split_at(20);
+        ends.send(start, &fds).unwrap();
+        assert!(peer.receive().unwrap().is_none());
+        ends.send(rest, &[]).unwrap();
+        let (of, answer) = peer.receive().unwrap().unwrap();
+        assert_eq!(of, second);
+        let _null: (zbus::OwnedFd,) = answer.body().deserialize().unwrap();
+        let error = Message::error(&calls[0].header(), "org.example.Odd");
+        ends.send(error.build(&("why",)).unwrap().data(), &[]).unwrap();
+        assert_eq!(peer.receive().unwrap().unwrap().0, first);
+        drop(ends);
+        assert!(matches!(peer.receive(), Err(Broken::Bus(_))));
+    }
+
+    #[test]
+    fn what_is_no_message_is_the_end() {
+        let huge = [b"l\x02\0\x01\xff\xff\xff\xff\x01\0\0\0\0\0\0\0".as_slice()].concat();
+        for odd in [b"0123456789abcdef".to_vec(), huge] {
+            let (mut peer, mut helper) = taken();
+            helper.write_all(&odd).unwrap();
+            assert!(matches!(peer.receive(), Err(Broken::Bus(_))), "{odd:?}");
+        }
     }
 }

@@ -484,6 +484,30 @@ mod tests {
         assert!(matches!(taken(Vec::new()).await, Came::Nothing));
     }
 
+    /// To end would take it the time of whoever waits for what it took.
+    #[tokio::test(start_paused = true)]
+    async fn who_has_taken_something_ends_when_nobody_waits_for_that_any_more() {
+        for let_go in [true, false] {
+            let (theirs, ours) = pair();
+            let (end, other) = StdStream::pair().unwrap();
+            post(&theirs, b"four", vec![sealed_memfd(b"1").unwrap(), end.into()]);
+            let held = Arc::new(());
+            let mut taken = take(&ours, 4, Arc::clone(&held)).await.unwrap();
+            other.set_nonblocking(true).unwrap();
+            let is_open = (&other).read(&mut [0]).unwrap_err();
+            assert_eq!((is_open.kind(), Arc::strong_count(&held)), (io::ErrorKind::WouldBlock, 2));
+            if let_go {
+                drop(taken.taker.take());
+            }
+            // Else in a moment, which passes here when nobody has anything to do.
+            while Arc::strong_count(&held) > 1 {
+                time::sleep(Duration::from_millis(1)).await;
+            }
+            other.set_nonblocking(false).unwrap();
+            assert_eq!((&other).read(&mut [0]).unwrap(), 0);
+        }
+    }
+
     #[tokio::test]
     async fn too_large_a_script_is_told_by_one_with_nothing_in_it() {
         let huge = memfd_create(c"x", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();

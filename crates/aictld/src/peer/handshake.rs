@@ -162,6 +162,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::{io::Write, os::unix::net::UnixStream};
+
     use tokio::io::duplex;
 
     use super::*;
@@ -209,6 +211,43 @@ mod tests {
                 (answers.to_owned(), Some(Agreed { descriptors }), b"l\x01message".to_vec());
             assert_eq!(dialogue(&with_message).await, expected, "{sent:?}");
         }
+    }
+
+    /// Each answer wakes up whoever waits for it, and each line may be waited with until it comes.
+    #[tokio::test]
+    async fn who_says_all_at_once_is_answered_at_once_and_who_waits_each_time() {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let (mut client, mut server) = {
+            client.set_nonblocking(true).unwrap();
+            server.set_nonblocking(true).unwrap();
+            client.write_all(b"\0AUTH EXTERNAL 31303030\r\nNEGOTIATE_UNIX_FD\r\nBEG").unwrap();
+            (tokio_stream(client), tokio_stream(server))
+        };
+        let served = tokio::spawn(async move { serve(&mut server, 1000, "guid").await });
+        let mut answers = [0; 64];
+        let length = client.read(&mut answers).await.unwrap();
+        assert_eq!(&answers[..length], b"OK guid\r\nAGREE_UNIX_FD\r\n");
+        client.write_all(b"IN\r\n").await.unwrap();
+        assert!(served.await.unwrap().unwrap().descriptors);
+
+        let (mut client, mut server) = duplex(64);
+        let served = tokio::spawn(async move { serve(&mut server, 1000, "guid").await });
+        for (said, answer) in [
+            ("\0AUTH EXTERNAL 31303030\r\n", "OK guid\r\n"),
+            ("NEGOTIATE_UNIX_FD\r\n", "AGREE_UNIX_FD\r\n"),
+            ("CANCEL\r\n", "REJECTED EXTERNAL\r\n"),
+        ] {
+            client.write_all(said.as_bytes()).await.unwrap();
+            let mut answered = vec![0; answer.len()];
+            client.read_exact(&mut answered).await.unwrap();
+            assert_eq!(answered, answer.as_bytes());
+        }
+        drop(client);
+        assert!(served.await.unwrap().is_err());
+    }
+
+    fn tokio_stream(stream: UnixStream) -> tokio::net::UnixStream {
+        tokio::net::UnixStream::from_std(stream).unwrap()
     }
 
     #[tokio::test]
