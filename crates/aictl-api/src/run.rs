@@ -186,7 +186,7 @@ pub struct RunTimings {
     pub start_usec: Option<u64>,
     /// Reading the command line, the configuration and the script, and checking them.
     pub arguments_usec: Option<u64>,
-    /// Connecting to the helper.
+    /// Connecting to the helper, as far as that was not done while the script was read.
     pub connection_usec: Option<u64>,
     /// Until the helper knew that the call is allowed; polkit's answer is nearly all of it.
     pub authorisation_usec: Option<u64>,
