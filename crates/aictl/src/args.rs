@@ -9,6 +9,7 @@ pub mod status;
 use std::{
     ffi::OsString,
     io::{self, Write},
+    os::unix::ffi::OsStrExt,
     path::PathBuf,
     process::ExitCode,
 };
@@ -34,7 +35,7 @@ pub struct Cli {
 }
 
 /// Options of every command. Help lists a command's own before them.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// Print one JSON document on standard output, and nothing else there
@@ -164,7 +165,7 @@ pub struct Check {
 }
 
 /// `aictl run`
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Run {
     /// Stop after this time
     #[arg(long, value_name = "TIME", value_parser = limit(&limits::TIMEOUT),
@@ -209,9 +210,10 @@ pub struct Run {
 }
 
 /// How strictly a script is isolated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
     /// Every layer of the kernel; the language is whole.
+    #[default]
     Standard,
     /// As standard; and a part of Python alone, which is checked before anything runs.
     Strict,
@@ -239,7 +241,7 @@ pub fn is_run(words: impl IntoIterator<Item = OsString>) -> bool {
 /// If it is wrong, or asks for help.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
     let words: Vec<OsString> = words.into_iter().collect();
-    let cli = match run_line(&words) {
+    let cli = match plain_run(&words).or_else(|| run_line(&words)) {
         Some(cli) => cli,
         None => Cli::try_parse_from(words)?,
     };
@@ -253,6 +255,15 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Err
         return Err(Cli::command().error(ErrorKind::ArgumentConflict, words));
     }
     Ok(cli)
+}
+
+/// Reads `aictl run SCRIPT ARGS…`, for which there is nothing to look up: whatever stands behind the
+/// script is the script's. `None` for any other line.
+fn plain_run(words: &[OsString]) -> Option<Cli> {
+    let [_, command, script @ ..] = words else { return None };
+    let is_plain = command == "run" && !script.first()?.as_bytes().starts_with(b"-");
+    let run = is_plain.then(|| Run { script: script.to_vec(), ..Run::default() })?;
+    Some(Cli { global: Global::default(), command: Command::Run(run) })
 }
 
 /// What stands behind the word `run`.
@@ -335,6 +346,8 @@ fn wants_json(words: impl IntoIterator<Item = OsString>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
     use clap::CommandFactory;
 
     use super::*;
@@ -459,6 +472,29 @@ mod tests {
             let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
             assert!(run_line(&words).is_none(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_plain_run_is_read_as_the_whole_table_reads_it() {
+        for line in [
+            "aictl run a.py",
+            "aictl run a.py -- x",
+            "aictl run a.py --json --help -v -- x -",
+            "aictl run run run",
+            "odd run \u{fffd} é",
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            let plain = plain_run(&words).unwrap();
+            let whole = Cli::try_parse_from(&words).unwrap();
+            assert_eq!(format!("{plain:?}"), format!("{whole:?}"), "{line}");
+        }
+        for line in ["aictl", "aictl run", "aictl run -", "aictl run -v a.py", "aictl check a.py"] {
+            let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            assert!(plain_run(&words).is_none(), "{line}");
+        }
+        let odd = ["aictl".into(), "run".into(), OsString::from_vec(vec![0xff]), OsString::new()];
+        let whole = format!("{:?}", Cli::try_parse_from(&odd).unwrap());
+        assert_eq!(format!("{:?}", plain_run(&odd).unwrap()), whole);
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::io::IsTerminal;
 use clap::ValueEnum;
 
 /// When to use colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum When {
     /// On a terminal, unless NO_COLOR is set or the terminal is a dumb one.
+    #[default]
     Auto,
     /// Always.
     Always,
