@@ -12,7 +12,7 @@ use std::process::Command;
 
 pub use activate::{Host, activate, deactivate};
 use files::{is_installed, remove_one};
-pub use files::{place, place_one, place_text, remove};
+pub use files::{place, place_bytes, place_one, remove};
 
 use crate::debian;
 use crate::failure::Failure;

@@ -100,7 +100,7 @@ impl Tree {
     /// A failure if that cannot be done.
     pub fn write_with_mode(&self, path: &str, text: &str, mode: u32) -> Result<(), Failure> {
         let path = self.0.join(path);
-        install::place_text(text.as_bytes(), &path, mode)
+        install::place_bytes(text.as_bytes(), &path, mode)
     }
 
     /// Moves a file.

@@ -154,7 +154,7 @@ pub fn place(
             Source::File(path) => place_one(&workspace.root.join(path), &target, entry.mode()),
             Source::Printed(words) => {
                 let text = printed(workspace.command(program("aictl")), words)?;
-                place_text(&text, &target, entry.mode())
+                place_bytes(&text, &target, entry.mode())
             }
         }?;
     }
@@ -179,18 +179,19 @@ fn printed(mut command: Command, words: &[&str]) -> Result<Vec<u8>, Failure> {
 /// # Errors
 /// A failure if a file cannot be read or written.
 pub fn place_one(source: &Path, target: &Path, mode: u32) -> Result<(), Failure> {
-    let new = beside(target)?;
-    fs::copy(source, &new).map_err(|error| failure("cannot copy", source, error))?;
-    finish(&new, target, mode)
+    // In one write: what is copied page by page may stay in single pages in the kernel's cache, and a
+    // program then takes a fault for each.
+    let bytes = fs::read(source).map_err(|error| failure("cannot copy", source, error))?;
+    place_bytes(&bytes, target, mode)
 }
 
-/// The same for a file whose text is at hand.
+/// The same for a file whose content is at hand.
 ///
 /// # Errors
 /// A failure if it cannot be written.
-pub fn place_text(text: &[u8], target: &Path, mode: u32) -> Result<(), Failure> {
+pub fn place_bytes(bytes: &[u8], target: &Path, mode: u32) -> Result<(), Failure> {
     let new = beside(target)?;
-    fs::write(&new, text).map_err(|error| failure("cannot write", &new, error))?;
+    fs::write(&new, bytes).map_err(|error| failure("cannot write", &new, error))?;
     finish(&new, target, mode)
 }
 
