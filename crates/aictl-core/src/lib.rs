@@ -6,6 +6,7 @@ pub mod config_files;
 pub mod control_group;
 pub mod dbus_records;
 pub mod gpu;
+pub mod header_fields;
 pub mod helper;
 pub mod host;
 pub mod host_status;

@@ -29,11 +29,13 @@ use nix::{
     unistd::geteuid,
 };
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use serde::Serialize;
 use zbus::{DynamicType, Message, connection::socket::ReadHalf, export::async_trait::async_trait};
+
+use crate::header_fields::descriptors;
 
 /// The part of a message that says how long it is.
 pub const START: usize = 16;
@@ -43,6 +45,8 @@ const MAX_MESSAGE: usize = 128 << 20;
 const SEND_TIME: Duration = Duration::from_secs(10);
 /// How much is read at one time.
 const CHUNK: usize = 4096;
+/// The most bytes that the helper says before messages begin: twice what it needs.
+const MAX_WELCOME: usize = 256;
 /// The most descriptors that come with a message of the helper's.
 const MAX_FDS: usize = 4;
 
@@ -124,6 +128,7 @@ impl Peer {
                     self.came.bytes.drain(..end);
                     self.is_taken = true;
                 }
+                None if self.came.bytes.len() > MAX_WELCOME => return Err(Broken::NotTaken),
                 None => match self.came.more(&self.socket) {
                     Ok(0) => return Err(Broken::NotTaken),
                     Ok(_) => {}
@@ -135,11 +140,17 @@ impl Peer {
         Ok(true)
     }
 
-    /// Calls a method of the helper, which has [taken](Self::is_taken) us.
+    /// Calls a method of the helper, which has [taken](Self::is_taken) us. `None` if it has gone
+    /// before it got the whole of the call: nothing was done then.
     ///
     /// # Errors
-    /// If the call cannot be sent. That the helper has gone shows when its reply is received.
-    pub fn call<B>(&self, interface: Interface, member: &str, body: &B) -> zbus::Result<Sent>
+    /// If the call cannot be sent.
+    pub fn call<B>(
+        &self,
+        interface: Interface,
+        member: &str,
+        body: &B,
+    ) -> zbus::Result<Option<Sent>>
     where
         B: Serialize + DynamicType,
     {
@@ -148,10 +159,10 @@ impl Peer {
         let data = call.data();
         let fds: Vec<_> = data.fds().iter().map(AsFd::as_fd).collect();
         match self.send(data, &fds) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(None),
             other => other?,
         }
-        Ok(Sent(call.primary_header().serial_num()))
+        Ok(Some(Sent(call.primary_header().serial_num())))
     }
 
     fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
@@ -237,6 +248,10 @@ impl Came {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
         let received = recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags)?;
+        if received.flags.contains(ReturnFlags::CTRUNC) {
+            // Some that came found no place among those that we may have open.
+            return Err(Errno::EMFILE.into());
+        }
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = message {
                 self.descriptors.extend(descriptors);
@@ -249,27 +264,30 @@ impl Came {
     /// Takes the first message, if it is whole.
     fn message(&mut self) -> zbus::Result<Option<Message>> {
         let Some(&start) = self.bytes.first_chunk() else { return Ok(None) };
-        let size = lengths(start)
-            .and_then(|(fields, body)| START.checked_add(fields)?.checked_add(body))
-            .filter(|size| *size <= MAX_MESSAGE)
-            .ok_or(zbus::Error::ExcessData)?;
+        let sizes = lengths(start).and_then(|(fields, body)| {
+            let header = START.checked_add(fields)?;
+            Some((header, header.checked_add(body)?))
+        });
+        let (header, size) =
+            sizes.filter(|(_, size)| *size <= MAX_MESSAGE).ok_or(zbus::Error::ExcessData)?;
         if self.bytes.len() < size {
             return Ok(None);
         }
         let bytes: Vec<u8> = self.bytes.drain(..size).collect();
-        // Those that are here may have come with a message behind this one.
-        let message = match whole(bytes.clone(), &mut Vec::new()) {
-            Err(zbus::Error::MissingParameter(_)) => whole(bytes, &mut self.descriptors),
-            other => other,
-        };
-        message.map(Some)
+        let said = descriptors(bytes.get(START..header).unwrap_or_default(), start[0]);
+        // They come with a message's first byte, and so are here; those behind them may have come
+        // with another. zbus counts on there being as many.
+        if said > self.descriptors.len() {
+            return Err(zbus::Error::MissingParameter("descriptors"));
+        }
+        whole(bytes, self.descriptors.drain(..said).collect()).map(Some)
     }
 }
 
-/// Reads a message that is all here, with the first of these descriptors, if it has some.
-fn whole(mut bytes: Vec<u8>, descriptors: &mut Vec<OwnedFd>) -> zbus::Result<Message> {
+/// Reads a message that is all here, with its descriptors.
+fn whole(mut bytes: Vec<u8>, mut descriptors: Vec<OwnedFd>) -> zbus::Result<Message> {
     let mut nothing = Nothing;
-    let mut read = pin!(nothing.receive_message(0, &mut bytes, descriptors));
+    let mut read = pin!(nothing.receive_message(0, &mut bytes, &mut descriptors));
     match read.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(message) => message,
         // It reads nothing but what is here.
@@ -347,6 +365,9 @@ mod tests {
         }
         let more = [&welcome[..], b"l\x02"].concat();
         assert_eq!(end_of_welcome(&more), Ok(Some(welcome.len())));
+        let (mut endless, mut helper) = pair(b"OK ");
+        helper.write_all(&[b'1'; 300]).unwrap();
+        assert!(matches!(endless.is_taken(), Err(Broken::NotTaken)));
         for other in ["REJECTED EXTERNAL\r\n", "X", "OK 1234\r\nERROR\r\n", "OK 1\r\nl\x02"] {
             assert_eq!(end_of_welcome(other.as_bytes()), Err(()), "{other}");
         }
@@ -364,8 +385,8 @@ mod tests {
     #[test]
     fn answers_come_with_the_calls_that_they_are_to_and_with_their_descriptors() {
         let (mut peer, mut helper) = taken();
-        let first = peer.call(Interface::Sandbox, "Wait", &("x",)).unwrap();
-        let second = peer.call(Interface::Sandbox, "Cancel", &("x",)).unwrap();
+        let first = peer.call(Interface::Sandbox, "Wait", &("x",)).unwrap().unwrap();
+        let second = peer.call(Interface::Sandbox, "Cancel", &("x",)).unwrap().unwrap();
         assert!(peer.receive().unwrap().is_none());
         let calls = [received(&mut helper), received(&mut helper)];
         let header = calls[0].header();
@@ -389,6 +410,19 @@ mod tests {
         ends.send(error.build(&("why",)).unwrap().data(), &[]).unwrap();
         assert_eq!(peer.receive().unwrap().unwrap().0, first);
         drop(ends);
+        assert!(matches!(peer.receive(), Err(Broken::Bus(_))));
+        assert!(peer.call(Interface::Sandbox, "Wait", &("x",)).unwrap().is_none(), "it has gone");
+    }
+
+    #[test]
+    fn an_answer_with_fewer_descriptors_than_it_says_is_the_end() {
+        let (mut peer, helper) = taken();
+        let null = || zbus::OwnedFd::from(OwnedFd::from(File::open("/dev/null").unwrap()));
+        let call = Message::method_call("/", "Run").build(&()).unwrap();
+        let answer = Message::method_return(&call.header()).build(&(null(), null())).unwrap();
+        let ends = Peer { socket: helper, came: Came::default(), is_taken: true };
+        let one = null();
+        ends.send(answer.data(), &[one.as_fd()]).unwrap();
         assert!(matches!(peer.receive(), Err(Broken::Bus(_))));
     }
 

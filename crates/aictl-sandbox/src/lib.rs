@@ -26,5 +26,5 @@ pub use apart::Apart;
 pub use engine::{Copy as TemplateCopy, Original as TemplateOriginal, Script, ScriptError};
 pub use sys::{
     ProcessInfo, cloexec_from, ignore_signal, ignores_signal, is_sealed, process_info,
-    sealed_memfd, stdout_was_closed, take_no_descriptors,
+    sealed_memfd, stdout_was_closed, take_no_descriptors, without_blocked_signals,
 };

@@ -380,8 +380,10 @@ impl Hall {
             };
             let _as_before = prctl::set_name(c"run");
             if self.idle.fetch_sub(1, SeqCst) == 1 && self.admit_another().is_err() {
+                // Nobody else accepts meanwhile, so its request is not waited for: it is closed.
                 self.idle.fetch_add(1, SeqCst);
-                refuse(client.as_fd(), "there is no room for another run now");
+                drop(client);
+                let _as_before = prctl::set_name(ACCEPTING);
                 continue;
             }
             match Place::take(&self.service) {

@@ -8,7 +8,11 @@
 use std::{
     ffi::{CStr, CString, c_char, c_int, c_void},
     io, mem,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    os::{
+        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+        unix::process::CommandExt,
+    },
+    process::Command,
     ptr,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     time::Duration,
@@ -996,6 +1000,16 @@ pub fn unblock_signals() {
     let none: libc::sigset_t = unsafe { mem::zeroed() };
     // SAFETY: the set is live; the old mask is not asked for.
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) };
+}
+
+/// Has a program that is to be started block no signal, whatever the thread that starts it blocks.
+pub fn without_blocked_signals(command: &mut Command) -> &mut Command {
+    let unblock = || {
+        unblock_signals();
+        Ok(())
+    };
+    // SAFETY: between fork and exec it makes one system call, and touches nothing else.
+    unsafe { command.pre_exec(unblock) }
 }
 
 /// Whether this process ignores the signal of this number (sigaction(2)); one that there is not, it

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aictl_sandbox::without_blocked_signals;
 use nix::{
     errno::Errno,
     fcntl::{FcntlArg, FdFlag, OFlag, fcntl},
@@ -78,10 +79,12 @@ impl Agent {
         // It opens the terminal itself; nothing else that we have open is its business.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         fcntl(&notify, FcntlArg::F_SETFD(FdFlag::empty())).map_err(system)?;
-        let child = command.spawn().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => AgentError::Missing,
-            _ => AgentError::Start(error),
-        })?;
+        // A run's signals are events to us. To it they are what ends it.
+        let child =
+            without_blocked_signals(&mut command).spawn().map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => AgentError::Missing,
+                _ => AgentError::Start(error),
+            })?;
         drop(notify);
         let mut agent = Self(child);
         // It closes its end when it is ready, and so does its end.
@@ -127,6 +130,8 @@ impl Drop for Agent {
 mod tests {
     use std::fs;
 
+    use nix::sys::signal::{SigSet, SigmaskHow};
+
     use super::*;
 
     /// A stand-in for the agent: a shell script, with the agent's arguments as its own.
@@ -146,7 +151,11 @@ mod tests {
              eval \"exec $2>&-\"\nwhile :; do sleep 0.01; done",
             note = note.display()
         );
+        // As during a run.
+        let ends = SigSet::from(Signal::SIGTERM);
+        let before = ends.thread_swap_mask(SigmaskHow::SIG_BLOCK).unwrap();
         let agent = Agent::start_as(fake(&script), READY_MS).unwrap();
+        before.thread_set_mask().unwrap();
         assert_eq!(fs::read_to_string(&note).unwrap(), "--notify-fd --fallback no home\n");
         drop(agent);
         let text = fs::read_to_string(&note).unwrap();

@@ -216,7 +216,9 @@ fn run(
         _ => None,
     };
     // Where it is, it makes ready for us while the script is read.
-    let helper = (here.is_none() && config.python().is_none()).then(helped::reach);
+    // Standard input may take its time, and a connection is a place that others may want.
+    let is_file = args.script.first().is_some_and(|path| path != "-");
+    let helper = (here.is_none() && config.python().is_none() && is_file).then(helped::reach);
     let limits = limits(args, &config)?;
     let (path, rest) = args
         .script

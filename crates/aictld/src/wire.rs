@@ -1,9 +1,8 @@
 //! What is looked at of a message before zbus reads it: its header's fields (D-Bus specification,
 //! "Message Format"), and by them whether it may have descriptors and long arguments.
 
-use std::ops::Range;
-
 use aictl_api::authorisation::Interface;
+use aictl_core::header_fields::{UNIX_FDS, descriptors, fields};
 
 use crate::call::{MAX_BODY, MAX_RUN_BODY};
 
@@ -13,39 +12,6 @@ pub const MAX_RUN_DESCRIPTORS: usize = 1;
 /// The fields that are looked at.
 const INTERFACE: u8 = 2;
 const MEMBER: u8 = 3;
-const UNIX_FDS: u8 = 9;
-
-/// One field of a header: its code, its type, and where its value stands.
-struct Field {
-    code: u8,
-    kind: u8,
-    value: Range<usize>,
-}
-
-/// The fields, up to the first that is none. Each begins at a multiple of 8 with its code and the
-/// signature of its value.
-fn fields(header: &[u8], endian: u8) -> impl Iterator<Item = Field> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let &[code, 1, kind, 0] = header.get(at..at + 4)?.first_chunk()? else { return None };
-        let value = at + 4;
-        let four: [u8; 4] = *header.get(value..)?.first_chunk()?;
-        let length = match kind {
-            b'u' => 4,
-            b's' | b'o' => number(four, endian).checked_add(5)?,
-            b'g' => 1 + usize::from(four[0]) + 1,
-            _ => return None,
-        };
-        let end = value.checked_add(length)?;
-        at = end.checked_next_multiple_of(8)?;
-        Some(Field { code, kind, value: value..end })
-    })
-}
-
-fn number(four: [u8; 4], endian: u8) -> usize {
-    let number = if endian == b'B' { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) };
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
 
 /// Whether the text in the field with this code is `text`.
 fn is_text(header: &[u8], endian: u8, code: u8, text: &str) -> bool {
@@ -72,11 +38,7 @@ pub fn most_bytes(header: &[u8], endian: u8) -> usize {
 /// Whether the descriptors that came with a call are as many as it says and may have.
 #[must_use]
 pub fn may_have(header: &[u8], endian: u8, came: usize) -> bool {
-    let said = fields(header, endian).find_map(|field| {
-        let four = header.get(field.value)?.first_chunk()?;
-        (field.code == UNIX_FDS && field.kind == b'u').then(|| number(*four, endian))
-    });
-    came <= MAX_RUN_DESCRIPTORS && said.unwrap_or(0) == came && is_run(header, endian)
+    came <= MAX_RUN_DESCRIPTORS && descriptors(header, endian) == came && is_run(header, endian)
 }
 
 /// Has the header's fields say that no descriptors come with the message: zbus ends a connection

@@ -91,12 +91,14 @@ pub(super) fn record(
     answer: Result<HashMap<String, OwnedVariant>, Failure>,
 ) -> Result<RunRecord, CallError> {
     let record = answer.map_err(|failure| match failure {
-        Failure::HelperEnded | Failure::ConnectionBroke => CallError::Unavailable(
-            "the helper ended during the run, and the run with it".to_owned(),
-        ),
+        Failure::HelperEnded | Failure::ConnectionBroke => run_ended(),
         Failure::Error(error) => error,
     })?;
     dbus_records::run(record).map_err(bad_answer)
+}
+
+fn run_ended() -> CallError {
+    CallError::Unavailable("the helper ended during the run, and the run with it".to_owned())
 }
 
 /// The answer to a call, over a connection to the helper itself.
@@ -104,11 +106,11 @@ pub type Answer = Result<Message, Broken>;
 
 /// What is called there; each answer comes by [`Peer::receive`].
 impl Peer {
-    /// Has a script run.
+    /// Has a script run; `None` if the helper has gone before it was asked.
     ///
     /// # Errors
     /// If the call cannot be sent.
-    pub fn run(&self, wanted: &WantedRun<'_>) -> Result<Sent, CallError> {
+    pub fn run(&self, wanted: &WantedRun<'_>) -> Result<Option<Sent>, CallError> {
         self.ask("Run", &wanted.body())
     }
 
@@ -117,7 +119,7 @@ impl Peer {
     /// # Errors
     /// If the call cannot be sent.
     pub fn wait_for_run(&self, run: &str) -> Result<Sent, CallError> {
-        self.ask("Wait", &(run,))
+        self.ask("Wait", &(run,))?.ok_or_else(run_ended)
     }
 
     /// Ends a run; its record still comes.
@@ -125,10 +127,14 @@ impl Peer {
     /// # Errors
     /// If the call cannot be sent.
     pub fn cancel_run(&self, run: &str) -> Result<Sent, CallError> {
-        self.ask("Cancel", &(run,))
+        self.ask("Cancel", &(run,))?.ok_or_else(run_ended)
     }
 
-    fn ask<B: Serialize + DynamicType>(&self, member: &str, body: &B) -> Result<Sent, CallError> {
+    fn ask<B: Serialize + DynamicType>(
+        &self,
+        member: &str,
+        body: &B,
+    ) -> Result<Option<Sent>, CallError> {
         let sent = self.call(Interface::Sandbox, member, body);
         sent.map_err(|error| failure(&error).into())
     }

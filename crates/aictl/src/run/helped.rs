@@ -40,6 +40,8 @@ const SIGNS: [&str; 2] = ["/usr/share/dbus-1/system-services/org.aictl1.service"
 const OTHER_BUS: &str = "DBUS_SYSTEM_BUS_ADDRESS";
 /// How long a connection over which nothing is asked is thought to be good: less than the helper waits.
 const FRESH: Duration = Duration::from_millis(500);
+/// How long a helper that listens may take to say whether it takes us, before the bus is asked.
+const TAKEN_TIME: Duration = Duration::from_secs(10);
 /// The signals that end a run.
 const ENDS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
@@ -108,8 +110,14 @@ impl Reached {
     pub fn run(self, wanted: WantedRun<'_>, keep: bool) -> Result<Option<Done>, NotDone> {
         let signals = Signals::new(&ENDS).map_err(|error| NotDone::System("signals", error))?;
         // Somebody may have typed the script, and the helper waits for nobody who asks for nothing.
-        let reached = if self.at.elapsed() < FRESH { self } else { reach() };
-        let direct = reached.peer.map(|peer| at_its_socket(peer, &wanted, &signals)).transpose()?;
+        let peer = match self.at.elapsed() < FRESH {
+            true => self.peer,
+            false => {
+                drop(self);
+                reach().peer
+            }
+        };
+        let direct = peer.map(|peer| at_its_socket(peer, &wanted, &signals)).transpose()?;
         let begun = match direct.flatten() {
             Some(begun) => Some(begun),
             None => over_the_bus(&wanted, &signals)?,
@@ -127,20 +135,21 @@ struct Begun {
     connected: Instant,
 }
 
-/// Waits until what is asked of the helper is there, which looks for it.
+/// Waits until what `look` looks for has come of the helper; `None` if it takes too long.
 fn await_helper<T>(
     peer: &mut Peer,
     signals: &Signals,
+    patience: Duration,
     mut look: impl FnMut(&mut Peer) -> Result<Option<T>, Broken>,
-) -> Result<Result<T, Broken>, NotDone> {
-    let until = Instant::now() + helper::READ_TIME;
+) -> Result<Option<Result<T, Broken>>, NotDone> {
+    let until = Instant::now() + patience;
     loop {
         if let Some(found) = look(peer).transpose() {
-            return Ok(found);
+            return Ok(Some(found));
         }
         let fds = &mut [signals.as_fd(), peer.as_fd()].map(readable);
         if !wait(fds, Some(until))? {
-            return Err(helper::no_answer().into());
+            return Ok(None);
         }
         if let Some(signal) = signals.next() {
             return Err(NotDone::Signal(signal));
@@ -155,13 +164,13 @@ fn at_its_socket(
     wanted: &WantedRun<'_>,
     signals: &Signals,
 ) -> Result<Option<Begun>, NotDone> {
-    let taken = await_helper(&mut peer, signals, |peer| Ok(peer.is_taken()?.then_some(())))?;
-    if taken.is_err() {
+    let is_taken = |peer: &mut Peer| Ok(peer.is_taken()?.then_some(()));
+    let Some(Ok(())) = await_helper(&mut peer, signals, TAKEN_TIME, is_taken)? else {
         return Ok(None);
-    }
+    };
     let connected = Instant::now();
-    let call = peer.run(wanted)?;
-    let answer = await_helper(&mut peer, signals, |peer| {
+    let Some(call) = peer.run(wanted)? else { return Ok(None) };
+    let answer = await_helper(&mut peer, signals, helper::READ_TIME, |peer| {
         while let Some((of, answer)) = peer.receive()? {
             if of == call {
                 return Ok(Some(answer));
@@ -169,6 +178,7 @@ fn at_its_socket(
         }
         Ok(None)
     })?;
+    let answer = answer.ok_or_else(helper::no_answer)?;
     match helper::started(answer, wanted) {
         // An agent for this terminal is asked by the name that the bus has for us.
         Err(CallError::InteractiveAuthorizationRequired(_)) if agent::wanted() => Ok(None),

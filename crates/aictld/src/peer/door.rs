@@ -123,6 +123,8 @@ impl Bytes {
             }
             let (door, turn) = (Arc::clone(&self.door), Arc::clone(&self.turn));
             let held = Arc::clone(&self.held);
+            // The one before need not wait for more any more.
+            self.taker = None;
             self.taking = Some(Taking(Box::pin(async move {
                 let turn = turn.acquire_owned().await.map_err(io::Error::other)?;
                 porter::take(door.stream()?, most, (turn, held)).await

@@ -32,6 +32,8 @@ pub struct Pump {
     own: (Stdout, Stderr),
     /// What is read and not yet written.
     rest: Vec<u8>,
+    /// Whether there was no room for it.
+    is_stuck: bool,
     keep: bool,
     /// What was to be kept.
     pub kept: Vec<u8>,
@@ -49,7 +51,7 @@ impl Pump {
         from.set_nonblocking(true)?;
         let own = (io::stdout(), io::stderr());
         let (rest, kept) = (Vec::new(), Vec::new());
-        Ok(Self { from: Some(from), to, own, rest, keep, kept, failed: None })
+        Ok(Self { from: Some(from), to, own, rest, is_stuck: false, keep, kept, failed: None })
     }
 
     /// Whether all has been passed on, or nothing more can be.
@@ -59,7 +61,7 @@ impl Pump {
 
     /// Whether it waits for a reader.
     pub const fn is_stuck(&self) -> bool {
-        !self.rest.is_empty()
+        self.is_stuck
     }
 
     /// What it waits for, unless it is done.
@@ -90,7 +92,9 @@ impl Pump {
                 let written = match self.to {
                     Stream::Stdout => output::write_now(&self.own.0, &self.rest),
                     Stream::Stderr => output::write_now(&self.own.1, &self.rest),
-                }?;
+                };
+                self.is_stuck = written.is_err();
+                let written = written?;
                 let now = self.rest.get(..written).unwrap_or_default();
                 message::passed_on(self.to == Stream::Stderr, now);
                 self.rest.drain(..written);
