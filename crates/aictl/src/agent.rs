@@ -147,6 +147,8 @@ mod tests {
         let note = std::env::temp_dir().join(format!("aictl-agent-{}", std::process::id()));
         let script = format!(
             "echo \"$1 $3 ${{HOME-no home}}\" > {note}\n\
+             while read -r key value; do case $key in SigBlk:) echo \"$value\" >> {note};; esac; done \
+             < /proc/$$/status\n\
              trap 'echo ended >> {note}; exit 0' TERM\n\
              eval \"exec $2>&-\"\nwhile :; do sleep 0.01; done",
             note = note.display()
@@ -156,11 +158,14 @@ mod tests {
         let before = ends.thread_swap_mask(SigmaskHow::SIG_BLOCK).unwrap();
         let agent = Agent::start_as(fake(&script), READY_MS).unwrap();
         before.thread_set_mask().unwrap();
-        assert_eq!(fs::read_to_string(&note).unwrap(), "--notify-fd --fallback no home\n");
+        assert_eq!(
+            fs::read_to_string(&note).unwrap(),
+            "--notify-fd --fallback no home\n0000000000000000\n"
+        );
         drop(agent);
         let text = fs::read_to_string(&note).unwrap();
         fs::remove_file(&note).unwrap();
-        assert_eq!(text, "--notify-fd --fallback no home\nended\n");
+        assert_eq!(text, "--notify-fd --fallback no home\n0000000000000000\nended\n");
     }
 
     #[test]

@@ -36,7 +36,8 @@ use crate::{
     args::{self, Global},
     check,
     config::{self, LoadError},
-    message, output,
+    message,
+    output::Output,
     script::{Script, ScriptError},
     stdin,
 };
@@ -288,7 +289,7 @@ fn run(
         patient: false,
         warm: false,
     };
-    let mut here = Here::new(signals, global.json);
+    let mut here = Here::new(signals, global.json).map_err(RunError::Output)?;
     let record =
         begun.run(&interpreter, &job, script.text, stdin, &mut here).map_err(RunError::Rejected)?;
     let ended = Instant::now();
@@ -414,7 +415,7 @@ const HEEDED: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Si
 /// Where a script's output goes, right here: straight on, or into the report.
 struct Here {
     signals: Signals,
-    streams: (io::Stdout, io::Stderr),
+    streams: (Output, Output),
     keep: bool,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
@@ -425,10 +426,10 @@ struct Here {
 }
 
 impl Here {
-    fn new(signals: Signals, keep: bool) -> Self {
-        let streams = (io::stdout(), io::stderr());
+    fn new(signals: Signals, keep: bool) -> io::Result<Self> {
+        let streams = (Output::to(&io::stdout())?, Output::to(&io::stderr())?);
         let (stdout, stderr) = (Vec::new(), Vec::new());
-        Self { signals, streams, keep, stdout, stderr, signal: None, failed: None }
+        Ok(Self { signals, streams, keep, stdout, stderr, signal: None, failed: None })
     }
 }
 
@@ -458,8 +459,8 @@ impl Client for Here {
                 self.stderr.extend(bytes);
                 return Ok(bytes.len());
             }
-            (false, Stream::Stdout) => output::write_now(&self.streams.0, bytes),
-            (false, Stream::Stderr) => output::write_now(&self.streams.1, bytes),
+            (false, Stream::Stdout) => self.streams.0.write_now(bytes),
+            (false, Stream::Stderr) => self.streams.1.write_now(bytes),
         };
         if let Ok(count) = taken {
             let part = bytes.get(..count).unwrap_or_default();

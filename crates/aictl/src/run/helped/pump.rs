@@ -1,7 +1,7 @@
 //! What a run prints, on its way from the helper to where it goes.
 
 use std::{
-    io::{self, Read, Stderr, Stdout},
+    io::{self, Read},
     os::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
@@ -10,7 +10,7 @@ use std::{
 
 use nix::poll::{PollFd, PollFlags};
 
-use crate::{message, output};
+use crate::{message, output::Output};
 
 /// How much is passed on at one time.
 const CHUNK: usize = 8 * 1024;
@@ -28,8 +28,8 @@ pub enum Stream {
 /// with an error, and so the helper ends the run. It never waits itself.
 pub struct Pump {
     from: Option<UnixStream>,
-    to: Stream,
-    own: (Stdout, Stderr),
+    to: Output,
+    stream: Stream,
     /// What is read and not yet written.
     rest: Vec<u8>,
     /// Whether there was no room for it.
@@ -42,16 +42,23 @@ pub struct Pump {
 }
 
 impl Pump {
-    /// From this stream.
+    /// From here to what we have as this stream.
     ///
     /// # Errors
-    /// If it cannot be read without waiting.
-    pub fn new(from: OwnedFd, to: Stream, keep: bool) -> io::Result<Self> {
-        let from = UnixStream::from(from);
+    /// If there are no descriptors left.
+    pub fn new(from: OwnedFd, stream: Stream, keep: bool) -> io::Result<Self> {
+        let to = match stream {
+            Stream::Stdout => Output::to(&io::stdout()),
+            Stream::Stderr => Output::to(&io::stderr()),
+        };
+        Self::between(from.into(), to?, stream, keep)
+    }
+
+    fn between(from: UnixStream, to: Output, stream: Stream, keep: bool) -> io::Result<Self> {
         from.set_nonblocking(true)?;
-        let own = (io::stdout(), io::stderr());
         let (rest, kept) = (Vec::new(), Vec::new());
-        Ok(Self { from: Some(from), to, own, rest, is_stuck: false, keep, kept, failed: None })
+        let from = Some(from);
+        Ok(Self { from, to, stream, rest, is_stuck: false, keep, kept, failed: None })
     }
 
     /// Whether all has been passed on, or nothing more can be.
@@ -66,13 +73,12 @@ impl Pump {
 
     /// What it waits for, unless it is done.
     pub fn awaits(&self) -> Option<PollFd<'_>> {
-        match (&self.from, self.to) {
+        match &self.from {
             _ if self.is_done() => None,
-            (Some(from), _) if self.rest.is_empty() => {
+            Some(from) if self.rest.is_empty() => {
                 Some(PollFd::new(from.as_fd(), PollFlags::POLLIN))
             }
-            (_, Stream::Stdout) => Some(PollFd::new(self.own.0.as_fd(), PollFlags::POLLOUT)),
-            (_, Stream::Stderr) => Some(PollFd::new(self.own.1.as_fd(), PollFlags::POLLOUT)),
+            _ => Some(PollFd::new(self.to.as_fd(), PollFlags::POLLOUT)),
         }
     }
 
@@ -89,14 +95,11 @@ impl Pump {
     fn pass_on(&mut self) -> io::Result<()> {
         for _ in 0..AT_ONCE {
             while !self.rest.is_empty() {
-                let written = match self.to {
-                    Stream::Stdout => output::write_now(&self.own.0, &self.rest),
-                    Stream::Stderr => output::write_now(&self.own.1, &self.rest),
-                };
+                let written = self.to.write_now(&self.rest);
                 self.is_stuck = written.is_err();
                 let written = written?;
                 let now = self.rest.get(..written).unwrap_or_default();
-                message::passed_on(self.to == Stream::Stderr, now);
+                message::passed_on(self.stream == Stream::Stderr, now);
                 self.rest.drain(..written);
             }
             let Some(from) = &mut self.from else { return Ok(()) };
@@ -116,5 +119,58 @@ impl Pump {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        io::{Read, Write},
+        thread,
+    };
+
+    use super::*;
+
+    #[test]
+    fn it_is_stuck_where_nobody_reads_and_not_where_its_turn_has_ended() {
+        let (from, mut script) = UnixStream::pair().unwrap();
+        let (mut reader, to) = io::pipe().unwrap();
+        let to = Output::to(&File::from(OwnedFd::from(to))).unwrap();
+        let mut pump = Pump::between(from, to, Stream::Stdout, false).unwrap();
+        // More than the pipe takes, and less than the stream does.
+        let text = vec![b'x'; 100_000];
+        script.write_all(&text).unwrap();
+        drop(script);
+        pump.go_on();
+        assert!(pump.is_stuck() && !pump.is_done(), "nobody reads");
+        let read = thread::spawn(move || {
+            let mut read = Vec::new();
+            reader.read_to_end(&mut read).map(|_| read)
+        });
+        while !pump.is_done() {
+            pump.go_on();
+        }
+        assert!(!pump.is_stuck());
+        drop(pump);
+        assert_eq!(read.join().unwrap().unwrap(), text);
+    }
+
+    #[test]
+    fn a_turn_that_ends_with_something_left_is_no_reason_to_leave_it() {
+        let (from, mut script) = UnixStream::pair().unwrap();
+        let place = std::env::temp_dir().join(format!("aictl-pump-{}", std::process::id()));
+        let file = File::create(&place).unwrap();
+        let mut pump =
+            Pump::between(from, Output::to(&file).unwrap(), Stream::Stdout, false).unwrap();
+        let writing = thread::spawn(move || script.write_all(&vec![b'x'; 400_000]));
+        while !pump.is_done() {
+            pump.go_on();
+            assert!(!pump.is_stuck(), "a file takes everything");
+        }
+        writing.join().unwrap().unwrap();
+        let length = std::fs::metadata(&place).unwrap().len();
+        std::fs::remove_file(&place).unwrap();
+        assert_eq!(length, 400_000);
     }
 }
